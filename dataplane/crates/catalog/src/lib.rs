@@ -1,0 +1,1 @@
+//! Which streams exist and what they are made of.

@@ -1,0 +1,1 @@
+//! The operations of Kinesis Data Streams, one file each.

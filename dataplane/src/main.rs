@@ -1,0 +1,3 @@
+//! The data plane of Leat: the program leat.
+
+fn main() {}

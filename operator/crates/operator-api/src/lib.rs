@@ -1,0 +1,1 @@
+//! The custom resources leat.dev/v1alpha1.

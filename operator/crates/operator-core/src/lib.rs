@@ -1,0 +1,1 @@
+//! Validation and rendering of the custom resources, as pure functions.

@@ -1,0 +1,3 @@
+//! The Kubernetes operator of Leat.
+
+fn main() {}
