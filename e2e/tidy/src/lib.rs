@@ -1,0 +1,1 @@
+//! The rules of house style that a machine can check, as tests.
