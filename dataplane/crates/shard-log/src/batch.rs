@@ -1,0 +1,133 @@
+//! Batches and records in memory: what a writer hands in and what a reader gets back.
+//!
+//! A [`Batch`] is a window on the bytes that were written or read; its records borrow from it and
+//! nothing is copied.
+
+use bytes::Bytes;
+use model::Offset;
+
+use crate::format::{self, BatchHeader, BatchKind, HEADER_BYTES, RECORD_HEADER_BYTES};
+
+/// Records encoded as they will lie on disk, so that the thread that owns the log only copies.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBuffer {
+    payload: Vec<u8>,
+    record_count: u32,
+}
+
+impl RecordBuffer {
+    /// An empty buffer with room for `payload_bytes`, as [`encoded_bytes`](Self::encoded_bytes)
+    /// counts them.
+    #[must_use]
+    pub fn with_capacity(payload_bytes: usize) -> RecordBuffer {
+        RecordBuffer { payload: Vec::with_capacity(payload_bytes), record_count: 0 }
+    }
+
+    /// What a record takes in a payload.
+    #[must_use]
+    pub fn encoded_bytes(partition_key: &str, data: &[u8]) -> usize {
+        RECORD_HEADER_BYTES + partition_key.len() + data.len()
+    }
+
+    /// Adds a record behind those already there. An empty key stands for no key.
+    ///
+    /// # Panics
+    /// When the key is longer than 64 KiB or the data than 4 GiB: limits of the AWS API, checked
+    /// long before.
+    pub fn push(&mut self, partition_key: &str, data: &[u8]) {
+        format::encode_record(partition_key, data, &mut self.payload);
+        self.record_count += 1;
+    }
+
+    /// How many records it holds.
+    #[must_use]
+    pub fn record_count(&self) -> u32 {
+        self.record_count
+    }
+
+    /// The payload as it will be written.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+/// A verified batch of the log.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    header: BatchHeader,
+    payload: Bytes,
+}
+
+/// One record of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it stands in its shard.
+    pub offset: Offset,
+    /// Its partition key; empty when it has none.
+    pub partition_key: &'a str,
+    /// What the producer sent.
+    pub data: &'a [u8],
+}
+
+impl Batch {
+    /// The batch whose encoding starts `bytes`.
+    ///
+    /// # Errors
+    /// As [`format::decode_batch`].
+    pub fn decode(bytes: &Bytes) -> Result<Batch, format::DecodeError> {
+        let header = format::decode_batch(bytes)?;
+        Ok(Batch::from_encoded(header, bytes))
+    }
+
+    /// A batch that was just encoded at the start of `bytes` under `header`.
+    pub(crate) fn from_encoded(header: BatchHeader, bytes: &Bytes) -> Batch {
+        Batch { header, payload: bytes.slice(HEADER_BYTES..header.length as usize) }
+    }
+
+    /// Its header.
+    #[must_use]
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The payload, whatever its kind.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Its records from `from` on, in order; none when it holds no user records.
+    ///
+    /// The checksum has been verified, so a payload that does not parse was written by something
+    /// that is not this program; iteration ends there.
+    #[must_use]
+    pub fn records_from(&self, from: Offset) -> Records<'_> {
+        let payload: &[u8] = match self.header.kind {
+            BatchKind::Records => &self.payload,
+            _ => &[],
+        };
+        let mut records = Records { next: self.header.base_offset, payload };
+        while records.next < from && records.next().is_some() {}
+        records
+    }
+}
+
+/// Iterator over the records of a [`Batch`].
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    next: Offset,
+    payload: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let (partition_key, data, rest) = format::decode_record(self.payload)?;
+        let record = Record { offset: self.next, partition_key, data };
+        self.next = self.next.advance(1);
+        self.payload = rest;
+        Some(record)
+    }
+}

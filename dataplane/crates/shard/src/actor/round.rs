@@ -1,0 +1,227 @@
+//! One round of the group commit: admit, merge, propose, commit, answer.
+
+use std::collections::VecDeque;
+
+use model::{Offset, UnixMillis};
+use shard_log::{EntryKind, RecordBuffer};
+use storage::Storage;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Actor;
+use crate::error::{AppendError, Unavailable};
+use crate::group::{Proposal, ReplicaGroup};
+use crate::handle::{Appended, Committed, Write};
+use crate::machine::Command;
+
+/// Appends are merged into one entry up to this payload: enough to keep the disk busy, little enough
+/// for a reader that wants one record of it.
+const ENTRY_BYTES_TARGET: usize = 1 << 20;
+/// A round ends after this much payload, so that its first append need not wait for the last.
+const ROUND_BYTES_MAX: usize = 4 << 20;
+
+type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
+type CommandReply = oneshot::Sender<Result<Committed, AppendError>>;
+
+/// What becomes one entry of the log, and who waits for it.
+enum Step {
+    Records { buffers: Vec<RecordBuffer>, replies: Vec<AppendReply>, bytes: usize },
+    Command { command: Command, reply: CommandReply },
+}
+
+impl<S: Storage> Actor<S> {
+    /// Takes appends and commands off the front of the queue and carries them out together.
+    pub(super) async fn round(&mut self, queue: &mut VecDeque<Write>) {
+        let steps = self.admit(queue);
+        if steps.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let mut proposed = Vec::with_capacity(steps.len());
+        for step in steps {
+            match self.propose(&step).await {
+                Ok(appended) => proposed.push((step, appended)),
+                Err(unavailable) => step.refuse(&unavailable),
+            }
+        }
+        if proposed.is_empty() {
+            return;
+        }
+        match self.commit().await {
+            Ok(()) => self.answer(proposed, started),
+            Err(unavailable) => {
+                proposed.into_iter().for_each(|(step, _)| step.refuse(&unavailable));
+            }
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), Unavailable> {
+        // A proposal of this round may have failed the log: then the tail is unknown.
+        match (&mut self.group, &self.failure) {
+            (Some(group), None) => {
+                let committed = group.commit().await;
+                self.after(committed)
+            }
+            _ => Err(self.unavailable().unwrap_or(Unavailable::Stopped)),
+        }
+    }
+
+    /// Answers what cannot be appended and merges the rest into steps, in the order of the queue.
+    fn admit(&mut self, queue: &mut VecDeque<Write>) -> Vec<Step> {
+        let unavailable = self.unavailable();
+        let now = self.state.clock.now();
+        let mut closed = self.machine.closed_at().is_some();
+        let mut steps = Vec::new();
+        let mut bytes = 0;
+        while bytes < ROUND_BYTES_MAX {
+            let write = queue.pop_front_if(|write| {
+                matches!(write, Write::Append { .. } | Write::Command { .. })
+            });
+            match write {
+                Some(Write::Append { records, reply }) => {
+                    let admitted = match &unavailable {
+                        Some(unavailable) => Err(AppendError::Unavailable(unavailable.clone())),
+                        None if closed => Err(AppendError::Closed),
+                        None => self.throttle(&records, now),
+                    };
+                    match admitted {
+                        Err(error) => drop(reply.send(Err(error))),
+                        Ok(()) => {
+                            bytes += records.payload().len();
+                            merge(&mut steps, records, reply);
+                        }
+                    }
+                }
+                Some(Write::Command { command, reply }) => {
+                    let admitted = match (&unavailable, &command) {
+                        (Some(unavailable), _) => {
+                            Err(AppendError::Unavailable(unavailable.clone()))
+                        }
+                        (None, Command::Checkpoint { consumer, .. })
+                            if !self.machine.admits(consumer) =>
+                        {
+                            Err(AppendError::TooManyConsumers)
+                        }
+                        (None, _) => Ok(()),
+                    };
+                    match admitted {
+                        Err(error) => drop(reply.send(Err(error))),
+                        Ok(()) => {
+                            closed |= matches!(command, Command::Close { .. });
+                            steps.push(Step::Command { command, reply });
+                            // The next command is admitted by the machine that this one leaves.
+                            break;
+                        }
+                    }
+                }
+                _ => break,
+            }
+        }
+        steps
+    }
+
+    fn throttle(&self, records: &RecordBuffer, now: UnixMillis) -> Result<(), AppendError> {
+        let (bytes, count) = (records.payload().len() as u64, u64::from(records.record_count()));
+        let admitted = self.state.throttle.borrow_mut().write(bytes, count, now);
+        admitted.map_err(AppendError::Throttled)
+    }
+
+    async fn propose(&mut self, step: &Step) -> Result<shard_log::Appended, Unavailable> {
+        if let Some(unavailable) = self.unavailable() {
+            return Err(unavailable);
+        }
+        let timestamp = self.state.clock.now();
+        let Some(group) = &mut self.group else { return Err(Unavailable::Stopped) };
+        let appended = match step {
+            Step::Records { buffers, .. } => {
+                let parts: Vec<&[u8]> = buffers.iter().map(RecordBuffer::payload).collect();
+                let kind = EntryKind::Records(buffers.iter().map(RecordBuffer::record_count).sum());
+                group.propose(Proposal { kind, timestamp, parts: &parts }).await
+            }
+            Step::Command { command, .. } => {
+                let payload = command.encode();
+                let parts = [payload.as_slice()];
+                group.propose(Proposal { kind: EntryKind::Command, timestamp, parts: &parts }).await
+            }
+        };
+        if appended.is_ok() {
+            self.disk_full = None;
+        }
+        self.after(appended)
+    }
+
+    /// Everything proposed is committed: applies it, shows it, and tells everybody.
+    fn answer(&mut self, proposed: Vec<(Step, shard_log::Appended)>, started: Instant) {
+        self.last_append = Instant::now();
+        self.count(&proposed, started);
+        for (step, appended) in &proposed {
+            if let (Step::Command { command, .. }, Some(group)) = (step, &mut self.group) {
+                self.machine.apply(command.clone());
+                group.writer.set_image(appended.index, self.machine.image());
+            }
+        }
+        self.publish(self.disk_full.as_ref().map(|_| Unavailable::DiskFull));
+        for (step, appended) in proposed {
+            match step {
+                Step::Records { buffers, replies, .. } => {
+                    let mut first = appended.offsets.start;
+                    for (records, reply) in buffers.iter().zip(replies) {
+                        let _ = reply.send(Ok(Appended { first, timestamp: appended.timestamp }));
+                        first = first.advance(u64::from(records.record_count()));
+                    }
+                }
+                Step::Command { reply, .. } => {
+                    let end: Offset = appended.offsets.start;
+                    let _ = reply.send(Ok(Committed { end, machine: self.machine.clone() }));
+                }
+            }
+        }
+    }
+
+    fn count(&self, proposed: &[(Step, shard_log::Appended)], started: Instant) {
+        let metrics = &self.state.metrics;
+        let bytes: usize = proposed.iter().map(|(step, _)| step.bytes()).sum();
+        let records: u64 =
+            proposed.iter().map(|(_, at)| at.offsets.end.0 - at.offsets.start.0).sum();
+        metrics.commits.inc();
+        metrics.committed_records.inc_by(records);
+        metrics.committed_bytes.inc_by(bytes as u64);
+        metrics.commit_bytes.observe(bytes as f64);
+        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+    }
+}
+
+impl Step {
+    fn bytes(&self) -> usize {
+        match self {
+            Step::Records { bytes, .. } => *bytes,
+            Step::Command { .. } => 0,
+        }
+    }
+
+    fn refuse(self, unavailable: &Unavailable) {
+        let error = AppendError::Unavailable(unavailable.clone());
+        match self {
+            Step::Records { replies, .. } => {
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            Step::Command { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// Adds an append to the last step if that has records and room, else as a step of its own.
+fn merge(steps: &mut Vec<Step>, records: RecordBuffer, reply: AppendReply) {
+    let added = records.payload().len();
+    if let Some(Step::Records { buffers, replies, bytes }) = steps.last_mut()
+        && *bytes + added <= ENTRY_BYTES_TARGET
+    {
+        *bytes += added;
+        buffers.push(records);
+        replies.push(reply);
+        return;
+    }
+    steps.push(Step::Records { buffers: vec![records], replies: vec![reply], bytes: added });
+}

@@ -1,0 +1,291 @@
+//! A shard as the rest of the program sees it: a handle to send to from any thread.
+
+use std::time::Duration;
+
+use model::{Offset, UnixMillis};
+use shard_log::{Batch, Record, RecordBuffer};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+use crate::error::{AppendError, CloseError, ReadError, Unavailable};
+use crate::machine::{Command, Machine};
+
+/// What can be changed about a running shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardOptions {
+    /// How much it takes and gives.
+    pub throughput: Throughput,
+    /// How long it keeps records.
+    pub retention: Retention,
+}
+
+/// Whether a shard imposes AWS's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Throughput {
+    /// As fast as disk and processor allow.
+    Unlimited,
+    /// As one AWS shard: 1 MiB/s or 1,000 records/s in, 2 MiB/s and 5 calls/s out.
+    Aws,
+}
+
+/// When records may be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Records older than this cannot be read any more.
+    pub age: Duration,
+    /// The oldest segments go, whatever their age, while the log is larger than this.
+    pub bytes_max: Option<u64>,
+}
+
+/// How far a shard has come. Changes are pushed to every handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The offset after the last committed record.
+    pub commit_end: Offset,
+    /// When the last committed record arrived; zero when there was none.
+    pub tip_timestamp: UnixMillis,
+    /// The committed state machine.
+    pub machine: Machine,
+    /// Why writes are refused, if they are.
+    pub unavailable: Option<Unavailable>,
+}
+
+/// Where appended records went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of the first; the others follow densely.
+    pub first: Offset,
+    /// The arrival timestamp all of them were given.
+    pub timestamp: UnixMillis,
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// The first record wanted. One that has expired stands for the oldest that has not.
+    pub from: Offset,
+    /// Payload bytes after which to stop, at a record.
+    pub bytes_max: usize,
+    /// Records after which to stop.
+    pub records_max: usize,
+    /// How long to wait when there is nothing yet.
+    pub wait: Duration,
+    /// Whether the shard's shared read throughput is charged.
+    pub charged: bool,
+}
+
+/// What was read: committed records, in order, without gap.
+#[derive(Debug)]
+pub struct ReadReply {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) from: Offset,
+    pub(crate) end: Offset,
+    pub(crate) bytes_max: usize,
+    pub(crate) records_max: usize,
+    /// How far the shard had come.
+    pub progress: Progress,
+    /// Memory for what is not in the tail, given back when the reply is dropped.
+    pub(crate) _reservation: Option<OwnedSemaphorePermit>,
+}
+
+impl ReadReply {
+    /// Where reading started: later than asked for when older records have expired.
+    #[must_use]
+    pub fn from(&self) -> Offset {
+        self.from
+    }
+
+    /// The records with their arrival timestamps, within the limits of the request, but at least
+    /// one when there is any.
+    pub fn records(&self) -> impl Iterator<Item = (Record<'_>, UnixMillis)> {
+        let with_timestamp = self.batches.iter().flat_map(|batch| {
+            let timestamp = batch.header().timestamp;
+            batch.records_from(self.from).map(move |record| (record, timestamp))
+        });
+        let mut bytes_left = self.bytes_max;
+        with_timestamp
+            .take_while(|(record, _)| record.offset < self.end)
+            .enumerate()
+            .take_while(move |(at, (record, _))| {
+                let bytes = record.partition_key.len() + record.data.len();
+                let fits = *at == 0 || bytes <= bytes_left;
+                bytes_left = bytes_left.saturating_sub(bytes);
+                fits
+            })
+            .map(|(_, record)| record)
+            .take(self.records_max.max(1))
+    }
+}
+
+/// A running shard. Cheap to clone; dropping it stops nothing.
+#[derive(Clone, Debug)]
+pub struct ShardHandle {
+    pub(crate) writes: mpsc::Sender<Write>,
+    pub(crate) reads: mpsc::Sender<Read>,
+    pub(crate) progress: watch::Receiver<Progress>,
+}
+
+/// A message to a shard's actor.
+#[derive(Debug)]
+pub(crate) enum Write {
+    Append { records: RecordBuffer, reply: oneshot::Sender<Result<Appended, AppendError>> },
+    Command { command: Command, reply: oneshot::Sender<Result<Committed, AppendError>> },
+    Configure(ShardOptions),
+    TailBytesMax(usize),
+    Stop { reply: oneshot::Sender<()> },
+}
+
+/// A message to a shard's reader.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Records { request: ReadRequest, reply: oneshot::Sender<Result<ReadReply, ReadError>> },
+    OffsetAt { timestamp: UnixMillis, reply: oneshot::Sender<Result<Offset, ReadError>> },
+    Start { reply: oneshot::Sender<Result<Offset, ReadError>> },
+}
+
+/// The state right behind a committed command.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) end: Offset,
+    pub(crate) machine: Machine,
+}
+
+impl ShardHandle {
+    /// Appends records, as one piece: on `Ok` all of them are durable on a quorum of the shard's
+    /// replicas.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the records are appended.
+    ///
+    /// # Panics
+    /// When there are no records.
+    pub async fn append(&self, records: RecordBuffer) -> Result<Appended, AppendError> {
+        assert!(0 < records.record_count(), "an append has at least one record");
+        self.ask_write(|reply| Write::Append { records, reply }).await
+    }
+
+    /// Closes the shard for good: no record comes after the returned offset. Closing a closed shard
+    /// answers the same again.
+    ///
+    /// # Errors
+    /// See [`CloseError`]; close again when the shard is back.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the shard is closed.
+    pub async fn close(&self, now: UnixMillis) -> Result<(Offset, UnixMillis), CloseError> {
+        match self.command(Command::Close { at: now.0 }).await {
+            Ok(Committed { end, machine }) => Ok((end, machine.closed_at().unwrap_or(now))),
+            Err(AppendError::Unavailable(unavailable)) => Err(unavailable),
+            Err(other) => unreachable!("closing is never refused with {other}"),
+        }
+    }
+
+    /// Remembers, with the shard's durability, that `consumer` has dealt with everything before
+    /// `next`.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; checkpoints are taken in a closed shard too.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the checkpoint is set.
+    pub async fn set_checkpoint(&self, consumer: &str, next: Offset) -> Result<(), AppendError> {
+        let command = Command::Checkpoint { consumer: consumer.to_owned(), next: next.0 };
+        self.command(command).await.map(drop)
+    }
+
+    /// Forgets a consumer's checkpoint.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the checkpoint is forgotten.
+    pub async fn forget_consumer(&self, consumer: &str) -> Result<(), AppendError> {
+        self.command(Command::Forget { consumer: consumer.to_owned() }).await.map(drop)
+    }
+
+    /// Changes limits or retention; takes effect with the next message.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub async fn configure(&self, options: ShardOptions) -> Result<(), Unavailable> {
+        self.writes.send(Write::Configure(options)).await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// Reads committed records. Empty when there are none at `from`, after waiting as asked.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing, though a charge may stay.
+    pub async fn read(&self, request: ReadRequest) -> Result<ReadReply, ReadError> {
+        if !request.wait.is_zero() {
+            self.wait_beyond(request.from, request.wait).await;
+        }
+        self.ask_read(|reply| Read::Records { request, reply }).await
+    }
+
+    /// The offset of the first committed record that arrived at `timestamp` or later; that of the
+    /// next record when there is none.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn offset_at(&self, timestamp: UnixMillis) -> Result<Offset, ReadError> {
+        self.ask_read(|reply| Read::OffsetAt { timestamp, reply }).await
+    }
+
+    /// The offset of the oldest record that can be read.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn start_offset(&self) -> Result<Offset, ReadError> {
+        self.ask_read(|reply| Read::Start { reply }).await
+    }
+
+    /// How far the shard has come, as of now.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Returns when there is a committed record at `offset`, or there will never be one, or after
+    /// `timeout`.
+    pub async fn wait_beyond(&self, offset: Offset, timeout: Duration) {
+        let mut progress = self.progress.clone();
+        let arrived = progress
+            .wait_for(|now| offset < now.commit_end || now.machine.closed_at().is_some());
+        // All three ways to end (arrived, stopped, too late) are answered by reading.
+        let _ = tokio::time::timeout(timeout, arrived).await;
+    }
+
+    async fn command(&self, command: Command) -> Result<Committed, AppendError> {
+        self.ask_write(|reply| Write::Command { command, reply }).await
+    }
+
+    async fn ask_write<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Write,
+    ) -> Result<T, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = AppendError::Unavailable(Unavailable::Stopped);
+        if self.writes.send(message(reply)).await.is_err() {
+            return Err(stopped);
+        }
+        answer.await.unwrap_or(Err(stopped))
+    }
+
+    async fn ask_read<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, ReadError>>) -> Read,
+    ) -> Result<T, ReadError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = ReadError::Unavailable(Unavailable::Stopped);
+        if self.reads.send(message(reply)).await.is_err() {
+            return Err(stopped);
+        }
+        answer.await.unwrap_or(Err(stopped))
+    }
+}
