@@ -180,10 +180,17 @@ impl<S: Storage> Actor<S> {
         durable_index: Option<u64>,
         unreadable: Option<Offset>,
     ) -> Result<(), ReopenError> {
-        let Place { storage, directory, log_options } = &self.place;
-        let opened =
-            shard_log::open(storage.clone(), directory, mode, log_options.clone()).await?;
-        let Opened { mut writer, reader, mut recovered } = opened;
+        let Place {
+            storage,
+            directory,
+            log_options,
+        } = &self.place;
+        let opened = shard_log::open(storage.clone(), directory, mode, log_options.clone()).await?;
+        let Opened {
+            mut writer,
+            reader,
+            mut recovered,
+        } = opened;
         if let Some(cut) = &recovered.cut {
             self.state.metrics.tail_cuts.inc();
             tracing::info!(
@@ -195,7 +202,9 @@ impl<S: Storage> Actor<S> {
         }
         if let Some(durable_index) = durable_index {
             writer.truncate_suffix(durable_index).await?;
-            recovered.commands.retain(|command| command.index <= durable_index);
+            recovered
+                .commands
+                .retain(|command| command.index <= durable_index);
         }
         if let Some(offset) = unreadable {
             read_one(&reader, offset).await?;
@@ -237,8 +246,13 @@ impl<S: Storage> Actor<S> {
     async fn on_read_trouble(&mut self) {
         let at = self.state.trouble.at.take();
         let reason = self.state.trouble.reason.take();
-        let (Some(at), Some(reason), None) = (at, reason, &self.failure) else { return };
-        let durable_index = self.group.as_ref().map(|group| group.writer.durable_index());
+        let (Some(at), Some(reason), None) = (at, reason, &self.failure) else {
+            return;
+        };
+        let durable_index = self
+            .group
+            .as_ref()
+            .map(|group| group.writer.durable_index());
         self.fail(Cause::ReadFailed, reason, durable_index, Some(at));
     }
 
@@ -248,7 +262,10 @@ impl<S: Storage> Actor<S> {
         if let Some(group) = self.group.take() {
             group.writer.abandon().await;
         }
-        match self.open_log(OpenMode::Existing, durable_index, unreadable).await {
+        match self
+            .open_log(OpenMode::Existing, durable_index, unreadable)
+            .await
+        {
             Ok(()) => {
                 self.failure = None;
                 self.publish(None);
@@ -282,7 +299,12 @@ impl<S: Storage> Actor<S> {
 
     /// When the oldest sealed segment will have expired.
     fn trim_due(&self) -> Option<Instant> {
-        let oldest = self.state.reader.borrow().as_ref()?.oldest_sealed_timestamp()?;
+        let oldest = self
+            .state
+            .reader
+            .borrow()
+            .as_ref()?
+            .oldest_sealed_timestamp()?;
         let left = oldest.since(self.state.horizon());
         Some((Instant::now() + left).max(self.next_trim))
     }
@@ -345,7 +367,10 @@ impl<S: Storage> Actor<S> {
             }
             shard_log::AppendError::Fenced { .. } => {
                 let reason: Arc<str> = chain(&error).into();
-                let durable_index = self.group.as_ref().map(|group| group.writer.durable_index());
+                let durable_index = self
+                    .group
+                    .as_ref()
+                    .map(|group| group.writer.durable_index());
                 self.fail(Cause::LogFailed, Arc::clone(&reason), durable_index, None);
                 Err(Unavailable::Failed(reason))
             }
@@ -388,7 +413,10 @@ enum ReopenError {
     Machine(#[source] serde_json::Error),
 }
 
-async fn read_one<S: Storage>(reader: &Reader<S>, offset: Offset) -> Result<(), shard_log::ReadError> {
+async fn read_one<S: Storage>(
+    reader: &Reader<S>,
+    offset: Offset,
+) -> Result<(), shard_log::ReadError> {
     let request = shard_log::ReadRequest {
         from: offset,
         end: reader.durable_end(),

@@ -70,8 +70,13 @@ pub(crate) enum Job {
         options: ShardOptions,
         reply: oneshot::Sender<ShardHandle>,
     },
-    Delete { directory: PathBuf, reply: oneshot::Sender<io::Result<()>> },
-    CloseAll { reply: oneshot::Sender<()> },
+    Delete {
+        directory: PathBuf,
+        reply: oneshot::Sender<io::Result<()>>,
+    },
+    CloseAll {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 impl Engine {
@@ -100,7 +105,10 @@ impl Engine {
             Ok(LogThread { jobs })
         });
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Engine { threads, placed: Arc::default() })
+        Ok(Engine {
+            threads,
+            placed: Arc::default(),
+        })
     }
 
     /// Opens the shard in `directory`, on one of the threads. Always gives a handle: a log that does
@@ -118,7 +126,13 @@ impl Engine {
         options: ShardOptions,
     ) -> Result<ShardHandle, Unavailable> {
         let thread = self.place(&directory);
-        self.ask(thread, |reply| Job::Open { directory, mode, options, reply }).await
+        self.ask(thread, |reply| Job::Open {
+            directory,
+            mode,
+            options,
+            reply,
+        })
+        .await
     }
 
     /// Stops the shard in `directory`, if it runs, and removes its log, if there is one.
@@ -131,7 +145,10 @@ impl Engine {
     pub async fn delete(&self, directory: PathBuf) -> io::Result<()> {
         let thread = self.place(&directory);
         let deleted = self
-            .ask(thread, |reply| Job::Delete { directory: directory.clone(), reply })
+            .ask(thread, |reply| Job::Delete {
+                directory: directory.clone(),
+                reply,
+            })
             .await;
         self.placed().remove(&directory);
         deleted.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
@@ -201,7 +218,10 @@ fn start_thread(
             }
         }
     };
-    thread::Builder::new().name(format!("log-{number}")).spawn(body).map(drop)
+    thread::Builder::new()
+        .name(format!("log-{number}"))
+        .spawn(body)
+        .map(drop)
 }
 
 /// Ties the calling thread to one processor. Without the right to do so it runs anywhere.
@@ -215,16 +235,22 @@ fn pin(number: usize) {
 }
 
 /// Opens, closes and deletes the shards of one thread until the engine is gone.
-pub(crate) async fn serve<S: Storage>(
-    storage: S,
-    context: Context,
-    mut jobs: mpsc::Receiver<Job>,
-) {
-    let mut thread = Thread { storage, context, shards: HashMap::new(), tail_share: 0 };
+pub(crate) async fn serve<S: Storage>(storage: S, context: Context, mut jobs: mpsc::Receiver<Job>) {
+    let mut thread = Thread {
+        storage,
+        context,
+        shards: HashMap::new(),
+        tail_share: 0,
+    };
     while let Some(job) = jobs.recv().await {
         // Whoever asked may have gone meanwhile: then nobody needs the answer.
         match job {
-            Job::Open { directory, mode, options, reply } => {
+            Job::Open {
+                directory,
+                mode,
+                options,
+                reply,
+            } => {
                 let _ = reply.send(thread.open(directory, mode, options).await);
             }
             Job::Delete { directory, reply } => {
@@ -268,7 +294,13 @@ impl<S: Storage> Thread<S> {
         let (writes, mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
         let (reads, reads_mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
         let (progress, watched) = watch::channel(Progress::default());
-        let Context { clock, metrics, log, read_memory, .. } = &self.context;
+        let Context {
+            clock,
+            metrics,
+            log,
+            read_memory,
+            ..
+        } = &self.context;
         let state = Rc::new(ShardState {
             reader: RefCell::default(),
             throttle: RefCell::new(Throttle::new(options.throughput, clock.now())),
@@ -281,14 +313,27 @@ impl<S: Storage> Thread<S> {
         let place = Place {
             storage: self.storage.clone(),
             directory: directory.clone(),
-            log_options: shard_log::Options { tail_bytes_max: self.tail_share, ..log.clone() },
+            log_options: shard_log::Options {
+                tail_bytes_max: self.tail_share,
+                ..log.clone()
+            },
         };
         let actor = Actor::open(place, mode, Rc::clone(&state), mailbox).await;
         let reads_task = reads::run(state, reads_mailbox, Arc::clone(read_memory));
         tokio::task::spawn_local(or_abort(reads_task));
         let task = tokio::task::spawn_local(or_abort(actor.run()));
-        let handle = ShardHandle { writes, reads, progress: watched };
-        self.shards.insert(directory, Running { handle: handle.clone(), task });
+        let handle = ShardHandle {
+            writes,
+            reads,
+            progress: watched,
+        };
+        self.shards.insert(
+            directory,
+            Running {
+                handle: handle.clone(),
+                task,
+            },
+        );
         self.context.metrics.shards.inc();
         handle
     }
@@ -303,7 +348,9 @@ impl<S: Storage> Thread<S> {
     async fn close_all(&mut self) {
         // All at once: each leaves a durable mark.
         let stopping: Vec<_> = self.shards.drain().map(|(_, running)| running).collect();
-        let stopping = stopping.into_iter().map(|running| tokio::task::spawn_local(running.stop()));
+        let stopping = stopping
+            .into_iter()
+            .map(|running| tokio::task::spawn_local(running.stop()));
         for stopped in stopping.collect::<Vec<_>>() {
             let _ = stopped.await;
             self.context.metrics.shards.dec();

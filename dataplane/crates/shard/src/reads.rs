@@ -47,7 +47,9 @@ pub(crate) async fn run<S: Storage>(
 ) {
     let slots = Arc::new(Semaphore::new(READS_IN_FLIGHT_MAX));
     while let Some(read) = mailbox.recv().await {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let task = answer(Rc::clone(&state), read, Arc::clone(&memory), slot);
         tokio::task::spawn_local(crate::engine::or_abort(task));
     }
@@ -76,7 +78,9 @@ async fn answer<S: Storage>(
 impl<S: Storage> ShardState<S> {
     /// Records that arrived before this have expired.
     pub(crate) fn horizon(&self) -> UnixMillis {
-        self.clock.now().saturating_sub(self.options.get().retention.age)
+        self.clock
+            .now()
+            .saturating_sub(self.options.get().retention.age)
     }
 
     async fn records(
@@ -104,7 +108,9 @@ impl<S: Storage> ShardState<S> {
                 Err(shard_log::ReadError::Trimmed { start }) => log_request.from = start,
                 Err(error) => return Err(self.failed(from, &error)),
                 Ok(batches) => {
-                    let expired = batches.first().is_some_and(|b| b.header().timestamp < horizon);
+                    let expired = batches
+                        .first()
+                        .is_some_and(|b| b.header().timestamp < horizon);
                     if !expired {
                         break batches;
                     }
@@ -122,15 +128,22 @@ impl<S: Storage> ShardState<S> {
             _reservation: reservation,
         };
         if request.charged {
-            let bytes = reply.records().map(|(record, _)| record.data.len() as u64).sum();
-            self.throttle.borrow_mut().read_done(bytes, self.clock.now());
+            let bytes = reply
+                .records()
+                .map(|(record, _)| record.data.len() as u64)
+                .sum();
+            self.throttle
+                .borrow_mut()
+                .read_done(bytes, self.clock.now());
         }
         Ok(reply)
     }
 
     async fn offset_at(&self, timestamp: UnixMillis) -> Result<Offset, ReadError> {
         let reader = self.reader()?;
-        let offset = self.log_offset_at(&reader, timestamp.max(self.horizon())).await?;
+        let offset = self
+            .log_offset_at(&reader, timestamp.max(self.horizon()))
+            .await?;
         Ok(offset.min(self.progress.borrow().commit_end))
     }
 

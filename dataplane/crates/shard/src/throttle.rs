@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use model::UnixMillis;
 use model::limits;
 use model::quota::TokenBucket;
-use model::UnixMillis;
 
 use crate::handle::Throughput;
 
@@ -43,7 +43,9 @@ impl Throttle {
         records: u64,
         now: UnixMillis,
     ) -> Result<(), Duration> {
-        let Some(limits) = &mut self.aws else { return Ok(()) };
+        let Some(limits) = &mut self.aws else {
+            return Ok(());
+        };
         limits.write_records.check(records, now)?;
         limits.write_bytes.try_take(bytes, now)?;
         limits.write_records.try_take(records, now)
@@ -52,7 +54,9 @@ impl Throttle {
     /// Takes room for a call to read, or says when to come back. What it returned is charged with
     /// [`read_done`](Self::read_done), so that after 10 MiB the next call waits 5 seconds, as in AWS.
     pub(crate) fn read(&mut self, now: UnixMillis) -> Result<(), Duration> {
-        let Some(limits) = &mut self.aws else { return Ok(()) };
+        let Some(limits) = &mut self.aws else {
+            return Ok(());
+        };
         limits.read_bytes.check(1, now)?;
         limits.read_calls.try_take(1, now)
     }
