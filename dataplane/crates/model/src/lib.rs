@@ -4,8 +4,20 @@
 //! that the operator, the data plane and a simulator all reach the same conclusions from the same
 //! inputs. A type's constructor refuses nonsense; nobody downstream checks again.
 
+mod hash_key;
+pub mod limits;
+mod names;
 mod offset;
+mod plan;
+pub mod quota;
+mod sequence_number;
+mod shard_map;
 mod time;
 
+pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
+pub use names::{ParseShardIdError, ShardId, StreamName, StreamNameError};
 pub use offset::Offset;
+pub use plan::{Boundaries, BoundariesError, Reshard, plan};
+pub use sequence_number::{Place, SequenceNumber, SequenceNumberError};
+pub use shard_map::{Shard, ShardMap, ShardMapError, ShardState};
 pub use time::{Clock, UnixMillis};
