@@ -1,1 +1,18 @@
-//! SigV4 verification and the credential store.
+//! Who is calling: AWS Signature Version 4, verified, and the access keys it is verified with.
+//!
+//! Pure: the request comes as plain parts and the time is passed in. Verification has two steps, so
+//! that a server can refuse a request by its headers before it reads the body:
+//!
+//! ```text
+//!  SignedRequest::parse(parts)            is it signed, and by which access key?
+//!  Authenticator::authenticate(.., body)  does the signature hold?
+//! ```
+
+mod canonical;
+mod credentials;
+mod error;
+mod sigv4;
+
+pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError};
+pub use error::AuthError;
+pub use sigv4::{RequestParts, SignedRequest, body_sha256};

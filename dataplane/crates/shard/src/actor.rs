@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::error::{OpenError, Unavailable, chain};
-use crate::group::{ReplicaGroup, SingleMember};
+use crate::group::SingleMember;
 use crate::handle::Write;
 use crate::machine::Machine;
 use crate::metrics::{Cause, UnwritableGuard};
@@ -321,7 +321,8 @@ impl<S: Storage> Actor<S> {
         {
             let marked = group.writer.mark_durable().await;
             self.last_append = Instant::now();
-            self.after(marked);
+            // Nobody waits for the mark; a failure has been taken note of.
+            let _ = self.after(marked);
         }
     }
 

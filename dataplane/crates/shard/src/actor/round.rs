@@ -79,7 +79,7 @@ impl<S: Storage> Actor<S> {
     fn admit(&mut self, queue: &mut VecDeque<Write>) -> Vec<Step> {
         let unavailable = self.unavailable();
         let now = self.state.clock.now();
-        let mut closed = self.machine.closed_at().is_some();
+        let closed = self.machine.closed_at().is_some();
         let mut steps = Vec::new();
         let mut bytes = 0;
         while bytes < ROUND_BYTES_MAX {
@@ -116,9 +116,8 @@ impl<S: Storage> Actor<S> {
                     match admitted {
                         Err(error) => drop(reply.send(Err(error))),
                         Ok(()) => {
-                            closed |= matches!(command, Command::Close { .. });
                             steps.push(Step::Command { command, reply });
-                            // The next command is admitted by the machine that this one leaves.
+                            // What comes next is admitted by the machine that this one leaves.
                             break;
                         }
                     }

@@ -1,0 +1,435 @@
+//! Parsing and verifying a signature, in the Authorization header or in the query (presigned).
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use model::UnixMillis;
+use sha2::{Digest, Sha256};
+
+use crate::canonical;
+use crate::error::AuthError;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// How far a request's clock may be from ours.
+const SKEW_MAX: Duration = Duration::from_secs(300);
+/// The longest a presigned request may be good for, as in AWS.
+const EXPIRES_SECONDS_MAX: u64 = 7 * 24 * 3600;
+
+/// A request as it came in, but for its body.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'a> {
+    /// `POST`.
+    pub method: &'a str,
+    /// The path, still encoded.
+    pub path: &'a str,
+    /// What follows the `?`, still encoded; empty when nothing does.
+    pub query: &'a str,
+    /// Names in lower case. A name may repeat.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+/// A request with everything its signature needs, not yet verified.
+#[derive(Clone, Debug)]
+pub struct SignedRequest<'a> {
+    parts: RequestParts<'a>,
+    access_key: String,
+    scope: Scope,
+    signed_headers: Vec<String>,
+    signature: String,
+    /// When it says it was signed, as text and as time.
+    signed_at: (String, UnixMillis),
+    /// How long a presigned request is good for.
+    expires: Option<Duration>,
+    security_token: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Scope {
+    date: String,
+    region: String,
+    service: String,
+}
+
+/// The SHA-256 of a request's body.
+#[must_use]
+pub fn body_sha256(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+impl<'a> SignedRequest<'a> {
+    /// Finds the signature and checks that it is complete.
+    ///
+    /// # Errors
+    /// `MissingAuthenticationToken` without a signature, `InvalidSignature` with two,
+    /// `IncompleteSignature` when something is missing or malformed.
+    pub fn parse(parts: RequestParts<'a>) -> Result<SignedRequest<'a>, AuthError> {
+        let in_query = canonical::query_parameters(parts.query)
+            .any(|(name, _)| name == b"X-Amz-Algorithm" || name == b"X-Amz-Signature");
+        match (header(&parts, "authorization"), in_query) {
+            (Some(_), true) => Err(AuthError::InvalidSignature(
+                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
+                    .to_owned(),
+            )),
+            (Some(authorization), false) => parse_header(parts, authorization),
+            (None, true) => parse_query(parts),
+            (None, false) => Err(AuthError::MissingAuthenticationToken),
+        }
+    }
+
+    /// The access key id it was signed with.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// The service it was signed for: `kinesis`.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.scope.service
+    }
+
+    /// The session token it brings, if any.
+    #[must_use]
+    pub fn security_token(&self) -> Option<&str> {
+        self.security_token.as_deref()
+    }
+
+    /// Checks time and signature.
+    ///
+    /// # Errors
+    /// `InvalidSignature`; `ExpiredToken` for a presigned request past its time.
+    pub fn verify(
+        &self,
+        secret_key: &str,
+        body_sha256: [u8; 32],
+        now: UnixMillis,
+    ) -> Result<(), AuthError> {
+        self.check_time(now)?;
+        let (canonical, to_sign) = self.string_to_sign(body_sha256);
+        let mut mac = signing_key(secret_key, &self.scope);
+        mac.update(to_sign.as_bytes());
+        let given = decode_hex(&self.signature).unwrap_or_default();
+        // Compares in constant time.
+        mac.verify_slice(&given).map_err(|_| {
+            AuthError::InvalidSignature(format!(
+                "The request signature we calculated does not match the signature you provided. \
+                 Check your AWS Secret Access Key and signing method. Consult the service \
+                 documentation for details.\n\nThe Canonical String for this request should have \
+                 been\n'{canonical}'\n\nThe String-to-Sign should have been\n'{to_sign}'\n"
+            ))
+        })
+    }
+
+    fn check_time(&self, now: UnixMillis) -> Result<(), AuthError> {
+        let (text, signed_at) = &self.signed_at;
+        let latest = signed_at.saturating_add(self.expires.unwrap_or(SKEW_MAX));
+        let minutes = SKEW_MAX.as_secs() / 60;
+        if now.saturating_add(SKEW_MAX) < *signed_at {
+            return Err(AuthError::InvalidSignature(format!(
+                "Signature not yet current: {text} is still later than {} ({} + {minutes} min.)",
+                timestamp(now.saturating_add(SKEW_MAX)),
+                timestamp(now),
+            )));
+        }
+        if latest < now {
+            if self.expires.is_some() {
+                return Err(AuthError::ExpiredToken);
+            }
+            return Err(AuthError::InvalidSignature(format!(
+                "Signature expired: {text} is now earlier than {} ({} - {minutes} min.)",
+                timestamp(now.saturating_sub(SKEW_MAX)),
+                timestamp(now),
+            )));
+        }
+        Ok(())
+    }
+
+    /// The canonical request and the string to sign.
+    fn string_to_sign(&self, body_sha256: [u8; 32]) -> (String, String) {
+        let mut headers = String::new();
+        for name in &self.signed_headers {
+            let values: Vec<String> = self
+                .parts
+                .headers
+                .iter()
+                .filter(|(other, _)| other == name)
+                .map(|(_, value)| canonical::header_value(value))
+                .collect();
+            headers.push_str(&format!("{name}:{}\n", values.join(",")));
+        }
+        let canonical = format!(
+            "{}\n{}\n{}\n{headers}\n{}\n{}",
+            self.parts.method,
+            canonical::path(self.parts.path),
+            canonical::query(self.parts.query),
+            self.signed_headers.join(";"),
+            encode_hex(&body_sha256),
+        );
+        let Scope {
+            date,
+            region,
+            service,
+        } = &self.scope;
+        let to_sign = format!(
+            "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{}",
+            self.signed_at.0,
+            encode_hex(&Sha256::digest(canonical.as_bytes())),
+        );
+        (canonical, to_sign)
+    }
+}
+
+fn parse_header<'a>(
+    parts: RequestParts<'a>,
+    authorization: &str,
+) -> Result<SignedRequest<'a>, AuthError> {
+    let rest = authorization.strip_prefix(ALGORITHM).unwrap_or_default();
+    if rest.is_empty() {
+        return Err(incomplete(format!(
+            "Unsupported AWS 'algorithm': '{}'.",
+            authorization.split_whitespace().next().unwrap_or_default()
+        )));
+    }
+    let field = |name: &str| {
+        rest.split(',')
+            .find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+    };
+    let date = header(&parts, "x-amz-date").or_else(|| header(&parts, "date"));
+    let missing: Vec<String> = ["Credential", "Signature", "SignedHeaders"]
+        .iter()
+        .filter(|name| field(name).is_none_or(str::is_empty))
+        .map(|name| format!("Authorization header requires '{name}' parameter."))
+        .chain(date.is_none().then(|| {
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
+                .to_owned()
+        }))
+        .collect();
+    let (Some(credential), Some(signature), Some(signed_headers), Some(date), []) = (
+        field("Credential"),
+        field("Signature"),
+        field("SignedHeaders"),
+        date,
+        missing.as_slice(),
+    ) else {
+        let missing = missing.join(" ");
+        return Err(incomplete(format!("{missing} Authorization={ALGORITHM}")));
+    };
+    build(parts, credential, signature, signed_headers, date, None)
+}
+
+fn parse_query(parts: RequestParts<'_>) -> Result<SignedRequest<'_>, AuthError> {
+    let text = |name: &str| {
+        let mut parameters = canonical::query_parameters(parts.query);
+        let (_, value) = parameters.find(|(other, _)| other == name.as_bytes())?;
+        String::from_utf8(value).ok()
+    };
+    let missing: Vec<String> = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Date",
+    ]
+    .iter()
+    .filter(|name| text(name).is_none_or(|value| value.is_empty()))
+    .map(|name| format!("AWS query-string parameters must include '{name}'."))
+    .collect();
+    let (Some(algorithm), Some(credential), Some(signature), Some(signed_headers), Some(date), []) = (
+        text("X-Amz-Algorithm"),
+        text("X-Amz-Credential"),
+        text("X-Amz-Signature"),
+        text("X-Amz-SignedHeaders"),
+        text("X-Amz-Date"),
+        missing.as_slice(),
+    ) else {
+        return Err(incomplete(missing.join(" ")));
+    };
+    if algorithm != ALGORITHM {
+        return Err(incomplete(format!(
+            "Unsupported AWS 'algorithm': '{algorithm}'."
+        )));
+    }
+    let expires = match text("X-Amz-Expires") {
+        None => None,
+        Some(seconds) => match seconds.parse::<u64>() {
+            Ok(seconds) if seconds <= EXPIRES_SECONDS_MAX => Some(Duration::from_secs(seconds)),
+            _ => {
+                return Err(incomplete(format!(
+                    "X-Amz-Expires '{seconds}' is not 0 to {EXPIRES_SECONDS_MAX} seconds."
+                )));
+            }
+        },
+    };
+    let mut request = build(
+        parts,
+        &credential,
+        &signature,
+        &signed_headers,
+        &date,
+        expires,
+    )?;
+    request.security_token = request
+        .security_token
+        .or_else(|| text("X-Amz-Security-Token"));
+    Ok(request)
+}
+
+fn build<'a>(
+    parts: RequestParts<'a>,
+    credential: &str,
+    signature: &str,
+    signed_headers: &str,
+    date: &str,
+    expires: Option<Duration>,
+) -> Result<SignedRequest<'a>, AuthError> {
+    let (access_key, scope) = parse_credential(credential)?;
+    let Some(signed_at) = parse_timestamp(date) else {
+        return Err(incomplete(format!(
+            "Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        )));
+    };
+    if !date.starts_with(&scope.date) {
+        return Err(AuthError::InvalidSignature(format!(
+            "Credential should be scoped with the date of the request, '{}', not '{}'.",
+            date.get(..8).unwrap_or(date),
+            scope.date
+        )));
+    }
+    let signed_headers: Vec<String> = signed_headers
+        .split(';')
+        .map(str::to_ascii_lowercase)
+        .collect();
+    if !signed_headers.iter().any(|name| name == "host") {
+        return Err(AuthError::InvalidSignature(
+            "'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
+        ));
+    }
+    let security_token = header(&parts, "x-amz-security-token").map(str::to_owned);
+    Ok(SignedRequest {
+        parts,
+        access_key,
+        scope,
+        signed_headers,
+        signature: signature.to_owned(),
+        signed_at: (date.to_owned(), signed_at),
+        expires,
+        security_token,
+    })
+}
+
+fn parse_credential(credential: &str) -> Result<(String, Scope), AuthError> {
+    // An access key id may itself hold slashes, so the scope is taken from the end.
+    let mut parts = credential.rsplitn(5, '/');
+    let mut next = || parts.next().filter(|part| !part.is_empty());
+    match (next(), next(), next(), next(), next()) {
+        (Some("aws4_request"), Some(service), Some(region), Some(date), Some(access_key)) => {
+            let scope = Scope {
+                date: date.to_owned(),
+                region: region.to_owned(),
+                service: service.to_owned(),
+            };
+            Ok((access_key.to_owned(), scope))
+        }
+        _ => Err(incomplete(format!(
+            "Credential must have exactly 5 slash-delimited elements, e.g. \
+             keyid/date/region/service/term, got '{credential}'"
+        ))),
+    }
+}
+
+fn signing_key(secret_key: &str, scope: &Scope) -> Hmac<Sha256> {
+    let keyed = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("any length is a key");
+    let mut mac = keyed(format!("AWS4{secret_key}").as_bytes());
+    for part in [&scope.date, &scope.region, &scope.service, "aws4_request"] {
+        mac.update(part.as_bytes());
+        mac = keyed(&mac.finalize().into_bytes());
+    }
+    mac
+}
+
+fn header<'a>(parts: &RequestParts<'a>, name: &str) -> Option<&'a str> {
+    parts
+        .headers
+        .iter()
+        .find(|(other, _)| *other == name)
+        .map(|(_, value)| *value)
+}
+
+fn incomplete(message: String) -> AuthError {
+    AuthError::IncompleteSignature(message)
+}
+
+fn encode_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// `20150830T123600Z` as a time.
+fn parse_timestamp(text: &str) -> Option<UnixMillis> {
+    let bytes: &[u8; 16] = text.as_bytes().try_into().ok()?;
+    if bytes[8] != b'T' || bytes[15] != b'Z' {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        digits
+            .bytes()
+            .all(|digit| digit.is_ascii_digit())
+            .then(|| digits.parse::<u64>().ok())?
+    };
+    let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
+    let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);
+    let plausible = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 61;
+    let days = plausible.then(|| days_from_civil(year, month, day))?;
+    Some(UnixMillis(
+        (days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000,
+    ))
+}
+
+/// Days since 1970-01-01 of a Gregorian date from then on: years are counted from March, so that the
+/// leap day is the last of its year.
+fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let leap_days = year / 4 - year / 100 + year / 400;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    year * 365 + leap_days + day_of_year - 719_468
+}
+
+/// The inverse of [`parse_timestamp`].
+fn timestamp(at: UnixMillis) -> String {
+    let seconds = at.as_seconds();
+    let days = seconds / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Members whose form depends on the encoding.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use model::UnixMillis;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Binary data: base64 text in JSON, a byte string in binary encodings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob<'a>(pub Cow<'a, [u8]>);
+
+impl<'de> Deserialize<'de> for Blob<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BlobVisitor;
+        impl Visitor<'_> for BlobVisitor {
+            type Value = Blob<'static>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a blob")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob<'static>, E> {
+                let decoded = base64_simd::STANDARD.decode_to_vec(text.as_bytes());
+                let bytes = decoded.map_err(|_| E::custom("invalid base64"))?;
+                Ok(Blob(Cow::Owned(bytes)))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Blob<'static>, E> {
+                Ok(Blob(Cow::Owned(bytes.to_vec())))
+            }
+        }
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(BlobVisitor)
+        } else {
+            deserializer.deserialize_bytes(BlobVisitor)
+        }
+    }
+}
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&base64_simd::STANDARD.encode_to_string(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+/// A moment: seconds with a fraction in JSON, whole milliseconds in binary encodings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub UnixMillis);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        if deserializer.is_human_readable() {
+            let seconds = f64::deserialize(deserializer)?;
+            // Saturates: a time before 1970 is the start, one past the end of time is the end.
+            Ok(Timestamp(UnixMillis((seconds * 1_000.0).round() as u64)))
+        } else {
+            u64::deserialize(deserializer).map(|millis| Timestamp(UnixMillis(millis)))
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = self.0.0;
+        if serializer.is_human_readable() {
+            // Exact for every date of this age: a double has 53 bits.
+            serializer.serialize_f64(millis as f64 / 1_000.0)
+        } else {
+            serializer.serialize_u64(millis)
+        }
+    }
+}
