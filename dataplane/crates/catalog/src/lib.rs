@@ -1,1 +1,59 @@
-//! Which streams exist and what they are made of.
+//! The catalog: which streams exist, what they should be, and what they are.
+//!
+//! Every process that serves streams reads it from memory; changes go to where it is kept, by
+//! compare-and-swap on a version, and come back to all readers. It does not know how shards store
+//! anything, nor who carries a change out.
+
+mod local;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use model::StreamName;
+use tokio::sync::watch;
+
+pub use local::{LocalCatalog, OpenError};
+pub use stream::{Phase, RecordLimits, Settings, Stream, StreamUid};
+
+/// A change under way.
+pub type Change<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChangeError>> + Send + 'a>>;
+
+/// Streams by name.
+pub trait Catalog: Send + Sync {
+    /// The stream of this name, as of the last change seen. Never waits.
+    fn get(&self, name: &StreamName) -> Option<Arc<Stream>>;
+
+    /// Up to `limit` streams by name, after `after`. Never waits.
+    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<Stream>>;
+
+    /// A number that grows with every change, to wait on.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Adds a stream. Its version is given to it.
+    fn create(&self, stream: Stream) -> Change<'_, Arc<Stream>>;
+
+    /// Replaces a stream, if the stored one still has the version of this one.
+    fn replace(&self, stream: Stream) -> Change<'_, Arc<Stream>>;
+
+    /// Removes a stream, if the stored one still has this version.
+    fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()>;
+}
+
+/// Why a change did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// A stream of this name exists.
+    #[error("stream {0} exists")]
+    Exists(StreamName),
+    /// No stream of this name exists.
+    #[error("stream {0} does not exist")]
+    Missing(StreamName),
+    /// Somebody else changed it since it was read: read again and decide again.
+    #[error("stream {0} was changed meanwhile")]
+    Conflict(StreamName),
+    /// The disk refused. It is unknown whether the change will be there after a restart.
+    #[error("store the catalog")]
+    Io(#[source] std::io::Error),
+}

@@ -1,0 +1,104 @@
+//! Changes are stored, versions are compared, damage is named.
+
+use super::*;
+use crate::stream::{Phase, Settings, StreamUid};
+use model::{Boundaries, ShardMap, UnixMillis};
+
+fn stream(name: &str) -> Stream {
+    let desired = Boundaries::uniform(3).unwrap();
+    Stream {
+        name: name.parse().unwrap(),
+        uid: StreamUid(7),
+        version: 0,
+        created: UnixMillis(1_700_000_000_000),
+        phase: Phase::Creating,
+        settings: Settings::default(),
+        tags: [("team".to_owned(), "data".to_owned())].into(),
+        shards: ShardMap::new(&desired, UnixMillis(1_700_000_000_000)),
+        desired,
+    }
+}
+
+#[tokio::test]
+async fn changes_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = LocalCatalog::open(directory.path()).unwrap();
+    let created = catalog.create(stream("b")).await.unwrap();
+    catalog.create(stream("a")).await.unwrap();
+    let mut changed = (*created).clone();
+    changed.shards.finish(&[]);
+    changed.phase = Phase::Active;
+    let changed = catalog.replace(changed).await.unwrap();
+    assert_eq!(
+        catalog.list(None, 10),
+        LocalCatalog::open(directory.path()).unwrap().list(None, 10)
+    );
+    assert_eq!(catalog.get(&changed.name), Some(changed.clone()));
+    catalog
+        .remove(changed.name.clone(), changed.version)
+        .await
+        .unwrap();
+    let reopened = LocalCatalog::open(directory.path()).unwrap();
+    assert_eq!(reopened.get(&changed.name), None);
+    assert_eq!(reopened.list(None, 10).len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_first_of_two_changes_of_a_version_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = LocalCatalog::open(directory.path()).unwrap();
+    let created = catalog.create(stream("a")).await.unwrap();
+    assert!(matches!(
+        catalog.create(stream("a")).await,
+        Err(ChangeError::Exists(_))
+    ));
+    catalog.replace((*created).clone()).await.unwrap();
+    let late = catalog.replace((*created).clone()).await;
+    assert!(matches!(late, Err(ChangeError::Conflict(_))));
+    let late = catalog.remove(created.name.clone(), created.version).await;
+    assert!(matches!(late, Err(ChangeError::Conflict(_))));
+    let missing = catalog.replace(stream("b")).await;
+    assert!(matches!(missing, Err(ChangeError::Missing(_))));
+}
+
+#[tokio::test]
+async fn streams_are_listed_by_name_in_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = LocalCatalog::open(directory.path()).unwrap();
+    for name in ["c", "a", "d", "b"] {
+        catalog.create(stream(name)).await.unwrap();
+    }
+    let names = |after, limit| {
+        let streams = catalog.list(after, limit);
+        streams
+            .iter()
+            .map(|stream| stream.name.to_string())
+            .collect::<String>()
+    };
+    assert_eq!(names(None, 3), "abc");
+    assert_eq!(names(Some("b"), 3), "cd");
+    assert_eq!(names(Some("bb"), 3), "cd");
+    assert_eq!(names(Some("b/"), 3), "cd");
+    assert_eq!(names(Some("d"), 3), "");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_nothing_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = LocalCatalog::open(directory.path()).unwrap();
+    catalog.create(stream("a")).await.unwrap();
+    let file = directory.path().join("a.json");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    for damaged in [
+        &whole[..whole.len() / 2],
+        "",
+        &whole.replace("\"format\": 1", "\"format\": 2"),
+    ] {
+        std::fs::write(&file, damaged).unwrap();
+        let error = LocalCatalog::open(directory.path())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("a.json"), "{error}");
+    }
+}
