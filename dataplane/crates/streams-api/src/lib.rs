@@ -1,1 +1,28 @@
-//! The operations of Kinesis Data Streams, one file each.
+//! Kinesis Data Streams, as AWS's service model 2013-12-02 has it: one file for each operation.
+//!
+//! An operation decodes its raw shape, checks every constraint of the model at once, then the rules
+//! of the service one by one, and acts: on the catalog, or on a shard through its handle. What
+//! happens to a record on its way is in [`routing`]; positions handed to clients are in [`token`].
+//!
+//! It does not know sockets, signatures or where shards keep their records.
+
+mod api;
+mod errors;
+mod metrics;
+mod ops;
+mod routing;
+mod shapes;
+mod shards;
+mod stream_ref;
+mod token;
+
+pub use api::{Api, ApiOptions, Identity};
+pub use metrics::Metrics;
+pub use shards::{ShardKey, Shards};
+pub use token::{Iterator as ShardIterator, TokenError};
+
+/// For the fuzz targets: whatever `text` is, decoding it answers.
+#[must_use]
+pub fn decode_shard_iterator(text: &str) -> bool {
+    token::Iterator::decode(text).is_ok()
+}

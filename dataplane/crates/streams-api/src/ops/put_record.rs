@@ -1,0 +1,164 @@
+//! As AWS PutRecord: one record, durable when it answers.
+
+use aws_protocol::validate::Violations;
+use aws_protocol::{ApiError, Blob, ErrorCode};
+use catalog::Stream;
+use model::{HashKey, Place, SequenceNumber, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Api, Shape};
+use crate::errors::{internal, invalid_argument};
+use crate::routing::Outgoing;
+use crate::shards::ShardKey;
+use crate::stream_ref::StreamRef;
+
+pub(super) const HASH_KEY_PATTERN: &str = r"0|([1-9]\d{0,38})";
+const SEQUENCE_NUMBER_PATTERN: &str = r"0|([1-9]\d{0,128})";
+/// The most any stream takes.
+pub(super) const DATA_BYTES_MAX: usize = (limits::RECORD_KIB_MAX as usize) << 10;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Request {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    data: Option<Blob<'static>>,
+    partition_key: Option<String>,
+    explicit_hash_key: Option<String>,
+    sequence_number_for_ordering: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Output {
+    shard_id: String,
+    sequence_number: String,
+    encryption_type: &'static str,
+}
+
+pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
+    let mut checks = Violations::new();
+    let Request {
+        stream_name,
+        stream_arn,
+        explicit_hash_key,
+        ..
+    } = &request;
+    let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
+    if let Some(data) = checks.required("data", request.data.as_ref()) {
+        checks.blob_length("data", data.0.len(), 0..=DATA_BYTES_MAX);
+    }
+    let partition_key = checks.required("partitionKey", request.partition_key.as_deref());
+    checks.length(
+        "partitionKey",
+        partition_key,
+        1..=limits::PARTITION_KEY_CHARS_MAX,
+    );
+    check_hash_key(&mut checks, "explicitHashKey", explicit_hash_key.as_deref());
+    let ordering = request.sequence_number_for_ordering.as_deref();
+    let is_number = ordering.is_some_and(is_sequence_number);
+    checks.pattern(
+        "sequenceNumberForOrdering",
+        ordering,
+        SEQUENCE_NUMBER_PATTERN,
+        is_number,
+    );
+    checks.finish()?;
+
+    let name = named.resolve()?;
+    let stream = api.serving_stream(&name)?;
+    let partition_key = partition_key.unwrap_or_default();
+    let record = Outgoing {
+        hash_key: hash_key(explicit_hash_key.as_deref(), partition_key)?,
+        partition_key,
+        data: request.data.as_ref().map_or(&[], |data| &data.0),
+    };
+    check_size(&stream, &record)?;
+    if let Some(ordering) = ordering {
+        check_ordering(api, &stream, ordering)?;
+    }
+    let bytes = record.bytes();
+    let put = api.put(&name, &[record]).await?.pop();
+    let put = put.unwrap_or_else(|| Err(internal(&"a put without an answer")));
+    match &put {
+        Ok(_) => api.options.metrics.record_put(&name, bytes),
+        Err(error) if error.code == ErrorCode::ProvisionedThroughputExceededException => {
+            api.options.metrics.record_throttled(&name);
+        }
+        Err(_) => {}
+    }
+    let put = put?;
+    Ok(Shape(Output {
+        shard_id: put.shard.to_string(),
+        sequence_number: put.sequence_number.to_string(),
+        encryption_type: "NONE",
+    }))
+}
+
+pub(super) fn check_hash_key(checks: &mut Violations, path: &str, text: Option<&str>) {
+    let is_number = text.is_some_and(|text| {
+        let canonical = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
+        canonical && text.len() <= 39 && text.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    checks.pattern(path, text, HASH_KEY_PATTERN, is_number);
+}
+
+/// The explicit hash key, which may still be past the ring, or the partition key's.
+pub(super) fn hash_key(explicit: Option<&str>, partition_key: &str) -> Result<HashKey, ApiError> {
+    match explicit {
+        None => Ok(HashKey::of(partition_key)),
+        Some(text) => text.parse().map_err(|_| {
+            invalid_argument(format!(
+                "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
+            ))
+        }),
+    }
+}
+
+/// The stream's own limit on a record.
+pub(super) fn check_size(stream: &Stream, record: &Outgoing<'_>) -> Result<(), ApiError> {
+    let kib_max = stream.settings.record_kib_max;
+    if record.bytes() <= (kib_max as usize) << 10 {
+        return Ok(());
+    }
+    Err(invalid_argument(format!(
+        "The record of {} bytes, data and partition key, exceeds the stream's maximum of {kib_max} KiB; \
+         UpdateMaxRecordSize raises it up to {} KiB.",
+        record.bytes(),
+        limits::RECORD_KIB_MAX
+    )))
+}
+
+fn is_sequence_number(text: &str) -> bool {
+    text.parse::<SequenceNumber>() != Err(model::SequenceNumberError::NotANumber)
+}
+
+/// The number must be one that this stream has already given.
+fn check_ordering(api: &Api, stream: &Stream, text: &str) -> Result<(), ApiError> {
+    let given = text.parse::<SequenceNumber>().ok().filter(|number| {
+        let Some(shard) = stream.shards.get(number.shard()) else {
+            return false;
+        };
+        let key = ShardKey {
+            stream: stream.uid,
+            shard: shard.id,
+        };
+        let progress = api.options.shards.get(key).map(|handle| handle.progress());
+        let end = progress.map(|progress| progress.commit_end);
+        let was_given = match number.place() {
+            Place::Start => true,
+            Place::Record(offset) => Some(offset) < end,
+            Place::End => false,
+        };
+        was_given && number.belongs_to(shard.id, shard.created)
+    });
+    match given {
+        Some(_) => Ok(()),
+        None => Err(invalid_argument(format!(
+            "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {} under account {} is invalid.",
+            stream.name,
+            api.identity().account
+        ))),
+    }
+}

@@ -1,0 +1,151 @@
+//! As AWS PutRecords: up to 500 records, each with its own answer.
+
+use aws_protocol::validate::Violations;
+use aws_protocol::{ApiError, Blob, ErrorCode};
+use model::limits;
+use serde::{Deserialize, Serialize};
+
+use super::put_record::{DATA_BYTES_MAX, check_hash_key, check_size, hash_key};
+use crate::api::{Api, Shape};
+use crate::errors::invalid_argument;
+use crate::routing::{Outgoing, Put};
+use crate::stream_ref::StreamRef;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Request {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    records: Option<Vec<Entry>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Entry {
+    data: Option<Blob<'static>>,
+    partition_key: Option<String>,
+    explicit_hash_key: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Output {
+    failed_record_count: usize,
+    records: Vec<ResultEntry>,
+    encryption_type: &'static str,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultEntry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+}
+
+pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
+    let mut checks = Violations::new();
+    let Request {
+        stream_name,
+        stream_arn,
+        records,
+    } = &request;
+    let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
+    if let Some(records) = checks.required("records", records.as_ref()) {
+        checks.list_length("records", records.len(), 1..=limits::PUT_RECORDS_MAX);
+        for (at, entry) in records.iter().take(limits::PUT_RECORDS_MAX).enumerate() {
+            entry.check(&mut checks, at + 1);
+        }
+    }
+    checks.finish()?;
+
+    let name = named.resolve()?;
+    let stream = api.serving_stream(&name)?;
+    let records = records.iter().flatten().map(Entry::outgoing);
+    let records = records.collect::<Result<Vec<_>, ApiError>>()?;
+    let total: usize = records.iter().map(Outgoing::bytes).sum();
+    if limits::PUT_RECORDS_BYTES_MAX < total {
+        return Err(invalid_argument(format!(
+            "Records size of {total} bytes exceeds the 10 MiB limit of one request."
+        )));
+    }
+    records
+        .iter()
+        .try_for_each(|record| check_size(&stream, record))?;
+
+    let puts = api.put(&name, &records).await?;
+    let outcomes = records
+        .iter()
+        .map(Outgoing::bytes)
+        .zip(puts.iter().map(|put| put.as_ref().err()));
+    api.options.metrics.records_put(&name, outcomes);
+    Ok(Shape(Output {
+        failed_record_count: puts.iter().filter(|put| put.is_err()).count(),
+        records: puts.into_iter().map(ResultEntry::of).collect(),
+        encryption_type: "NONE",
+    }))
+}
+
+impl Entry {
+    fn check(&self, checks: &mut Violations, number: usize) {
+        // Paths are made only for what is wrong, and nearly always nothing is.
+        let key = self.partition_key.as_deref();
+        let hash_key = self.explicit_hash_key.as_deref();
+        let data_fits = self
+            .data
+            .as_ref()
+            .is_some_and(|data| data.0.len() <= DATA_BYTES_MAX);
+        let key_fits =
+            key.is_some_and(|key| (1..=limits::PARTITION_KEY_CHARS_MAX).contains(&key.len()));
+        if data_fits && key_fits && hash_key.is_none() {
+            return;
+        }
+        let path = |member: &str| format!("records.{number}.member.{member}");
+        if let Some(data) = checks.required(&path("data"), self.data.as_ref()) {
+            checks.blob_length(&path("data"), data.0.len(), 0..=DATA_BYTES_MAX);
+        }
+        checks.required(&path("partitionKey"), key);
+        checks.length(
+            &path("partitionKey"),
+            key,
+            1..=limits::PARTITION_KEY_CHARS_MAX,
+        );
+        check_hash_key(checks, &path("explicitHashKey"), hash_key);
+    }
+
+    fn outgoing(&self) -> Result<Outgoing<'_>, ApiError> {
+        let partition_key = self.partition_key.as_deref().unwrap_or_default();
+        Ok(Outgoing {
+            hash_key: hash_key(self.explicit_hash_key.as_deref(), partition_key)?,
+            partition_key,
+            data: self.data.as_ref().map_or(&[], |data| &data.0),
+        })
+    }
+}
+
+impl ResultEntry {
+    fn of(put: Result<Put, ApiError>) -> ResultEntry {
+        match put {
+            Ok(put) => ResultEntry {
+                sequence_number: Some(put.sequence_number.to_string()),
+                shard_id: Some(put.shard.to_string()),
+                ..ResultEntry::default()
+            },
+            Err(error) => ResultEntry {
+                // The model knows these two; everything inside is the second.
+                error_code: Some(match error.code {
+                    ErrorCode::ProvisionedThroughputExceededException => error.code.name(),
+                    _ => ErrorCode::InternalFailure.name(),
+                }),
+                error_message: Some(error.message),
+                ..ResultEntry::default()
+            },
+        }
+    }
+}

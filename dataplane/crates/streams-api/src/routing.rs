@@ -1,0 +1,178 @@
+//! From records to shards, across reshards.
+//!
+//! A record belongs to the shard that owns its hash key at the moment. When that shard turns out to
+//! be closed, the record waits, for a bounded time, for the children to open, and goes to the one that
+//! owns its key: a client does not notice a reshard, and records of one key keep their order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_protocol::ApiError;
+use catalog::Stream;
+use futures_util::future::join_all;
+use model::{HashKey, SequenceNumber, ShardId, StreamName};
+use shard::AppendError;
+use shard_log::RecordBuffer;
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::errors;
+use crate::shards::ShardKey;
+
+/// How long a record waits for a reshard to open the shard it belongs to.
+const RESHARD_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A record on its way to a shard.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) hash_key: HashKey,
+    pub(crate) partition_key: &'a str,
+    pub(crate) data: &'a [u8],
+}
+
+/// Where a record went.
+#[derive(Clone, Debug)]
+pub(crate) struct Put {
+    pub(crate) shard: ShardId,
+    pub(crate) sequence_number: SequenceNumber,
+}
+
+impl Outgoing<'_> {
+    /// Its size, as AWS counts it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.partition_key.len() + self.data.len()
+    }
+}
+
+impl Api {
+    /// Puts records; the answers are in the order of the records. Records of one shard are appended
+    /// as one piece, in their order.
+    pub(crate) async fn put(
+        &self,
+        name: &StreamName,
+        records: &[Outgoing<'_>],
+    ) -> Result<Vec<Result<Put, ApiError>>, ApiError> {
+        let deadline = Instant::now() + RESHARD_WAIT_MAX;
+        let mut answers: Vec<Option<Result<Put, ApiError>>> = vec![None; records.len()];
+        let mut waiting: Vec<usize> = (0..records.len()).collect();
+        loop {
+            let stream = self.serving_stream(name)?;
+            let by_shard = route(&stream, records, &waiting)
+                .ok_or_else(|| errors::internal(&"a stream in service owns no ring"))?;
+            let appends = by_shard.iter().map(|(shard, indices)| {
+                self.append(&stream, *shard, indices.iter().map(|at| &records[*at]))
+            });
+            waiting.clear();
+            for ((shard, indices), appended) in by_shard.iter().zip(join_all(appends).await) {
+                match appended {
+                    Ok(puts) => indices
+                        .iter()
+                        .zip(puts)
+                        .for_each(|(at, put)| answers[*at] = Some(Ok(put))),
+                    Err(AppendError::Closed) => waiting.extend(indices),
+                    Err(error) => {
+                        let error = self.refused(*shard, name, &error);
+                        indices
+                            .iter()
+                            .for_each(|at| answers[*at] = Some(Err(error.clone())));
+                    }
+                }
+            }
+            if waiting.is_empty() {
+                return Ok(answers.into_iter().flatten().collect());
+            }
+            waiting.sort_unstable();
+            if !self
+                .wait_for_reshard(&stream, &records[waiting[0]], deadline)
+                .await
+            {
+                let error = errors::reshard_takes_long(name, self.identity());
+                waiting
+                    .iter()
+                    .for_each(|at| answers[*at] = Some(Err(error.clone())));
+                return Ok(answers.into_iter().flatten().collect());
+            }
+        }
+    }
+
+    async fn append<'a>(
+        &self,
+        stream: &Stream,
+        shard: ShardId,
+        records: impl Iterator<Item = &'a Outgoing<'a>> + Clone,
+    ) -> Result<Vec<Put>, AppendError> {
+        let key = ShardKey {
+            stream: stream.uid,
+            shard,
+        };
+        // Between the catalog's word and the shard's start there is a moment: as for a reshard.
+        let handle = self.options.shards.get(key).ok_or(AppendError::Closed)?;
+        let bytes = records
+            .clone()
+            .map(|record| RecordBuffer::encoded_bytes(record.partition_key, record.data));
+        let mut buffer = RecordBuffer::with_capacity(bytes.sum());
+        for record in records {
+            buffer.push(record.partition_key, record.data);
+        }
+        let count = buffer.record_count();
+        let appended = handle.append(buffer).await?;
+        let created = stream
+            .shards
+            .get(shard)
+            .map_or(stream.created, |shard| shard.created);
+        let put = |number: u32| {
+            let offset = appended.first.advance(u64::from(number));
+            let sequence_number =
+                SequenceNumber::of_record(shard, created, offset, appended.timestamp);
+            Put {
+                shard,
+                sequence_number,
+            }
+        };
+        Ok((0..count).map(put).collect())
+    }
+
+    /// Waits until another shard owns the record's key, or the stream is gone.
+    async fn wait_for_reshard(
+        &self,
+        before: &Arc<Stream>,
+        record: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> bool {
+        let shard = route_one(before, record);
+        let moved = || {
+            let now = self.options.catalog.get(&before.name);
+            now.and_then(|stream| route_one(&stream, record)) != shard
+        };
+        self.wait_for(deadline.saturating_duration_since(Instant::now()), moved)
+            .await
+    }
+
+    fn refused(&self, shard: ShardId, name: &StreamName, error: &AppendError) -> ApiError {
+        match error {
+            AppendError::Throttled(_) => errors::rate_exceeded(shard, name, self.identity()),
+            AppendError::Unavailable(why) => errors::unavailable(shard, why),
+            AppendError::Closed | AppendError::TooManyConsumers => errors::internal(error),
+        }
+    }
+}
+
+/// The records' indices by the shards they belong to.
+fn route(
+    stream: &Stream,
+    records: &[Outgoing<'_>],
+    indices: &[usize],
+) -> Option<BTreeMap<ShardId, Vec<usize>>> {
+    let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
+    for at in indices {
+        by_shard
+            .entry(route_one(stream, &records[*at])?)
+            .or_default()
+            .push(*at);
+    }
+    Some(by_shard)
+}
+
+fn route_one(stream: &Stream, record: &Outgoing<'_>) -> Option<ShardId> {
+    stream.shards.route(record.hash_key).map(|owner| owner.id)
+}

@@ -1,0 +1,162 @@
+//! Shapes that several operations answer with, letter for letter as in the service model.
+
+use aws_protocol::{Blob, Timestamp};
+use catalog::Stream;
+use model::{SequenceNumber, Shard as ModelShard, ShardState, UnixMillis};
+use serde::Serialize;
+
+use crate::api::Api;
+use crate::errors::phase_name;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct HashKeyRange {
+    starting_hash_key: String,
+    ending_hash_key: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SequenceNumberRange {
+    starting_sequence_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending_sequence_number: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Shard {
+    shard_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_shard_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adjacent_parent_shard_id: Option<String>,
+    hash_key_range: HashKeyRange,
+    sequence_number_range: SequenceNumberRange,
+}
+
+impl HashKeyRange {
+    fn of(range: model::HashKeyRange) -> HashKeyRange {
+        HashKeyRange {
+            starting_hash_key: range.starting().to_string(),
+            ending_hash_key: range.ending().to_string(),
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn of(shard: &ModelShard) -> Shard {
+        let ending = match shard.state {
+            ShardState::Closed { at, .. } => {
+                Some(SequenceNumber::ending(shard.id, shard.created, at).to_string())
+            }
+            ShardState::Pending | ShardState::Open | ShardState::Closing => None,
+        };
+        Shard {
+            shard_id: shard.id.to_string(),
+            parent_shard_id: shard.parent.map(|id| id.to_string()),
+            adjacent_parent_shard_id: shard.adjacent_parent.map(|id| id.to_string()),
+            hash_key_range: HashKeyRange::of(shard.range),
+            sequence_number_range: SequenceNumberRange {
+                starting_sequence_number: SequenceNumber::starting(shard.id, shard.created)
+                    .to_string(),
+                ending_sequence_number: ending,
+            },
+        }
+    }
+}
+
+/// The shards a client is shown, by id: not those to come, and not those all of whose records have
+/// expired.
+pub(crate) fn listed_shards(stream: &Stream, now: UnixMillis) -> impl Iterator<Item = &ModelShard> {
+    let horizon = horizon(stream, now);
+    stream
+        .shards
+        .shards()
+        .iter()
+        .filter(move |shard| match shard.state {
+            ShardState::Pending => false,
+            ShardState::Open | ShardState::Closing => true,
+            ShardState::Closed { at, .. } => horizon <= at,
+        })
+}
+
+/// Records that arrived before this have expired.
+pub(crate) fn horizon(stream: &Stream, now: UnixMillis) -> UnixMillis {
+    let hours = u64::from(stream.settings.retention_hours);
+    now.saturating_sub(std::time::Duration::from_secs(hours * 3600))
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ChildShard {
+    shard_id: String,
+    parent_shards: Vec<String>,
+    hash_key_range: HashKeyRange,
+}
+
+impl ChildShard {
+    pub(crate) fn of(shard: &ModelShard) -> ChildShard {
+        let parents = [shard.parent, shard.adjacent_parent].into_iter().flatten();
+        ChildShard {
+            shard_id: shard.id.to_string(),
+            parent_shards: parents.map(|id| id.to_string()).collect(),
+            hash_key_range: HashKeyRange::of(shard.range),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Record<'a> {
+    pub(crate) sequence_number: String,
+    pub(crate) approximate_arrival_timestamp: Timestamp,
+    pub(crate) data: Blob<'a>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) partition_key: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct StreamModeDetails {
+    stream_mode: &'static str,
+}
+
+/// The only mode this version has.
+pub(crate) const PROVISIONED: StreamModeDetails = StreamModeDetails {
+    stream_mode: "PROVISIONED",
+};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EnhancedMetrics {
+    shard_level_metrics: [&'static str; 0],
+}
+
+/// No shard-level metrics are switched on.
+pub(crate) const NO_ENHANCED_METRICS: EnhancedMetrics = EnhancedMetrics {
+    shard_level_metrics: [],
+};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct StreamSummary {
+    stream_name: String,
+    #[serde(rename = "StreamARN")]
+    stream_arn: String,
+    stream_status: &'static str,
+    stream_mode_details: StreamModeDetails,
+    stream_creation_timestamp: Timestamp,
+}
+
+impl StreamSummary {
+    pub(crate) fn of(api: &Api, stream: &Stream) -> StreamSummary {
+        StreamSummary {
+            stream_name: stream.name.to_string(),
+            stream_arn: api.arn(&stream.name),
+            stream_status: phase_name(stream.phase),
+            stream_mode_details: PROVISIONED,
+            stream_creation_timestamp: Timestamp(stream.created),
+        }
+    }
+}

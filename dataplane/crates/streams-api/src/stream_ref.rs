@@ -1,0 +1,112 @@
+//! Naming a stream: by name, by ARN, or by both when they agree.
+
+use aws_protocol::ApiError;
+use aws_protocol::validate::Violations;
+use model::StreamName;
+
+use crate::errors::invalid_argument;
+
+pub(crate) const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
+const ARN_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+";
+const ARN_CHARS_MAX: usize = 2048;
+
+/// A stream as a request names it, its members already checked against the model.
+#[derive(Debug)]
+pub(crate) struct StreamRef {
+    by_name: Option<StreamName>,
+    by_arn: Option<StreamName>,
+}
+
+impl StreamRef {
+    /// Checks `StreamName` and `StreamARN`.
+    pub(crate) fn check(
+        checks: &mut Violations,
+        name: Option<&str>,
+        arn: Option<&str>,
+    ) -> StreamRef {
+        checks.length("streamName", name, 1..=128);
+        let by_name = name.and_then(|name| name.parse().ok());
+        if name.is_some_and(|name| (1..=128).contains(&name.chars().count())) {
+            checks.pattern("streamName", name, NAME_PATTERN, by_name.is_some());
+        }
+        checks.length("streamARN", arn, 1..=ARN_CHARS_MAX);
+        let by_arn = arn.and_then(name_in_arn);
+        checks.pattern("streamARN", arn, ARN_PATTERN, by_arn.is_some());
+        StreamRef { by_name, by_arn }
+    }
+
+    /// The one name.
+    pub(crate) fn resolve(self) -> Result<StreamName, ApiError> {
+        match (self.by_name, self.by_arn) {
+            (Some(name), Some(arn)) if name != arn => Err(invalid_argument(
+                "StreamName and StreamARN name different streams.",
+            )),
+            (Some(name), _) | (None, Some(name)) => Ok(name),
+            (None, None) => Err(invalid_argument(
+                "Either StreamName or StreamARN is required.",
+            )),
+        }
+    }
+}
+
+fn name_in_arn(arn: &str) -> Option<StreamName> {
+    let mut parts = arn.splitn(6, ':');
+    let mut next = || parts.next();
+    let (prefix, partition, service) = (next()?, next()?, next()?);
+    let (_region, account, resource) = (next()?, next()?, next()?);
+    let fits = prefix == "arn"
+        && partition.starts_with("aws")
+        && service == "kinesis"
+        && account.len() == 12
+        && account.bytes().all(|digit| digit.is_ascii_digit());
+    if !fits {
+        return None;
+    }
+    resource.strip_prefix("stream/")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: Option<&str>, arn: Option<&str>, want: &str) {
+        let mut checks = Violations::new();
+        let stream = StreamRef::check(&mut checks, name, arn);
+        let resolved = checks.finish().and_then(|()| stream.resolve());
+        let got = resolved.map_or_else(|error| error.to_string(), |name| name.to_string());
+        assert!(got.starts_with(want), "{got}");
+    }
+
+    #[test]
+    fn a_stream_is_named_by_name_or_arn() {
+        const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks";
+        check(Some("clicks"), None, "clicks");
+        check(None, Some(ARN), "clicks");
+        check(Some("clicks"), Some(ARN), "clicks");
+        check(
+            Some("other"),
+            Some(ARN),
+            "InvalidArgumentException: StreamName and StreamARN",
+        );
+        check(
+            None,
+            None,
+            "InvalidArgumentException: Either StreamName or StreamARN",
+        );
+        check(
+            Some(""),
+            None,
+            "ValidationException: 1 validation error detected: Value ''",
+        );
+        check(
+            Some("a/b"),
+            None,
+            "ValidationException: 1 validation error detected: Value 'a/b'",
+        );
+        check(
+            None,
+            Some("arn:aws:s3:::x"),
+            "ValidationException: 1 validation error detected",
+        );
+    }
+}
