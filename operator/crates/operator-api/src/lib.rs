@@ -1,1 +1,48 @@
-//! The custom resources leat.dev/v1alpha1.
+//! The custom resources `leat.dev/v1alpha1`, as users write them. Pure: types and their schemas.
+//!
+//! A field's documentation here is what `kubectl explain` shows. What a value means beyond its
+//! schema is checked in `operator-core`.
+
+mod stream;
+
+use kube_core::CustomResourceExt;
+
+pub use stream::{Limits, Storage, Stream, StreamShard, StreamSpec, StreamStatus};
+
+/// The API group and version of all resources.
+pub const API_VERSION: &str = "leat.dev/v1alpha1";
+
+/// Each custom resource definition, by the name of its file in `crds/`.
+#[must_use]
+pub fn crds() -> Vec<(String, String)> {
+    let definitions = [Stream::crd()];
+    let file = |definition: &_| {
+        let yaml = serde_yaml::to_string(definition).expect("a definition has a YAML form");
+        (format!("{}.yaml", Stream::crd_name()), yaml)
+    };
+    definitions.iter().map(file).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn generated_definitions_are_those_in_crds() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../crds");
+        for (name, yaml) in crds() {
+            let file = directory.join(name);
+            if std::env::var_os("UPDATE_EXPECT").is_some() {
+                std::fs::write(&file, &yaml).unwrap();
+            }
+            let stored = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(
+                stored == yaml,
+                "{} is stale: run with UPDATE_EXPECT=1",
+                file.display()
+            );
+        }
+    }
+}

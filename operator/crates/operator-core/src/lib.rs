@@ -1,1 +1,7 @@
-//! Validation and rendering of the custom resources, as pure functions.
+//! What custom resources mean, as pure functions: no client, no clock, no file.
+
+mod manifest;
+mod validate;
+
+pub use manifest::{ManifestError, parse_manifests};
+pub use validate::{SpecError, ValidStream, validate};

@@ -1,0 +1,199 @@
+//! From a resource as written to one that can be carried out, or everything that is wrong with it.
+
+use std::num::NonZeroU64;
+
+use model::{Boundaries, HashKey, StreamName, limits};
+use operator_api::{Limits, Stream, StreamSpec};
+
+/// One thing wrong with a spec: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {what}")]
+pub struct SpecError {
+    /// The path of the field, as in `spec.shardCount`.
+    pub field: &'static str,
+    /// What is wrong and how to mend it.
+    pub what: String,
+}
+
+/// A stream whose every field is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidStream {
+    /// Its name, as Kubernetes and AWS both allow it.
+    pub name: StreamName,
+    /// Where its shards should start; `None` leaves a stream that exists as it is.
+    pub boundaries: Option<Boundaries>,
+    /// How long records can be read.
+    pub retention_hours: u32,
+    /// The largest record.
+    pub record_kib_max: u32,
+    /// Whether shards impose AWS's throughput.
+    pub aws_limits: bool,
+    /// The oldest records of a shard go while it is larger than this.
+    pub retention_bytes_per_shard: Option<NonZeroU64>,
+}
+
+/// Checks a stream.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
+    let mut errors = Vec::new();
+    let mut refuse = |field, what: String| errors.push(SpecError { field, what });
+    let spec = &stream.spec;
+    let name = stream
+        .metadata
+        .name
+        .as_deref()
+        .unwrap_or_default()
+        .parse::<StreamName>();
+    if let Err(error) = &name {
+        refuse("metadata.name", error.to_string());
+    }
+    let boundaries = boundaries(spec).unwrap_or_else(|error| {
+        refuse(error.field, error.what);
+        None
+    });
+    let retention_hours = spec
+        .retention_period_hours
+        .unwrap_or(limits::RETENTION_HOURS_MIN);
+    if !(limits::RETENTION_HOURS_MIN..=limits::RETENTION_HOURS_MAX).contains(&retention_hours) {
+        let (min, max) = (limits::RETENTION_HOURS_MIN, limits::RETENTION_HOURS_MAX);
+        let what = format!("{retention_hours} hours; set {min} to {max}");
+        refuse("spec.retentionPeriodHours", what);
+    }
+    let record_kib_max = spec
+        .max_record_size_kib
+        .unwrap_or(limits::RECORD_KIB_DEFAULT);
+    if !(limits::RECORD_KIB_MIN..=limits::RECORD_KIB_MAX).contains(&record_kib_max) {
+        let (min, max) = (limits::RECORD_KIB_MIN, limits::RECORD_KIB_MAX);
+        refuse(
+            "spec.maxRecordSizeKiB",
+            format!("{record_kib_max} KiB; set {min} to {max}"),
+        );
+    }
+    let bytes = spec
+        .storage
+        .as_ref()
+        .and_then(|storage| storage.retention_bytes_per_shard);
+    if bytes.is_some_and(|bytes| bytes < 1 << 20) {
+        let what = format!("{} bytes; set at least 1048576", bytes.unwrap_or_default());
+        refuse("spec.storage.retentionBytesPerShard", what);
+    }
+    match name {
+        Ok(name) if errors.is_empty() => Ok(ValidStream {
+            name,
+            boundaries,
+            retention_hours,
+            record_kib_max,
+            aws_limits: spec.limits == Some(Limits::Aws),
+            retention_bytes_per_shard: bytes.and_then(NonZeroU64::new),
+        }),
+        _ => Err(errors),
+    }
+}
+
+fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
+    const COUNT: &str = "spec.shardCount";
+    const BOUNDARIES: &str = "spec.shardBoundaries";
+    match (&spec.shard_boundaries, spec.shard_count) {
+        (Some(_), Some(_)) => {
+            let what = "set this or spec.shardCount, not both".to_owned();
+            Err(SpecError {
+                field: BOUNDARIES,
+                what,
+            })
+        }
+        (None, None) => Ok(None),
+        (None, Some(count)) => match Boundaries::uniform(count) {
+            Ok(boundaries) => Ok(Some(boundaries)),
+            Err(error) => Err(SpecError {
+                field: COUNT,
+                what: error.to_string(),
+            }),
+        },
+        (Some(texts), None) => {
+            let keys = texts
+                .iter()
+                .map(|text| text.parse::<HashKey>())
+                .collect::<Result<_, _>>();
+            let keys: Vec<HashKey> = keys.map_err(|error| SpecError {
+                field: BOUNDARIES,
+                what: error.to_string(),
+            })?;
+            let boundaries = Boundaries::new(keys);
+            let boundaries = boundaries.map_err(|error| SpecError {
+                field: BOUNDARIES,
+                what: error.to_string(),
+            })?;
+            Ok(Some(boundaries))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse_manifests;
+
+    fn check(spec: &str, want: &str) {
+        let yaml = format!(
+            "apiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {{name: clicks}}\nspec: {spec}"
+        );
+        let stream = parse_manifests(&yaml).unwrap().remove(0);
+        let got = match validate(&stream) {
+            Ok(valid) => {
+                let count = valid
+                    .boundaries
+                    .map(|boundaries| boundaries.starting().len());
+                format!(
+                    "{} shards, {} hours",
+                    count.unwrap_or(0),
+                    valid.retention_hours
+                )
+            }
+            Err(errors) => errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" | "),
+        };
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        check("{}", "0 shards, 24 hours");
+        check(
+            "{shardCount: 4, retentionPeriodHours: 48, limits: AWS}",
+            "4 shards, 48 hours",
+        );
+        check("{shardBoundaries: ['0', '10', '20']}", "3 shards, 24 hours");
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once() {
+        check(
+            "{shardCount: 0, retentionPeriodHours: 1, maxRecordSizeKiB: 5, storage: {retentionBytesPerShard: 3}}",
+            "spec.shardCount: a stream has 1 to 10000 shards, not 0 | \
+             spec.retentionPeriodHours: 1 hours; set 24 to 8760 | \
+             spec.maxRecordSizeKiB: 5 KiB; set 1024 to 10240 | \
+             spec.storage.retentionBytesPerShard: 3 bytes; set at least 1048576",
+        );
+        check(
+            "{shardCount: 1, shardBoundaries: ['0']}",
+            "spec.shardBoundaries: set this or spec.shardCount, not both",
+        );
+        check(
+            "{shardBoundaries: ['0', '0']}",
+            "spec.shardBoundaries: boundaries increase, but 0 does not",
+        );
+        check(
+            "{shardBoundaries: ['1']}",
+            "spec.shardBoundaries: the first boundary is 0, not 1",
+        );
+        check(
+            "{shardBoundaries: ['x']}",
+            "spec.shardBoundaries: hash key \"x\", want a decimal number below 2^128 without leading zeros",
+        );
+    }
+}
