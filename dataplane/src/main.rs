@@ -1,3 +1,26 @@
-//! The data plane of Leat: the program leat.
+//! `leat`: every role of the data plane, picked by subcommand.
 
-fn main() {}
+mod args;
+mod bench;
+mod client;
+mod host;
+mod roles;
+mod server;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.command {
+            Command::Standalone(args) => roles::standalone::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+        }
+    })
+}

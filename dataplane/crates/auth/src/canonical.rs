@@ -27,9 +27,7 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escape = bytes
-            .get(at + 1..at + 3)
-            .and_then(|hex| str::from_utf8(hex).ok());
+        let escape = bytes.get(at + 1..at + 3).and_then(|hex| str::from_utf8(hex).ok());
         let value = escape
             .filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
@@ -80,10 +78,7 @@ pub(crate) fn query(raw: &str) -> String {
         .map(|(name, value)| (encode(&name, false), encode(&value, false)))
         .collect();
     pairs.sort_unstable();
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
 }
 

@@ -70,15 +70,9 @@ impl CredentialStore {
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(name) = line
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'))
-            {
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 let name = name.trim().to_owned();
-                profiles.push(Profile {
-                    name,
-                    ..Profile::default()
-                });
+                profiles.push(Profile { name, ..Profile::default() });
                 continue;
             }
             let (name, value) = line.split_once('=').ok_or(syntax.clone())?;
@@ -94,25 +88,12 @@ impl CredentialStore {
         }
         let mut by_access_key = HashMap::new();
         for profile in profiles {
-            let Profile {
-                name,
-                access_key,
-                secret_key,
-                session_token,
-            } = profile;
-            let incomplete = |missing| CredentialsFileError::Incomplete {
-                profile: name.clone(),
-                missing,
-            };
+            let Profile { name, access_key, secret_key, session_token } = profile;
+            let incomplete =
+                |missing| CredentialsFileError::Incomplete { profile: name.clone(), missing };
             match (access_key, secret_key) {
                 (Some(access_key), Some(secret_key)) => {
-                    by_access_key.insert(
-                        access_key,
-                        Credential {
-                            secret_key,
-                            session_token,
-                        },
-                    );
+                    by_access_key.insert(access_key, Credential { secret_key, session_token });
                 }
                 (None, Some(_)) => return Err(incomplete("aws_access_key_id")),
                 (Some(_), None) => return Err(incomplete("aws_secret_access_key")),
@@ -172,9 +153,7 @@ impl Authenticator {
 
 impl CredentialStore {
     fn find(&self, request: &SignedRequest<'_>) -> Result<&Credential, AuthError> {
-        self.by_access_key
-            .get(request.access_key())
-            .ok_or(AuthError::UnrecognizedClient)
+        self.by_access_key.get(request.access_key()).ok_or(AuthError::UnrecognizedClient)
     }
 }
 
@@ -202,10 +181,7 @@ mod tests {
         let text = "# comment\n[default]\naws_access_key_id = AKID\naws_secret_access_key=se=cret\nregion = eu-west-1\n\n[ci]\naws_access_key_id=AK2\naws_secret_access_key=s2\naws_session_token=t\n";
         let store = CredentialStore::parse(text).unwrap();
         assert_eq!(store.by_access_key["AKID"].secret_key, "se=cret");
-        assert_eq!(
-            store.by_access_key["AK2"].session_token.as_deref(),
-            Some("t")
-        );
+        assert_eq!(store.by_access_key["AK2"].session_token.as_deref(), Some("t"));
         assert_eq!(format!("{store:?}").contains("cret"), false);
     }
 
@@ -214,21 +190,9 @@ mod tests {
         let check = |text: &str, want: &str| {
             assert_eq!(CredentialStore::parse(text).unwrap_err().to_string(), want);
         };
-        check(
-            "",
-            "no profile with aws_access_key_id and aws_secret_access_key",
-        );
-        check(
-            "key = value",
-            "line 1: want \"[profile]\" or \"name = value\"",
-        );
-        check(
-            "[a]\nnonsense",
-            "line 2: want \"[profile]\" or \"name = value\"",
-        );
-        check(
-            "[a]\naws_access_key_id = x",
-            "profile \"a\": missing aws_secret_access_key",
-        );
+        check("", "no profile with aws_access_key_id and aws_secret_access_key");
+        check("key = value", "line 1: want \"[profile]\" or \"name = value\"");
+        check("[a]\nnonsense", "line 2: want \"[profile]\" or \"name = value\"");
+        check("[a]\naws_access_key_id = x", "profile \"a\": missing aws_secret_access_key");
     }
 }

@@ -15,4 +15,4 @@ mod sigv4;
 
 pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError};
 pub use error::AuthError;
-pub use sigv4::{RequestParts, SignedRequest, body_sha256};
+pub use sigv4::{RequestParts, SignedRequest, Signer, body_sha256, timestamp};

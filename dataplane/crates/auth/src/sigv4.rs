@@ -50,6 +50,19 @@ struct Scope {
     service: String,
 }
 
+/// Who signs a request, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Signer<'a> {
+    /// The access key id.
+    pub access_key: &'a str,
+    /// Its secret.
+    pub secret_key: &'a str,
+    /// As in `us-east-1`.
+    pub region: &'a str,
+    /// As in `kinesis`.
+    pub service: &'a str,
+}
+
 /// The SHA-256 of a request's body.
 #[must_use]
 pub fn body_sha256(body: &[u8]) -> [u8; 32] {
@@ -92,6 +105,49 @@ impl<'a> SignedRequest<'a> {
     #[must_use]
     pub fn security_token(&self) -> Option<&str> {
         self.security_token.as_deref()
+    }
+
+    /// Signs a request: the value of its Authorization header. The headers must hold `host` and
+    /// `x-amz-date`, the latter from [`timestamp`]; all of them are signed.
+    #[must_use]
+    pub fn sign(
+        parts: RequestParts<'a>,
+        signer: &Signer<'_>,
+        body_sha256: [u8; 32],
+        now: UnixMillis,
+    ) -> String {
+        let at = timestamp(now);
+        let scope = Scope {
+            date: at[..8].to_owned(),
+            region: signer.region.to_owned(),
+            service: signer.service.to_owned(),
+        };
+        let mut signed_headers: Vec<String> =
+            parts.headers.iter().map(|(name, _)| (*name).to_owned()).collect();
+        signed_headers.sort_unstable();
+        signed_headers.dedup();
+        let mut request = SignedRequest {
+            parts,
+            access_key: signer.access_key.to_owned(),
+            scope,
+            signed_headers,
+            signature: String::new(),
+            signed_at: (at, now),
+            expires: None,
+            security_token: None,
+        };
+        let (_, to_sign) = request.string_to_sign(body_sha256);
+        let mut mac = signing_key(signer.secret_key, &request.scope);
+        mac.update(to_sign.as_bytes());
+        request.signature = encode_hex(&mac.finalize().into_bytes());
+        let Scope { date, region, service } = &request.scope;
+        format!(
+            "{ALGORITHM} Credential={}/{date}/{region}/{service}/aws4_request, \
+             SignedHeaders={}, Signature={}",
+            request.access_key,
+            request.signed_headers.join(";"),
+            request.signature
+        )
     }
 
     /// Checks time and signature.
@@ -165,11 +221,7 @@ impl<'a> SignedRequest<'a> {
             self.signed_headers.join(";"),
             encode_hex(&body_sha256),
         );
-        let Scope {
-            date,
-            region,
-            service,
-        } = &self.scope;
+        let Scope { date, region, service } = &self.scope;
         let to_sign = format!(
             "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{}",
             self.signed_at.0,
@@ -191,8 +243,7 @@ fn parse_header<'a>(
         )));
     }
     let field = |name: &str| {
-        rest.split(',')
-            .find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+        rest.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
     };
     let date = header(&parts, "x-amz-date").or_else(|| header(&parts, "date"));
     let missing: Vec<String> = ["Credential", "Signature", "SignedHeaders"]
@@ -204,13 +255,9 @@ fn parse_header<'a>(
                 .to_owned()
         }))
         .collect();
-    let (Some(credential), Some(signature), Some(signed_headers), Some(date), []) = (
-        field("Credential"),
-        field("Signature"),
-        field("SignedHeaders"),
-        date,
-        missing.as_slice(),
-    ) else {
+    let (Some(credential), Some(signature), Some(signed_headers), Some(date), []) =
+        (field("Credential"), field("Signature"), field("SignedHeaders"), date, missing.as_slice())
+    else {
         let missing = missing.join(" ");
         return Err(incomplete(format!("{missing} Authorization={ALGORITHM}")));
     };
@@ -245,9 +292,7 @@ fn parse_query(parts: RequestParts<'_>) -> Result<SignedRequest<'_>, AuthError> 
         return Err(incomplete(missing.join(" ")));
     };
     if algorithm != ALGORITHM {
-        return Err(incomplete(format!(
-            "Unsupported AWS 'algorithm': '{algorithm}'."
-        )));
+        return Err(incomplete(format!("Unsupported AWS 'algorithm': '{algorithm}'.")));
     }
     let expires = match text("X-Amz-Expires") {
         None => None,
@@ -260,17 +305,8 @@ fn parse_query(parts: RequestParts<'_>) -> Result<SignedRequest<'_>, AuthError> 
             }
         },
     };
-    let mut request = build(
-        parts,
-        &credential,
-        &signature,
-        &signed_headers,
-        &date,
-        expires,
-    )?;
-    request.security_token = request
-        .security_token
-        .or_else(|| text("X-Amz-Security-Token"));
+    let mut request = build(parts, &credential, &signature, &signed_headers, &date, expires)?;
+    request.security_token = request.security_token.or_else(|| text("X-Amz-Security-Token"));
     Ok(request)
 }
 
@@ -295,10 +331,8 @@ fn build<'a>(
             scope.date
         )));
     }
-    let signed_headers: Vec<String> = signed_headers
-        .split(';')
-        .map(str::to_ascii_lowercase)
-        .collect();
+    let signed_headers: Vec<String> =
+        signed_headers.split(';').map(str::to_ascii_lowercase).collect();
     if !signed_headers.iter().any(|name| name == "host") {
         return Err(AuthError::InvalidSignature(
             "'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
@@ -348,11 +382,7 @@ fn signing_key(secret_key: &str, scope: &Scope) -> Hmac<Sha256> {
 }
 
 fn header<'a>(parts: &RequestParts<'a>, name: &str) -> Option<&'a str> {
-    parts
-        .headers
-        .iter()
-        .find(|(other, _)| *other == name)
-        .map(|(_, value)| *value)
+    parts.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
 }
 
 fn incomplete(message: String) -> AuthError {
@@ -380,10 +410,7 @@ fn parse_timestamp(text: &str) -> Option<UnixMillis> {
     }
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;
-        digits
-            .bytes()
-            .all(|digit| digit.is_ascii_digit())
-            .then(|| digits.parse::<u64>().ok())?
+        digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse::<u64>().ok())?
     };
     let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
     let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);
@@ -394,9 +421,7 @@ fn parse_timestamp(text: &str) -> Option<UnixMillis> {
         && minute < 60
         && second < 61;
     let days = plausible.then(|| days_from_civil(year, month, day))?;
-    Some(UnixMillis(
-        (days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000,
-    ))
+    Some(UnixMillis((days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000))
 }
 
 /// Days since 1970-01-01 of a Gregorian date from then on: years are counted from March, so that the
@@ -410,8 +435,9 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     year * 365 + leap_days + day_of_year - 719_468
 }
 
-/// The inverse of [`parse_timestamp`].
-fn timestamp(at: UnixMillis) -> String {
+/// A time as in `x-amz-date`.
+#[must_use]
+pub fn timestamp(at: UnixMillis) -> String {
     let seconds = at.as_seconds();
     let days = seconds / 86_400 + 719_468;
     let era = days / 146_097;
@@ -421,11 +447,7 @@ fn timestamp(at: UnixMillis) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")

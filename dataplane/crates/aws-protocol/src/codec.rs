@@ -58,9 +58,7 @@ pub fn decode<'de, T: Deserialize<'de>>(
 /// When a shape of ours cannot be encoded, which none is.
 pub fn encode(encoding: Encoding, shape: &impl Serialize) -> Bytes {
     match encoding {
-        Encoding::Json => serde_json::to_vec(shape)
-            .expect("shapes have a JSON form")
-            .into(),
+        Encoding::Json => serde_json::to_vec(shape).expect("shapes have a JSON form").into(),
     }
 }
 
@@ -68,20 +66,14 @@ pub fn encode(encoding: Encoding, shape: &impl Serialize) -> Bytes {
 fn serialization_error(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
-    let message = match what
-        .strip_prefix("invalid type: ")
-        .and_then(|rest| rest.split_once(", expected "))
-    {
-        Some((found, wanted)) => {
-            format!(
-                "{} can not be converted to {}",
-                value_kind(found),
-                shape_kind(wanted)
-            )
-        }
-        None if error.is_data() => what.to_owned(),
-        None => "Could not parse the request body as JSON".to_owned(),
-    };
+    let message =
+        match what.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
+            Some((found, wanted)) => {
+                format!("{} can not be converted to {}", value_kind(found), shape_kind(wanted))
+            }
+            None if error.is_data() => what.to_owned(),
+            None => "Could not parse the request body as JSON".to_owned(),
+        };
     ApiError::new(ErrorCode::SerializationException, message)
 }
 
@@ -150,57 +142,21 @@ mod tests {
         check("", "ok");
         check("{}", "ok");
         check(r#"{"Name":null,"Unknown":[1,{"x":2}]}"#, "ok");
-        check(
-            r#"{"Name":1}"#,
-            "NUMBER_VALUE can not be converted to String",
-        );
-        check(
-            r#"{"Name":{}}"#,
-            "START_OBJECT can not be converted to String",
-        );
-        check(
-            r#"{"Count":"1"}"#,
-            "STRING_VALUE can not be converted to Integer",
-        );
-        check(
-            r#"{"Count":1.5}"#,
-            "NUMBER_VALUE can not be converted to Integer",
-        );
-        check(
-            r#"{"On":"true"}"#,
-            "STRING_VALUE can not be converted to Boolean",
-        );
-        check(
-            r#"{"Data":[1]}"#,
-            "START_ARRAY can not be converted to Blob",
-        );
+        check(r#"{"Name":1}"#, "NUMBER_VALUE can not be converted to String");
+        check(r#"{"Name":{}}"#, "START_OBJECT can not be converted to String");
+        check(r#"{"Count":"1"}"#, "STRING_VALUE can not be converted to Integer");
+        check(r#"{"Count":1.5}"#, "NUMBER_VALUE can not be converted to Integer");
+        check(r#"{"On":"true"}"#, "STRING_VALUE can not be converted to Boolean");
+        check(r#"{"Data":[1]}"#, "START_ARRAY can not be converted to Blob");
         check(r#"{"Data":"not base64!"}"#, "invalid base64");
         check(r#"{"Data":"YQ"}"#, "invalid base64");
-        check(
-            r#"{"At":"now"}"#,
-            "STRING_VALUE can not be converted to Timestamp",
-        );
-        check(
-            r#"{"List":{}}"#,
-            "START_OBJECT can not be converted to List",
-        );
-        check(
-            r#"{"List":[true]}"#,
-            "BOOLEAN_VALUE can not be converted to Structure",
-        );
+        check(r#"{"At":"now"}"#, "STRING_VALUE can not be converted to Timestamp");
+        check(r#"{"List":{}}"#, "START_OBJECT can not be converted to List");
+        check(r#"{"List":[true]}"#, "BOOLEAN_VALUE can not be converted to Structure");
         check(r#"{"Map":[]}"#, "START_ARRAY can not be converted to Map");
         check("[1]", "NUMBER_VALUE can not be converted to String");
-        check(
-            r#""text""#,
-            "STRING_VALUE can not be converted to Structure",
-        );
-        for not_json in [
-            "{",
-            "nonsense",
-            r#"{"Name":"#,
-            "{\"Name\":\"\u{1}\"}",
-            "{} {}",
-        ] {
+        check(r#""text""#, "STRING_VALUE can not be converted to Structure");
+        for not_json in ["{", "nonsense", r#"{"Name":"#, "{\"Name\":\"\u{1}\"}", "{} {}"] {
             check(not_json, "Could not parse the request body as JSON");
         }
     }

@@ -70,13 +70,8 @@ pub fn dispatch<'a>(method: &Method, path: &str, headers: &'a HeaderMap) -> Disp
     if method == Method::OPTIONS && headers.contains_key(header::ORIGIN) {
         return Dispatch::Preflight;
     }
-    let refuse_xml = |status, name, message| {
-        Dispatch::Refused(Refusal::Xml {
-            status,
-            name,
-            message,
-        })
-    };
+    let refuse_xml =
+        |status, name, message| Dispatch::Refused(Refusal::Xml { status, name, message });
     if method != Method::POST || path != "/" {
         return refuse_xml(
             StatusCode::FORBIDDEN,
@@ -95,11 +90,7 @@ pub fn dispatch<'a>(method: &Method, path: &str, headers: &'a HeaderMap) -> Disp
     let target = text(headers, "x-amz-target").unwrap_or_default();
     let known = target.split_once('.').and_then(|(prefix, operation)| {
         let (_, service) = TARGETS.iter().find(|(known, _)| *known == prefix)?;
-        Some(Call {
-            service: *service,
-            operation,
-            encoding,
-        })
+        Some(Call { service: *service, operation, encoding })
     });
     match known {
         Some(call) => Dispatch::Call(call),
@@ -152,27 +143,12 @@ mod tests {
         let target = ("x-amz-target", "Kinesis_20131202.PutRecord");
         check(&Method::POST, "/", &[JSON, target], "Streams PutRecord");
         let unknown = ("x-amz-target", "Nobody_20131202.PutRecord");
-        check(
-            &Method::POST,
-            "/",
-            &[JSON, unknown],
-            "UnknownOperationException",
-        );
+        check(&Method::POST, "/", &[JSON, unknown], "UnknownOperationException");
         check(&Method::POST, "/", &[JSON], "UnknownOperationException");
         check(&Method::POST, "/", &[target], "xml 404 Not Found");
-        check(
-            &Method::POST,
-            "/",
-            &[("content-type", "text/plain"), target],
-            "xml 404 Not Found",
-        );
+        check(&Method::POST, "/", &[("content-type", "text/plain"), target], "xml 404 Not Found");
         check(&Method::GET, "/", &[JSON, target], "xml 403 Forbidden");
         check(&Method::POST, "/x", &[JSON, target], "xml 403 Forbidden");
-        check(
-            &Method::OPTIONS,
-            "/",
-            &[("origin", "http://a")],
-            "preflight",
-        );
+        check(&Method::OPTIONS, "/", &[("origin", "http://a")], "preflight");
     }
 }

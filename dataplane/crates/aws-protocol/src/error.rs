@@ -84,10 +84,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error of this name and text.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> ApiError {
-        ApiError {
-            code,
-            message: message.into(),
-        }
+        ApiError { code, message: message.into() }
     }
 
     /// The JSON 1.1 body.

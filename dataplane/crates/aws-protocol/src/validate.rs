@@ -41,11 +41,7 @@ impl Violations {
     pub fn length(&mut self, path: &str, value: Option<&str>, range: RangeInclusive<usize>) {
         let Some(text) = value else { return };
         // Counting is not needed when the bytes are few enough.
-        let length = if text.len() <= *range.start() {
-            text.len()
-        } else {
-            text.chars().count()
-        };
+        let length = if text.len() <= *range.start() { text.len() } else { text.chars().count() };
         self.size(path, text, length, range, "length");
     }
 
@@ -57,29 +53,19 @@ impl Violations {
 
     /// A list's length.
     pub fn list_length(&mut self, path: &str, length: usize, range: RangeInclusive<usize>) {
-        self.size(
-            path,
-            format_args!("[{length} members]"),
-            length,
-            range,
-            "length",
-        );
+        self.size(path, format_args!("[{length} members]"), length, range, "length");
     }
 
     /// A number's value.
     pub fn range(&mut self, path: &str, value: Option<i64>, range: RangeInclusive<i64>) {
         let Some(number) = value else { return };
         if number < *range.start() {
-            let constraint = format!(
-                "Member must have value greater than or equal to {}",
-                range.start()
-            );
+            let constraint =
+                format!("Member must have value greater than or equal to {}", range.start());
             self.add_value(number, path, &constraint);
         } else if *range.end() < number {
-            let constraint = format!(
-                "Member must have value less than or equal to {}",
-                range.end()
-            );
+            let constraint =
+                format!("Member must have value less than or equal to {}", range.end());
             self.add_value(number, path, &constraint);
         }
     }
@@ -100,10 +86,7 @@ impl Violations {
         set: &[(&str, T)],
     ) -> Option<T> {
         let text = value?;
-        let found = set
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, meaning)| *meaning);
+        let found = set.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning);
         if found.is_none() {
             let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
             let constraint = format!("Member must satisfy enum value set: [{}]", names.join(", "));
@@ -136,16 +119,12 @@ impl Violations {
         what: &str,
     ) {
         if length < *range.start() {
-            let constraint = format!(
-                "Member must have {what} greater than or equal to {}",
-                range.start()
-            );
+            let constraint =
+                format!("Member must have {what} greater than or equal to {}", range.start());
             self.add_value(shown, path, &constraint);
         } else if *range.end() < length {
-            let constraint = format!(
-                "Member must have {what} less than or equal to {}",
-                range.end()
-            );
+            let constraint =
+                format!("Member must have {what} less than or equal to {}", range.end());
             self.add_value(shown, path, &constraint);
         }
     }
@@ -158,10 +137,7 @@ impl Violations {
         let mut message = String::from("Value ");
         // Writing to a string does not fail.
         let _ = write!(message, "{value}");
-        let _ = write!(
-            message,
-            " at '{path}' failed to satisfy constraint: {constraint}"
-        );
+        let _ = write!(message, " at '{path}' failed to satisfy constraint: {constraint}");
         self.messages.push(message);
     }
 }
@@ -173,9 +149,7 @@ mod tests {
     fn check(collect: impl FnOnce(&mut Violations), want: &str) {
         let mut violations = Violations::new();
         collect(&mut violations);
-        let got = violations
-            .finish()
-            .map_or_else(|error| error.message, |()| String::new());
+        let got = violations.finish().map_or_else(|error| error.message, |()| String::new());
         assert_eq!(got, want);
     }
 
@@ -205,10 +179,7 @@ mod tests {
 
     #[test]
     fn lengths_of_texts_are_in_characters() {
-        check(
-            |v| v.length("partitionKey", Some(&"é".repeat(256)), 1..=256),
-            "",
-        );
+        check(|v| v.length("partitionKey", Some(&"é".repeat(256)), 1..=256), "");
         check(|v| v.length("partitionKey", Some("x"), 1..=256), "");
     }
 

@@ -51,18 +51,13 @@ impl LocalCatalog {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(directory: &Path) -> Result<LocalCatalog, OpenError> {
-        let io = |source| OpenError::Io {
-            directory: directory.to_owned(),
-            source,
-        };
+        let io = |source| OpenError::Io { directory: directory.to_owned(), source };
         crashsafe::create_dir_all(directory).map_err(io)?;
         let mut streams = BTreeMap::new();
         for file in crashsafe::read_dir_clean(directory).map_err(io)? {
             let bytes = std::fs::read(&file).map_err(io)?;
-            let stream = file::decode(&bytes).map_err(|what| OpenError::Damaged {
-                file: file.clone(),
-                what,
-            })?;
+            let stream = file::decode(&bytes)
+                .map_err(|what| OpenError::Damaged { file: file.clone(), what })?;
             streams.insert(stream.name.clone(), Arc::new(stream));
         }
         Ok(LocalCatalog {
@@ -78,11 +73,7 @@ impl LocalCatalog {
     }
 
     fn current(&self, name: &StreamName) -> Option<Arc<Stream>> {
-        self.streams
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Stores one stream's file and then shows it to readers.
@@ -121,19 +112,10 @@ impl Catalog for LocalCatalog {
             Some(Ok(name)) => Bound::Excluded(name),
             Some(Err(_)) => {
                 let behind = |stream: &&Arc<Stream>| after < Some(stream.name.as_str());
-                return streams
-                    .values()
-                    .filter(behind)
-                    .take(limit)
-                    .cloned()
-                    .collect();
+                return streams.values().filter(behind).take(limit).cloned().collect();
             }
         };
-        streams
-            .range((start, Bound::Unbounded))
-            .take(limit)
-            .map(|(_, s)| Arc::clone(s))
-            .collect()
+        streams.range((start, Bound::Unbounded)).take(limit).map(|(_, s)| Arc::clone(s)).collect()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -177,8 +159,7 @@ async fn unblock(
     call: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> Result<(), ChangeError> {
     let done = tokio::task::spawn_blocking(call).await;
-    done.unwrap_or_else(|failure| Err(io::Error::other(failure)))
-        .map_err(ChangeError::Io)
+    done.unwrap_or_else(|failure| Err(io::Error::other(failure))).map_err(ChangeError::Io)
 }
 
 #[cfg(test)]

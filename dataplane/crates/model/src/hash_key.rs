@@ -18,9 +18,7 @@ impl HashKey {
     /// The MD5 of the key's UTF-8, read as a big-endian number, as AWS PutRecord.
     #[must_use]
     pub fn of(partition_key: &str) -> HashKey {
-        HashKey(u128::from_be_bytes(
-            Md5::digest(partition_key.as_bytes()).into(),
-        ))
+        HashKey(u128::from_be_bytes(Md5::digest(partition_key.as_bytes()).into()))
     }
 }
 
@@ -57,10 +55,7 @@ pub struct HashKeyRange {
 
 impl HashKeyRange {
     /// The whole ring.
-    pub const RING: HashKeyRange = HashKeyRange {
-        starting: HashKey::MIN,
-        ending: HashKey::MAX,
-    };
+    pub const RING: HashKeyRange = HashKeyRange { starting: HashKey::MIN, ending: HashKey::MAX };
 
     /// The range from `starting` to `ending`; `None` when they are the wrong way round.
     #[must_use]
@@ -92,14 +87,8 @@ impl HashKeyRange {
         if at <= self.starting || self.ending < at {
             return None;
         }
-        let lower = HashKeyRange {
-            starting: self.starting,
-            ending: HashKey(at.0 - 1),
-        };
-        let upper = HashKeyRange {
-            starting: at,
-            ending: self.ending,
-        };
+        let lower = HashKeyRange { starting: self.starting, ending: HashKey(at.0 - 1) };
+        let upper = HashKeyRange { starting: at, ending: self.ending };
         Some((lower, upper))
     }
 
@@ -107,10 +96,7 @@ impl HashKeyRange {
     #[must_use]
     pub fn merge(self, upper: HashKeyRange) -> Option<HashKeyRange> {
         let follows = self.ending.0.checked_add(1) == Some(upper.starting.0);
-        follows.then_some(HashKeyRange {
-            starting: self.starting,
-            ending: upper.ending,
-        })
+        follows.then_some(HashKeyRange { starting: self.starting, ending: upper.ending })
     }
 }
 
@@ -131,10 +117,7 @@ mod tests {
     #[test]
     fn a_partition_key_hashes_as_in_aws() {
         // MD5("a") = 0cc175b9c0f1b6a831c399e269772661.
-        assert_eq!(
-            HashKey::of("a"),
-            HashKey(0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661)
-        );
+        assert_eq!(HashKey::of("a"), HashKey(0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661));
     }
 
     #[test]
@@ -164,15 +147,7 @@ mod tests {
         for good in ["0", "1", "340282366920938463463374607431768211455"] {
             assert_eq!(good.parse::<HashKey>().unwrap().to_string(), good);
         }
-        for bad in [
-            "",
-            "00",
-            "01",
-            "+1",
-            "-1",
-            "1a",
-            "340282366920938463463374607431768211456",
-        ] {
+        for bad in ["", "00", "01", "+1", "-1", "1a", "340282366920938463463374607431768211456"] {
             assert!(bad.parse::<HashKey>().is_err(), "{bad}");
         }
     }

@@ -67,9 +67,7 @@ impl FromStr for ShardId {
     type Err = ParseShardIdError;
 
     fn from_str(text: &str) -> Result<ShardId, ParseShardIdError> {
-        let digits = text
-            .strip_prefix(SHARD_ID_PREFIX)
-            .ok_or(ParseShardIdError)?;
+        let digits = text.strip_prefix(SHARD_ID_PREFIX).ok_or(ParseShardIdError)?;
         let canonical =
             digits.len() == SHARD_ID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !canonical {
@@ -99,13 +97,7 @@ mod tests {
     fn shard_ids_are_padded() {
         assert_eq!(ShardId(7).to_string(), "shardId-000000000007");
         assert_eq!("shardId-000000000007".parse(), Ok(ShardId(7)));
-        for bad in [
-            "shardId-7",
-            "shardId-+00000000007",
-            "shardId-999999999999",
-            "7",
-            "",
-        ] {
+        for bad in ["shardId-7", "shardId-+00000000007", "shardId-999999999999", "7", ""] {
             assert!(bad.parse::<ShardId>().is_err(), "{bad}");
         }
     }

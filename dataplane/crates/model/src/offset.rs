@@ -18,11 +18,7 @@ impl Offset {
     /// Past `u64::MAX`, which at a billion records a second takes five centuries.
     #[must_use]
     pub fn advance(self, count: u64) -> Offset {
-        Offset(
-            self.0
-                .checked_add(count)
-                .expect("a shard never holds 2^64 records"),
-        )
+        Offset(self.0.checked_add(count).expect("a shard never holds 2^64 records"))
     }
 }
 

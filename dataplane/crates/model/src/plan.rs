@@ -57,11 +57,7 @@ impl Boundaries {
         let count = u128::from(count);
         // 2^128 / count, without 2^128; for one shard it wraps to 0, and is not used.
         let width = (u128::MAX / count).wrapping_add((u128::MAX % count + 1) / count);
-        Ok(Boundaries(
-            (0..count)
-                .map(|number| HashKey(number.wrapping_mul(width)))
-                .collect(),
-        ))
+        Ok(Boundaries((0..count).map(|number| HashKey(number.wrapping_mul(width))).collect()))
     }
 
     /// The starting hash keys.
@@ -127,15 +123,9 @@ pub fn plan(current: &ShardMap, desired: &Boundaries) -> Vec<Reshard> {
     if current.is_changing() {
         return Vec::new();
     }
-    let splits: Vec<Reshard> = current
-        .owners()
-        .filter_map(|shard| split(shard.id, shard.range, desired))
-        .collect();
-    if splits.is_empty() {
-        merges(current, desired)
-    } else {
-        splits
-    }
+    let splits: Vec<Reshard> =
+        current.owners().filter_map(|shard| split(shard.id, shard.range, desired)).collect();
+    if splits.is_empty() { merges(current, desired) } else { splits }
 }
 
 /// Splits at the median of the boundaries that are missing inside a shard.
@@ -143,9 +133,7 @@ fn split(parent: ShardId, range: HashKeyRange, desired: &Boundaries) -> Option<R
     let first = desired.0.partition_point(|key| *key <= range.starting());
     let end = desired.0.partition_point(|key| *key <= range.ending());
     let missing = &desired.0[first..end];
-    missing
-        .get(missing.len() / 2)
-        .map(|at| Reshard::Split { parent, at: *at })
+    missing.get(missing.len() / 2).map(|at| Reshard::Split { parent, at: *at })
 }
 
 /// Merges shards that start where none should with their lower neighbours, each shard once.
@@ -156,10 +144,7 @@ fn merges(current: &ShardMap, desired: &Boundaries) -> Vec<Reshard> {
     while let Some(lower) = owners.next() {
         let is_surplus = |upper: &&crate::Shard| !desired.contains(&upper.range.starting());
         if let Some(upper) = owners.next_if(is_surplus) {
-            merges.push(Reshard::Merge {
-                lower: lower.id,
-                upper: upper.id,
-            });
+            merges.push(Reshard::Merge { lower: lower.id, upper: upper.id });
         }
     }
     merges

@@ -21,12 +21,7 @@ impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: u64, burst: u64, now: UnixMillis) -> TokenBucket {
-        TokenBucket {
-            rate: rate.max(1),
-            burst,
-            level: i128::from(burst) * 1_000,
-            updated: now,
-        }
+        TokenBucket { rate: rate.max(1), burst, level: i128::from(burst) * 1_000, updated: now }
     }
 
     /// Takes `amount`, or says how long to wait before it can be taken.
@@ -53,9 +48,7 @@ impl TokenBucket {
         // `rate` units a second are as many thousandths a millisecond.
         let rate = i128::from(self.rate);
         let millis = (missing + rate - 1) / rate;
-        Err(Duration::from_millis(
-            u64::try_from(millis).unwrap_or(u64::MAX),
-        ))
+        Err(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
     }
 
     /// Takes `amount`, going into debt if need be.
@@ -89,10 +82,7 @@ mod tests {
         assert_eq!(bucket.try_take(1, at(99)), Err(Duration::from_millis(1)));
         assert_eq!(bucket.try_take(1, at(100)), Ok(()));
         assert_eq!(bucket.try_take(20, at(5_000)), Ok(()));
-        assert_eq!(
-            bucket.try_take(1, at(5_000)),
-            Err(Duration::from_millis(100))
-        );
+        assert_eq!(bucket.try_take(1, at(5_000)), Err(Duration::from_millis(100)));
     }
 
     #[test]
@@ -100,10 +90,7 @@ mod tests {
         let mut bucket = TokenBucket::new(10, 10, at(0));
         assert_eq!(bucket.try_take(100, at(0)), Ok(()));
         assert_eq!(bucket.try_take(1, at(0)), Err(Duration::from_millis(9_100)));
-        assert_eq!(
-            bucket.try_take(100, at(9_999)),
-            Err(Duration::from_millis(1))
-        );
+        assert_eq!(bucket.try_take(100, at(9_999)), Err(Duration::from_millis(1)));
         assert_eq!(bucket.try_take(100, at(10_000)), Ok(()));
     }
 

@@ -67,12 +67,7 @@ impl SequenceNumber {
         offset: Offset,
         arrived: UnixMillis,
     ) -> SequenceNumber {
-        SequenceNumber::new(
-            shard,
-            shard_created,
-            (offset.0 + 1).min(INDEX_END - 1),
-            arrived,
-        )
+        SequenceNumber::new(shard, shard_created, (offset.0 + 1).min(INDEX_END - 1), arrived)
     }
 
     /// A shard's StartingSequenceNumber.
@@ -182,11 +177,7 @@ impl FromStr for SequenceNumber {
         let is_ours = number.halves() == (high, low)
             && u32::from(number.shard_digit) == number.shard.0 & 0xf
             && number.index <= INDEX_END;
-        if is_ours {
-            Ok(number)
-        } else {
-            Err(SequenceNumberError::Foreign)
-        }
+        if is_ours { Ok(number) } else { Err(SequenceNumberError::Foreign) }
     }
 }
 
@@ -217,16 +208,7 @@ mod tests {
         let number = SequenceNumber::of_record(ShardId(0x1b), CREATED, Offset(9), CREATED);
         let (high, low) = number.halves();
         let hex = format!("{high:x}{low:019x}");
-        let want = [
-            "2",
-            "06553f100",
-            "b",
-            "000000000000000a",
-            "00",
-            "06553f100",
-            "0000001b",
-            "2",
-        ];
+        let want = ["2", "06553f100", "b", "000000000000000a", "00", "06553f100", "0000001b", "2"];
         assert_eq!(hex, want.concat());
         assert_eq!(number.to_string().len(), 56);
     }
@@ -235,14 +217,7 @@ mod tests {
     fn places_are_told_apart() {
         let shard = ShardId(3);
         let check = |number: SequenceNumber, want| {
-            assert_eq!(
-                number
-                    .to_string()
-                    .parse::<SequenceNumber>()
-                    .unwrap()
-                    .place(),
-                want
-            );
+            assert_eq!(number.to_string().parse::<SequenceNumber>().unwrap().place(), want);
             assert!(number.belongs_to(shard, CREATED));
             assert!(!number.belongs_to(ShardId(19), CREATED));
         };
@@ -260,12 +235,9 @@ mod tests {
         for text in ["", "a", "01", "-1", "+1", &"1".repeat(130)] {
             assert_eq!(parse(text), Err(SequenceNumberError::NotANumber), "{text}");
         }
-        for text in [
-            "0",
-            "1",
-            "49590338271490256608559692538361571095921575989136588898",
-            &"9".repeat(129),
-        ] {
+        for text in
+            ["0", "1", "49590338271490256608559692538361571095921575989136588898", &"9".repeat(129)]
+        {
             let foreign = parse(text).map(|number| number.to_string());
             assert!(foreign == Err(SequenceNumberError::Foreign) || foreign.as_deref() == Ok(text));
         }

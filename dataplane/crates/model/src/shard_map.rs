@@ -77,11 +77,7 @@ impl ShardMap {
     /// The map of a new stream: one pending shard for each arc.
     #[must_use]
     pub fn new(boundaries: &Boundaries, created: UnixMillis) -> ShardMap {
-        let mut map = ShardMap {
-            shards: Vec::new(),
-            next_id: 0,
-            owners: Vec::new(),
-        };
+        let mut map = ShardMap { shards: Vec::new(), next_id: 0, owners: Vec::new() };
         for range in boundaries.ranges() {
             map.add(range, None, None, created);
         }
@@ -98,11 +94,7 @@ impl ShardMap {
         if !increasing || !below_next {
             return Err(ShardMapError::Ids { next_id });
         }
-        let mut map = ShardMap {
-            shards,
-            next_id,
-            owners: Vec::new(),
-        };
+        let mut map = ShardMap { shards, next_id, owners: Vec::new() };
         map.index_owners();
         map.check_ring()?;
         Ok(map)
@@ -123,10 +115,7 @@ impl ShardMap {
     /// A shard by its id.
     #[must_use]
     pub fn get(&self, id: ShardId) -> Option<&Shard> {
-        let at = self
-            .shards
-            .binary_search_by_key(&id, |shard| shard.id)
-            .ok()?;
+        let at = self.shards.binary_search_by_key(&id, |shard| shard.id).ok()?;
         self.shards.get(at)
     }
 
@@ -138,9 +127,7 @@ impl ShardMap {
     /// The shard that takes records for `key`. `None` while a new stream's shards are pending.
     #[must_use]
     pub fn route(&self, key: HashKey) -> Option<&Shard> {
-        let behind = self
-            .owners
-            .partition_point(|at| self.shards[*at].range.starting() <= key);
+        let behind = self.owners.partition_point(|at| self.shards[*at].range.starting() <= key);
         let owner = self.owners.get(behind.checked_sub(1)?)?;
         Some(&self.shards[*owner])
     }
@@ -174,9 +161,7 @@ impl ShardMap {
         match *reshard {
             Reshard::Split { parent, at } => {
                 let (range, created) = self.start_closing(parent);
-                let (lower, upper) = range
-                    .split(at)
-                    .expect("a planned split is inside the range");
+                let (lower, upper) = range.split(at).expect("a planned split is inside the range");
                 let created = after(created, now);
                 self.add(lower, Some(parent), None, created);
                 self.add(upper, Some(parent), None, created);
@@ -184,9 +169,8 @@ impl ShardMap {
             Reshard::Merge { lower, upper } => {
                 let (lower_range, lower_created) = self.start_closing(lower);
                 let (upper_range, upper_created) = self.start_closing(upper);
-                let range = lower_range
-                    .merge(upper_range)
-                    .expect("a planned merge is of neighbours");
+                let range =
+                    lower_range.merge(upper_range).expect("a planned merge is of neighbours");
                 let created = after(lower_created.max(upper_created), now);
                 self.add(range, Some(lower), Some(upper), created);
             }
@@ -226,12 +210,7 @@ impl ShardMap {
     pub fn forget_closed_before(&mut self, horizon: UnixMillis) -> Vec<ShardId> {
         let expired =
             |shard: &Shard| matches!(shard.state, ShardState::Closed { at, .. } if at < horizon);
-        let forgotten = self
-            .shards
-            .iter()
-            .filter(|shard| expired(shard))
-            .map(|s| s.id)
-            .collect();
+        let forgotten = self.shards.iter().filter(|shard| expired(shard)).map(|s| s.id).collect();
         self.shards.retain(|shard| !expired(shard));
         self.index_owners();
         forgotten
@@ -247,32 +226,20 @@ impl ShardMap {
         let id = ShardId(self.next_id);
         self.next_id += 1;
         let state = ShardState::Pending;
-        self.shards.push(Shard {
-            id,
-            range,
-            parent,
-            adjacent_parent,
-            created,
-            state,
-        });
+        self.shards.push(Shard { id, range, parent, adjacent_parent, created, state });
     }
 
     fn start_closing(&mut self, id: ShardId) -> (HashKeyRange, UnixMillis) {
         let shard = self.shards.iter_mut().find(|shard| shard.id == id);
         let shard = shard.expect("a planned reshard is of shards in the map");
-        assert!(
-            shard.state == ShardState::Open,
-            "a planned reshard is of open shards"
-        );
+        assert!(shard.state == ShardState::Open, "a planned reshard is of open shards");
         shard.state = ShardState::Closing;
         (shard.range, shard.created)
     }
 
     fn index_owners(&mut self) {
         let owns = |shard: &Shard| matches!(shard.state, ShardState::Open | ShardState::Closing);
-        self.owners = (0..self.shards.len())
-            .filter(|at| owns(&self.shards[*at]))
-            .collect();
+        self.owners = (0..self.shards.len()).filter(|at| owns(&self.shards[*at])).collect();
         let shards = &self.shards;
         self.owners.sort_by_key(|at| shards[*at].range.starting());
     }

@@ -92,12 +92,7 @@ impl<S: Storage> Writer<S> {
             EntryKind::Records(count) => (BatchKind::Records, count),
             EntryKind::Command => (BatchKind::Command, 0),
         };
-        let new = New {
-            kind,
-            record_count,
-            term: entry.term,
-            timestamp: entry.timestamp,
-        };
+        let new = New { kind, record_count, term: entry.term, timestamp: entry.timestamp };
         let header = self.put(new, entry.parts).await?;
         Ok(Appended {
             offsets: header.base_offset..header.end_offset(),
@@ -117,12 +112,8 @@ impl<S: Storage> Writer<S> {
     /// # Cancel safety
     /// Dropping the future fences the log.
     pub async fn append_hard_state(&mut self, hard_state: &[u8]) -> Result<(), AppendError> {
-        assert!(
-            hard_state.len() <= HARD_STATE_BYTES_MAX,
-            "a hard state is a few numbers"
-        );
-        self.put(self.no_entry(BatchKind::HardState), &[hard_state])
-            .await?;
+        assert!(hard_state.len() <= HARD_STATE_BYTES_MAX, "a hard state is a few numbers");
+        self.put(self.no_entry(BatchKind::HardState), &[hard_state]).await?;
         self.hard_state = hard_state.to_vec();
         Ok(())
     }
@@ -185,10 +176,7 @@ impl<S: Storage> Writer<S> {
     /// # Panics
     /// When it is longer than [`IMAGE_BYTES_MAX`].
     pub fn set_image(&mut self, index: u64, image: Vec<u8>) {
-        assert!(
-            image.len() <= IMAGE_BYTES_MAX,
-            "the state machine bounds its image"
-        );
+        assert!(image.len() <= IMAGE_BYTES_MAX, "the state machine bounds its image");
         self.image_index = index;
         self.image = image;
     }
@@ -232,32 +220,21 @@ impl<S: Storage> Writer<S> {
     pub(crate) fn check_fence(&self) -> Result<(), AppendError> {
         match self.fenced {
             None => Ok(()),
-            Some(action) => Err(AppendError::Fenced {
-                action,
-                source: None,
-            }),
+            Some(action) => Err(AppendError::Fenced { action, source: None }),
         }
     }
 
     /// A batch that is no entry repeats the last entry's term and timestamp.
     fn no_entry(&self, kind: BatchKind) -> New {
         let end = self.state().written();
-        New {
-            kind,
-            record_count: 0,
-            term: end.term,
-            timestamp: end.timestamp,
-        }
+        New { kind, record_count: 0, term: end.term, timestamp: end.timestamp }
     }
 
     /// Writes one batch behind the last one, in a new segment if need be.
     async fn put(&mut self, new: New, parts: &[&[u8]]) -> Result<BatchHeader, AppendError> {
         self.check_fence()?;
         let length = HEADER_BYTES + parts.iter().map(|part| part.len()).sum::<usize>();
-        assert!(
-            length <= BATCH_BYTES_MAX,
-            "the group commit keeps batches under the limit"
-        );
+        assert!(length <= BATCH_BYTES_MAX, "the group commit keeps batches under the limit");
         let mut buffer = AlignedBuffer::zeroed(padded(length));
         if self.state().active().free_bytes() < buffer.len() as u64 {
             self.roll(buffer.len()).await?;
@@ -279,9 +256,7 @@ impl<S: Storage> Writer<S> {
             let mut state = self.state();
             state.active_mut().push(&header);
             if header.kind.is_entry() {
-                state
-                    .tail
-                    .push(Batch::from_encoded(header, &Bytes::from_owner(buffer)));
+                state.tail.push(Batch::from_encoded(header, &Bytes::from_owner(buffer)));
             }
         }
         self.prepare_next();
@@ -357,11 +332,7 @@ impl<S: Storage> Writer<S> {
         self.fenced = Some("start the next segment");
         let (written, _) = prepared.file.write_at(buffer, 0).await;
         written.map_err(fenced("start the next segment"))?;
-        prepared
-            .file
-            .sync()
-            .await
-            .map_err(fenced("sync the next segment's head"))?;
+        prepared.file.sync().await.map_err(fenced("sync the next segment's head"))?;
         self.fenced = None;
 
         let segment = Segment::new(prepared.file, prepared.size_bytes, &header);
@@ -376,10 +347,7 @@ impl<S: Storage> Writer<S> {
         let (number, half_full) = {
             let state = self.state();
             let active = state.active();
-            (
-                active.number + 1,
-                active.size_bytes <= active.end_position * 2,
-            )
+            (active.number + 1, active.size_bytes <= active.end_position * 2)
         };
         if half_full {
             let size_bytes = self.next_size_bytes();
@@ -404,29 +372,17 @@ struct New {
 /// A segment's size: an eighth of the log, so that scanning the active one at open stays a small
 /// part of it, in powers of two and within the configured bounds.
 fn segment_size_bytes(options: &Options, log_bytes: u64) -> u64 {
-    let eighth = (log_bytes / 8)
-        .checked_next_power_of_two()
-        .unwrap_or(u64::MAX);
-    let size_bytes = eighth
-        .min(options.segment_bytes_max)
-        .max(options.segment_bytes_min);
+    let eighth = (log_bytes / 8).checked_next_power_of_two().unwrap_or(u64::MAX);
+    let size_bytes = eighth.min(options.segment_bytes_max).max(options.segment_bytes_min);
     size_bytes.next_multiple_of(BLOCK_BYTES as u64)
 }
 
 fn active_file<F>(active: &Segment<F>) -> Rc<F> {
-    Rc::clone(
-        active
-            .file
-            .as_ref()
-            .expect("the active segment's file stays open"),
-    )
+    Rc::clone(active.file.as_ref().expect("the active segment's file stays open"))
 }
 
 fn fenced(action: &'static str) -> impl FnOnce(io::Error) -> AppendError {
-    move |source| AppendError::Fenced {
-        action,
-        source: Some(source),
-    }
+    move |source| AppendError::Fenced { action, source: Some(source) }
 }
 
 #[cfg(test)]

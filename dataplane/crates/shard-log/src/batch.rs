@@ -20,10 +20,7 @@ impl RecordBuffer {
     /// counts them.
     #[must_use]
     pub fn with_capacity(payload_bytes: usize) -> RecordBuffer {
-        RecordBuffer {
-            payload: Vec::with_capacity(payload_bytes),
-            record_count: 0,
-        }
+        RecordBuffer { payload: Vec::with_capacity(payload_bytes), record_count: 0 }
     }
 
     /// What a record takes in a payload.
@@ -85,10 +82,7 @@ impl Batch {
 
     /// A batch that was just encoded at the start of `bytes` under `header`.
     pub(crate) fn from_encoded(header: BatchHeader, bytes: &Bytes) -> Batch {
-        Batch {
-            header,
-            payload: bytes.slice(HEADER_BYTES..header.length as usize),
-        }
+        Batch { header, payload: bytes.slice(HEADER_BYTES..header.length as usize) }
     }
 
     /// Its header.
@@ -113,10 +107,7 @@ impl Batch {
             BatchKind::Records => &self.payload,
             _ => &[],
         };
-        let mut records = Records {
-            next: self.header.base_offset,
-            payload,
-        };
+        let mut records = Records { next: self.header.base_offset, payload };
         while records.next < from && records.next().is_some() {}
         records
     }
@@ -134,11 +125,7 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         let (partition_key, data, rest) = format::decode_record(self.payload)?;
-        let record = Record {
-            offset: self.next,
-            partition_key,
-            data,
-        };
+        let record = Record { offset: self.next, partition_key, data };
         self.next = self.next.advance(1);
         self.payload = rest;
         Some(record)

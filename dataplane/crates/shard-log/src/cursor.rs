@@ -32,13 +32,7 @@ impl<F: LogFile> Cursor<F> {
     /// Reads the file in chunks of `chunk_bytes`, rounded up to blocks; more where a batch is longer.
     pub(crate) fn new(file: Rc<F>, position: u64, end_position: u64, chunk_bytes: usize) -> Self {
         let chunk_bytes = padded(chunk_bytes.max(1));
-        Cursor {
-            file,
-            position,
-            end_position,
-            chunk_bytes,
-            ahead: Bytes::new(),
-        }
+        Cursor { file, position, end_position, chunk_bytes, ahead: Bytes::new() }
     }
 
     pub(crate) fn position(&self) -> u64 {

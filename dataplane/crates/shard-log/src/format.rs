@@ -123,11 +123,7 @@ impl BatchHeader {
     /// The offset after the last record.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
-        Offset(
-            self.base_offset
-                .0
-                .saturating_add(u64::from(self.record_count)),
-        )
+        Offset(self.base_offset.0.saturating_add(u64::from(self.record_count)))
     }
 
     /// The bytes the batch occupies in its segment.
@@ -185,10 +181,7 @@ pub fn encode_batch<'a>(
         target[length..length + part.len()].copy_from_slice(part);
         length += part.len();
     }
-    assert!(
-        length <= BATCH_BYTES_MAX,
-        "the group commit never forms a batch above the limit"
-    );
+    assert!(length <= BATCH_BYTES_MAX, "the group commit never forms a batch above the limit");
     let length_field = u32::try_from(length).expect("BATCH_BYTES_MAX fits u32");
 
     target[0..4].copy_from_slice(&MAGIC);
@@ -205,11 +198,7 @@ pub fn encode_batch<'a>(
     target[72..80].copy_from_slice(&header.durable_end.to_le_bytes());
     let checksum = crc32c::crc32c(&target[CHECKSUM_START..length]);
     target[4..8].copy_from_slice(&checksum.to_le_bytes());
-    BatchHeader {
-        checksum,
-        length: length_field,
-        ..*header
-    }
+    BatchHeader { checksum, length: length_field, ..*header }
 }
 
 /// Reads the batch at the start of `bytes` and verifies its checksum. Bytes behind it are ignored.
@@ -220,27 +209,18 @@ pub fn decode_batch(bytes: &[u8]) -> Result<BatchHeader, DecodeError> {
     let header = decode_header(bytes)?;
     let length = header.length as usize;
     let Some(batch) = bytes.get(..length) else {
-        return Err(DecodeError::Incomplete {
-            needed: length,
-            found: bytes.len(),
-        });
+        return Err(DecodeError::Incomplete { needed: length, found: bytes.len() });
     };
     let found = crc32c::crc32c(&batch[CHECKSUM_START..]);
     if found != header.checksum {
-        return Err(DecodeError::Checksum {
-            found,
-            want: header.checksum,
-        });
+        return Err(DecodeError::Checksum { found, want: header.checksum });
     }
     Ok(header)
 }
 
 fn decode_header(bytes: &[u8]) -> Result<BatchHeader, DecodeError> {
     let Some(fixed) = bytes.first_chunk::<HEADER_BYTES>() else {
-        return Err(DecodeError::Incomplete {
-            needed: HEADER_BYTES,
-            found: bytes.len(),
-        });
+        return Err(DecodeError::Incomplete { needed: HEADER_BYTES, found: bytes.len() });
     };
     let mut fields = Fields { bytes: fixed };
     if fields.array() != Some(MAGIC) {
@@ -316,21 +296,12 @@ impl SegmentHead {
         let hard_state = fields.bytes_up_to(HARD_STATE_BYTES_MAX)?.to_vec();
         let image_index = fields.u64()?;
         let image = fields.bytes_up_to(IMAGE_BYTES_MAX)?.to_vec();
-        fields.bytes.is_empty().then_some(SegmentHead {
-            previous,
-            hard_state,
-            image_index,
-            image,
-        })
+        fields.bytes.is_empty().then_some(SegmentHead { previous, hard_state, image_index, image })
     }
 }
 
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
-    bytes.extend(
-        u32::try_from(length)
-            .expect("all parts of a head are bounded")
-            .to_le_bytes(),
-    );
+    bytes.extend(u32::try_from(length).expect("all parts of a head are bounded").to_le_bytes());
 }
 
 /// One record as it lies in a payload, and what follows it.
@@ -427,14 +398,8 @@ impl<'a> Fields<'a> {
         if INDEX_ENTRIES_MAX < count || self.bytes.len() < count * INDEX_ENTRY_BYTES {
             return None;
         }
-        let index = (0..count)
-            .map(|_| self.index_entry())
-            .collect::<Option<Vec<_>>>()?;
-        Some(PreviousSegment {
-            number,
-            end_position,
-            index,
-        })
+        let index = (0..count).map(|_| self.index_entry()).collect::<Option<Vec<_>>>()?;
+        Some(PreviousSegment { number, end_position, index })
     }
 
     fn index_entry(&mut self) -> Option<IndexEntry> {

@@ -38,10 +38,8 @@ impl SparseIndex {
 
     /// Notes a batch if the last noted one is far enough behind.
     pub(crate) fn note(&mut self, entry: IndexEntry) {
-        let far_enough = self
-            .entries
-            .last()
-            .is_none_or(|last| last.position + INTERVAL_BYTES <= entry.position);
+        let far_enough =
+            self.entries.last().is_none_or(|last| last.position + INTERVAL_BYTES <= entry.position);
         if far_enough {
             self.entries.push(entry);
         }
@@ -89,12 +87,7 @@ mod tests {
 
     fn index() -> SparseIndex {
         let mut index = SparseIndex::default();
-        for noted in [
-            entry(4, 0, 10),
-            entry(8, 5, 10),
-            entry(260, 9, 20),
-            entry(600, 20, 20),
-        ] {
+        for noted in [entry(4, 0, 10), entry(8, 5, 10), entry(260, 9, 20), entry(600, 20, 20)] {
             index.note(noted);
         }
         index

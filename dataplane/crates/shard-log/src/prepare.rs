@@ -35,12 +35,7 @@ pub(crate) struct Preparer<S: Storage> {
 
 impl<S: Storage> Preparer<S> {
     pub(crate) fn new(storage: S, directory: PathBuf) -> Preparer<S> {
-        Preparer {
-            storage,
-            directory,
-            spare: None,
-            job: None,
-        }
+        Preparer { storage, directory, spare: None, job: None }
     }
 
     /// Takes an expired segment in store; hands it back when there is one already.
@@ -75,9 +70,7 @@ impl<S: Storage> Preparer<S> {
                 return Ok(prepared);
             }
             drop(prepared.file);
-            self.storage
-                .remove(&segment::path(&self.directory, prepared.number))
-                .await?;
+            self.storage.remove(&segment::path(&self.directory, prepared.number)).await?;
         }
         self.work(number, size_bytes.max(bytes_min)).await
     }
@@ -106,11 +99,7 @@ impl<S: Storage> Preparer<S> {
                     storage.rename(&old_path, &path).await?;
                     storage.sync_dir(&directory).await?;
                     let file = storage.open(&path).await?;
-                    return Ok(Prepared {
-                        file,
-                        number,
-                        size_bytes: spare.size_bytes,
-                    });
+                    return Ok(Prepared { file, number, size_bytes: spare.size_bytes });
                 }
                 storage.remove(&old_path).await?;
             }
@@ -123,11 +112,7 @@ impl<S: Storage> Preparer<S> {
                 created => created?,
             };
             storage.sync_dir(&directory).await?;
-            Ok(Prepared {
-                file,
-                number,
-                size_bytes,
-            })
+            Ok(Prepared { file, number, size_bytes })
         }
     }
 }

@@ -27,10 +27,7 @@ pub struct Reader<S: Storage> {
 
 impl<S: Storage> Clone for Reader<S> {
     fn clone(&self) -> Self {
-        Reader {
-            shared: Rc::clone(&self.shared),
-            resume: Rc::clone(&self.resume),
-        }
+        Reader { shared: Rc::clone(&self.shared), resume: Rc::clone(&self.resume) }
     }
 }
 
@@ -101,14 +98,9 @@ impl<S: Storage> Reader<S> {
         if request.end <= request.from || state.tail.from_offset(request.from).is_some() {
             return 0;
         }
-        let behind = state
-            .segments
-            .iter()
-            .filter(|segment| request.from < segment.end.offset);
+        let behind = state.segments.iter().filter(|segment| request.from < segment.end.offset);
         let bytes = behind.map(|segment| segment.end_position).sum::<u64>();
-        usize::try_from(bytes)
-            .unwrap_or(usize::MAX)
-            .min(request.bytes_max + CHUNK_BYTES_MAX)
+        usize::try_from(bytes).unwrap_or(usize::MAX).min(request.bytes_max + CHUNK_BYTES_MAX)
     }
 
     /// The batches with the records of `[from, end)`, oldest first, as far as the limits allow; at
@@ -158,19 +150,12 @@ impl<S: Storage> Reader<S> {
                 return Ok(segment.start.offset);
             }
             let noted = segment.index.before_timestamp(timestamp);
-            let (offset, position) = noted.map_or((segment.start.offset, 0), |entry| {
-                (entry.offset, entry.position)
-            });
-            ResumePoint {
-                offset,
-                segment: segment.number,
-                position,
-            }
+            let (offset, position) =
+                noted.map_or((segment.start.offset, 0), |entry| (entry.offset, entry.position));
+            ResumePoint { offset, segment: segment.number, position }
         };
         let Some(mut batches) = self.walk(place, CHUNK_BYTES_MAX).await? else {
-            return Err(ReadError::Trimmed {
-                start: self.start_offset(),
-            });
+            return Err(ReadError::Trimmed { start: self.start_offset() });
         };
         let mut offset = place.offset;
         while let Some((batch, _)) = batches.next(self).await? {
@@ -203,20 +188,14 @@ impl<S: Storage> Reader<S> {
         let place = self.place_of(taken.next);
         let chunk_bytes = taken.bytes_left.clamp(64 << 10, CHUNK_BYTES_MAX);
         let Some(mut batches) = self.walk(place, chunk_bytes).await? else {
-            return Err(ReadError::Trimmed {
-                start: self.start_offset(),
-            });
+            return Err(ReadError::Trimmed { start: self.start_offset() });
         };
         let mut last = None;
         while !taken.is_complete() {
             let Some((batch, position)) = batches.next(self).await? else {
                 break;
             };
-            last = Some(ResumePoint {
-                offset: batch.header().base_offset,
-                position,
-                ..place
-            });
+            last = Some(ResumePoint { offset: batch.header().base_offset, position, ..place });
             taken.push(batch);
         }
         if let Some(last) = last {
@@ -230,24 +209,16 @@ impl<S: Storage> Reader<S> {
         let state = self.shared.state.borrow();
         let segment = state.holding_offset(offset);
         let noted = segment.index.at_offset(offset);
-        let (noted_offset, position) = noted.map_or((segment.start.offset, 0), |entry| {
-            (entry.offset, entry.position)
-        });
-        let place = ResumePoint {
-            offset: noted_offset,
-            segment: segment.number,
-            position,
-        };
+        let (noted_offset, position) =
+            noted.map_or((segment.start.offset, 0), |entry| (entry.offset, entry.position));
+        let place = ResumePoint { offset: noted_offset, segment: segment.number, position };
         let resume = self.resume.borrow();
         let candidates = resume.iter().filter(|point| {
             point.segment == place.segment
                 && point.offset <= offset
                 && place.position < point.position
         });
-        candidates
-            .max_by_key(|point| point.position)
-            .copied()
-            .unwrap_or(place)
+        candidates.max_by_key(|point| point.position).copied().unwrap_or(place)
     }
 
     fn remember(&self, point: ResumePoint) {
@@ -270,28 +241,16 @@ impl<S: Storage> Reader<S> {
         place: ResumePoint,
         chunk_bytes: usize,
     ) -> Result<Option<Walk<S>>, ReadError> {
-        let Some(file) = self
-            .shared
-            .file(place.segment)
-            .await
-            .map_err(ReadError::Io)?
-        else {
+        let Some(file) = self.shared.file(place.segment).await.map_err(ReadError::Io)? else {
             return Ok(None);
         };
-        let Some(end_position) = self
-            .shared
-            .state
-            .borrow_mut()
-            .by_number(place.segment)
-            .map(|s| s.end_position)
+        let Some(end_position) =
+            self.shared.state.borrow_mut().by_number(place.segment).map(|s| s.end_position)
         else {
             return Ok(None);
         };
         let cursor = Cursor::new(file, place.position, end_position, chunk_bytes);
-        Ok(Some(Walk {
-            cursor,
-            segment: place.segment,
-        }))
+        Ok(Some(Walk { cursor, segment: place.segment }))
     }
 }
 
@@ -312,32 +271,17 @@ impl<S: Storage> Walk<S> {
                 if header.segment == self.segment && header.log_id == reader.shared.log_id {
                     return Ok(Some((batch, position)));
                 }
-                format!(
-                    "a batch of segment {} of log {:x}",
-                    header.segment, header.log_id.0
-                )
+                format!("a batch of segment {} of log {:x}", header.segment, header.log_id.0)
             }
             Err(CursorError::Io(error)) => return Err(ReadError::Io(error)),
             Err(CursorError::Bad(error)) => error.to_string(),
         };
         // The file may have been recycled under the cursor.
-        if reader
-            .shared
-            .state
-            .borrow_mut()
-            .by_number(self.segment)
-            .is_none()
-        {
-            return Err(ReadError::Trimmed {
-                start: reader.start_offset(),
-            });
+        if reader.shared.state.borrow_mut().by_number(self.segment).is_none() {
+            return Err(ReadError::Trimmed { start: reader.start_offset() });
         }
         let path = segment::path(&reader.shared.directory, self.segment);
-        Err(ReadError::Corrupt(Corruption {
-            path,
-            position,
-            what,
-        }))
+        Err(ReadError::Corrupt(Corruption { path, position, what }))
     }
 }
 

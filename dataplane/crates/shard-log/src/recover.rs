@@ -124,17 +124,9 @@ pub async fn open<S: Storage>(
     mode: OpenMode,
     options: Options,
 ) -> Result<Opened<S>, OpenError> {
-    let recovery = Recovery {
-        storage,
-        directory: directory.to_owned(),
-        options,
-    };
+    let recovery = Recovery { storage, directory: directory.to_owned(), options };
     if let OpenMode::Create(_) = mode {
-        recovery
-            .storage
-            .create_dir_all(directory)
-            .await
-            .map_err(recovery.io("create"))?;
+        recovery.storage.create_dir_all(directory).await.map_err(recovery.io("create"))?;
     }
     let found = recovery.read_heads().await?;
     let verdicts = judge(&found).map_err(|damage| damage.at(directory))?;
@@ -142,9 +134,7 @@ pub async fn open<S: Storage>(
     match (verdicts.chain.is_empty(), mode) {
         (false, _) => recovery.open_chain(found, verdicts.chain).await,
         (true, OpenMode::Create(log_id)) => recovery.create(log_id).await,
-        (true, OpenMode::Existing) => Err(OpenError::Missing {
-            directory: directory.to_owned(),
-        }),
+        (true, OpenMode::Existing) => Err(OpenError::Missing { directory: directory.to_owned() }),
     }
 }
 
@@ -183,11 +173,7 @@ impl Damage {
             Damage::Missing { segment } => (segment, "the segment is missing"),
         };
         let path = segment::path(directory, number);
-        OpenError::Corrupt(Corruption {
-            path,
-            position: 0,
-            what: what.to_owned(),
-        })
+        OpenError::Corrupt(Corruption { path, position: 0, what: what.to_owned() })
     }
 }
 
@@ -216,13 +202,7 @@ enum Case {
 }
 
 fn case(facts: Facts) -> Case {
-    let Facts {
-        head_valid,
-        later_head_valid,
-        in_chain,
-        holds_batches,
-        behind_gap,
-    } = facts;
+    let Facts { head_valid, later_head_valid, in_chain, holds_batches, behind_gap } = facts;
     match (head_valid, later_head_valid, in_chain) {
         (true, false, _) => Case::Chain,                         // @A
         (true, true, true) => Case::Chain,                       // @B
@@ -236,10 +216,7 @@ fn case(facts: Facts) -> Case {
 
 /// Applies the table to all files. Pure.
 fn judge<F>(found: &[Found<F>]) -> Result<Verdicts, Damage> {
-    let last_valid = found
-        .iter()
-        .rfind(|segment| segment.head.is_some())
-        .map(|s| s.number);
+    let last_valid = found.iter().rfind(|segment| segment.head.is_some()).map(|s| s.number);
     let (chain, missing) = chain(found, last_valid);
     let mut removed = Vec::new();
     for segment in found {
@@ -254,9 +231,7 @@ fn judge<F>(found: &[Found<F>]) -> Result<Verdicts, Damage> {
             Case::Chain => {}
             Case::Leftover => removed.push(segment.number),
             Case::DamagedHead => {
-                return Err(Damage::Head {
-                    segment: segment.number,
-                });
+                return Err(Damage::Head { segment: segment.number });
             }
             Case::Gap => {
                 let missing = missing.expect("a file is behind a gap only when there is one");
@@ -276,14 +251,9 @@ fn chain<F>(found: &[Found<F>], last_valid: Option<u64>) -> (Vec<u64>, Option<u6
             break;
         };
         chain.push_front(number);
-        let previous = found[at]
-            .head
-            .as_ref()
-            .and_then(|head| head.payload.previous.as_ref());
+        let previous = found[at].head.as_ref().and_then(|head| head.payload.previous.as_ref());
         // A predecessor is older, so this ends.
-        next = previous
-            .map(|previous| previous.number)
-            .filter(|previous| *previous < number);
+        next = previous.map(|previous| previous.number).filter(|previous| *previous < number);
     }
     (chain.into(), next)
 }
@@ -297,11 +267,7 @@ struct Recovery<S> {
 impl<S: Storage> Recovery<S> {
     fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> OpenError + use<S> {
         let directory = self.directory.clone();
-        move |source| OpenError::Io {
-            action,
-            directory,
-            source,
-        }
+        move |source| OpenError::Io { action, directory, source }
     }
 
     async fn read_heads(&self) -> Result<Vec<Found<S::File>>, OpenError> {
@@ -309,27 +275,17 @@ impl<S: Storage> Recovery<S> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(self.io("list"))?,
         };
-        let mut numbers: Vec<u64> = entries
-            .iter()
-            .filter_map(|entry| segment::parse_file_name(&entry.name))
-            .collect();
+        let mut numbers: Vec<u64> =
+            entries.iter().filter_map(|entry| segment::parse_file_name(&entry.name)).collect();
         numbers.sort_unstable();
         let mut found = Vec::with_capacity(numbers.len());
         for number in numbers {
             let path = segment::path(&self.directory, number);
-            let file = self
-                .storage
-                .open(&path)
-                .await
-                .map_err(self.io("open a segment"))?;
+            let file = self.storage.open(&path).await.map_err(self.io("open a segment"))?;
             found.push(self.read_head(number, file).await?);
         }
         // Without a later valid head, an invalid one is either unused or damaged.
-        for segment in found
-            .iter_mut()
-            .rev()
-            .take_while(|segment| segment.head.is_none())
-        {
+        for segment in found.iter_mut().rev().take_while(|segment| segment.head.is_none()) {
             segment.holds_batches = self.holds_batches(segment).await?;
         }
         Ok(found)
@@ -346,23 +302,13 @@ impl<S: Storage> Recovery<S> {
         };
         drop(cursor);
         let file = Rc::into_inner(file).expect("the cursor is gone");
-        Ok(Found {
-            number,
-            file,
-            head,
-            holds_batches: false,
-        })
+        Ok(Found { number, file, head, holds_batches: false })
     }
 
     /// Whether a batch that was written to this segment is where its first one may start.
     async fn holds_batches(&self, segment: &Found<S::File>) -> Result<bool, OpenError> {
         let path = segment::path(&self.directory, segment.number);
-        let file = Rc::new(
-            self.storage
-                .open(&path)
-                .await
-                .map_err(self.io("open a segment"))?,
-        );
+        let file = Rc::new(self.storage.open(&path).await.map_err(self.io("open a segment"))?);
         let size_bytes = file.size_bytes();
         let mut cursor = Cursor::new(file, 0, size_bytes, SCAN_CHUNK_BYTES);
         while cursor.position() < size_bytes.min(HEAD_BYTES_MAX) {
@@ -381,21 +327,12 @@ impl<S: Storage> Recovery<S> {
         found: &[Found<S::File>],
         verdicts: &Verdicts,
     ) -> Result<(), OpenError> {
-        for segment in found
-            .iter()
-            .filter(|segment| verdicts.removed.contains(&segment.number))
-        {
+        for segment in found.iter().filter(|segment| verdicts.removed.contains(&segment.number)) {
             let path = segment::path(&self.directory, segment.number);
-            self.storage
-                .remove(&path)
-                .await
-                .map_err(self.io("remove an unused segment"))?;
+            self.storage.remove(&path).await.map_err(self.io("remove an unused segment"))?;
         }
         if !verdicts.removed.is_empty() {
-            self.storage
-                .sync_dir(&self.directory)
-                .await
-                .map_err(self.io("sync"))?;
+            self.storage.sync_dir(&self.directory).await.map_err(self.io("sync"))?;
         }
         Ok(())
     }
@@ -406,23 +343,13 @@ impl<S: Storage> Recovery<S> {
         let head = SegmentHead::default();
         let payload = head.encode();
         let mut buffer = AlignedBuffer::zeroed(padded(HEADER_BYTES + payload.len()));
-        let header = encode_batch(
-            &first_head(log_id, FIRST),
-            [payload.as_slice()],
-            &mut buffer,
-        );
+        let header = encode_batch(&first_head(log_id, FIRST), [payload.as_slice()], &mut buffer);
         let mut preparer = Preparer::new(self.storage.clone(), self.directory.clone());
-        let prepared = preparer
-            .take(FIRST, 0, self.options.segment_bytes_min)
-            .await;
+        let prepared = preparer.take(FIRST, 0, self.options.segment_bytes_min).await;
         let prepared = prepared.map_err(self.io("create the first segment"))?;
         let (written, _) = prepared.file.write_at(buffer, 0).await;
         written.map_err(self.io("write the first segment"))?;
-        prepared
-            .file
-            .sync()
-            .await
-            .map_err(self.io("sync the first segment"))?;
+        prepared.file.sync().await.map_err(self.io("sync the first segment"))?;
         let segment = Segment::new(prepared.file, prepared.size_bytes, &header);
         Ok(self.assemble(log_id, VecDeque::from([segment]), head, Scan::default()))
     }
@@ -432,9 +359,7 @@ impl<S: Storage> Recovery<S> {
         found: Vec<Found<S::File>>,
         chain: Vec<u64>,
     ) -> Result<Opened<S>, OpenError> {
-        let members = found
-            .into_iter()
-            .filter(|segment| chain.contains(&segment.number));
+        let members = found.into_iter().filter(|segment| chain.contains(&segment.number));
         let (mut segments, head) = link(members);
         let active = segments.back().expect("the chain is not empty");
         let log_id = head.0;
@@ -454,12 +379,8 @@ impl<S: Storage> Recovery<S> {
     /// Reads the active segment to its end, and refuses it when that is not where the log ended.
     async fn scan(&self, log_id: LogId, active: &Segment<S::File>) -> Result<Scan, OpenError> {
         let file = Rc::clone(active.file.as_ref().expect("just opened"));
-        let mut cursor = Cursor::new(
-            file,
-            active.end_position,
-            active.size_bytes,
-            SCAN_CHUNK_BYTES,
-        );
+        let mut cursor =
+            Cursor::new(file, active.end_position, active.size_bytes, SCAN_CHUNK_BYTES);
         let mut scan = Scan::default();
         let mut end = active.end;
         let stop = loop {
@@ -479,30 +400,19 @@ impl<S: Storage> Recovery<S> {
         };
         let position = cursor.position();
         if stop != DecodeError::NotABatch {
-            scan.cut = Some(Cut {
-                segment: active.number,
-                position,
-            });
+            scan.cut = Some(Cut { segment: active.number, position });
         }
         let durable_at = |header: &BatchHeader| {
             header.log_id == log_id
                 && header.segment == active.number
                 && position < header.durable_end
         };
-        let Some(evidence) = self
-            .find(&mut cursor, active.size_bytes, durable_at)
-            .await?
-        else {
+        let Some(evidence) = self.find(&mut cursor, active.size_bytes, durable_at).await? else {
             return Ok(scan);
         };
         let path = segment::path(&self.directory, active.number);
         let what = format!("{stop}; the batch at byte {evidence} shows that this had been durable");
-        Err(Corruption {
-            path,
-            position,
-            what,
-        }
-        .into())
+        Err(Corruption { path, position, what }.into())
     }
 
     /// The position of the first batch from the cursor on for which `matches` holds.
@@ -533,15 +443,8 @@ impl<S: Storage> Recovery<S> {
         let sealed = segments.iter().take(segments.len() - 1);
         for segment in sealed.filter(|segment| index < segment.end.index) {
             let path = segment::path(&self.directory, segment.number);
-            let file = self
-                .storage
-                .open(&path)
-                .await
-                .map_err(self.io("open a segment"))?;
-            let start = segment
-                .index
-                .before_index(index + 1)
-                .map_or(0, |entry| entry.position);
+            let file = self.storage.open(&path).await.map_err(self.io("open a segment"))?;
+            let start = segment.index.before_index(index + 1).map_or(0, |entry| entry.position);
             let mut cursor =
                 Cursor::new(Rc::new(file), start, segment.end_position, SCAN_CHUNK_BYTES);
             loop {
@@ -552,12 +455,7 @@ impl<S: Storage> Recovery<S> {
                     Ok(Some(batch)) => commands.extend(Command::of(&batch)),
                     Err(CursorError::Io(error)) => return Err(self.io("read a segment")(error)),
                     Err(CursorError::Bad(error)) => {
-                        return Err(Corruption {
-                            path,
-                            position,
-                            what: error.to_string(),
-                        }
-                        .into());
+                        return Err(Corruption { path, position, what: error.to_string() }.into());
                     }
                 }
             }
@@ -586,18 +484,10 @@ impl<S: Storage> Recovery<S> {
             cut: scan.cut,
         };
         let tail = Tail::new(self.options.tail_bytes_max);
-        let state = RefCell::new(State {
-            segments,
-            tail,
-            durable: end,
-        });
+        let state = RefCell::new(State { segments, tail, durable: end });
         let preparer = Preparer::new(self.storage.clone(), self.directory.clone());
-        let shared = Rc::new(Shared {
-            storage: self.storage,
-            directory: self.directory,
-            log_id,
-            state,
-        });
+        let shared =
+            Rc::new(Shared { storage: self.storage, directory: self.directory, log_id, state });
         let writer = Writer {
             shared: Rc::clone(&shared),
             options: self.options,
@@ -610,14 +500,7 @@ impl<S: Storage> Recovery<S> {
             marked: scan.marked,
             fenced: None,
         };
-        Opened {
-            writer,
-            reader: Reader {
-                shared,
-                resume: Rc::default(),
-            },
-            recovered,
-        }
+        Opened { writer, reader: Reader { shared, resume: Rc::default() }, recovered }
     }
 }
 
@@ -661,10 +544,7 @@ fn decode_head(number: u64, batch: &Batch) -> Option<Head> {
     if header.kind != BatchKind::Head || header.segment != number {
         return None;
     }
-    Some(Head {
-        header,
-        payload: SegmentHead::decode(batch.payload())?,
-    })
+    Some(Head { header, payload: SegmentHead::decode(batch.payload())? })
 }
 
 fn first_head(log_id: LogId, segment: u64) -> BatchHeader {

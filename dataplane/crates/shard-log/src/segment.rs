@@ -107,12 +107,8 @@ mod tests {
     fn only_exact_file_names_are_segments() {
         assert_eq!(parse_file_name(&file_name(42)), Some(42));
         assert_eq!(parse_file_name(&file_name(u64::MAX)), Some(u64::MAX));
-        for other in [
-            "42.segment",
-            "00000000000000000042.seg",
-            "+0000000000000000042.segment",
-            "",
-        ] {
+        for other in ["42.segment", "00000000000000000042.seg", "+0000000000000000042.segment", ""]
+        {
             assert_eq!(parse_file_name(other), None, "{other}");
         }
     }

@@ -34,23 +34,15 @@ pub(crate) struct State<F> {
 
 impl<F> State<F> {
     pub(crate) fn active(&self) -> &Segment<F> {
-        self.segments
-            .back()
-            .expect("a log has at least one segment")
+        self.segments.back().expect("a log has at least one segment")
     }
 
     pub(crate) fn active_mut(&mut self) -> &mut Segment<F> {
-        self.segments
-            .back_mut()
-            .expect("a log has at least one segment")
+        self.segments.back_mut().expect("a log has at least one segment")
     }
 
     pub(crate) fn start_offset(&self) -> Offset {
-        self.segments
-            .front()
-            .expect("a log has at least one segment")
-            .start
-            .offset
+        self.segments.front().expect("a log has at least one segment").start.offset
     }
 
     pub(crate) fn written(&self) -> End {
@@ -58,46 +50,30 @@ impl<F> State<F> {
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.segments
-            .iter()
-            .map(|segment| segment.end_position)
-            .sum()
+        self.segments.iter().map(|segment| segment.end_position).sum()
     }
 
     pub(crate) fn by_number(&mut self, number: u64) -> Option<&mut Segment<F>> {
-        let at = self
-            .segments
-            .binary_search_by_key(&number, |segment| segment.number)
-            .ok()?;
+        let at = self.segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
         self.segments.get_mut(at)
     }
 
     /// The segment that holds `offset`, or the active one for an offset past the end.
     pub(crate) fn holding_offset(&self, offset: Offset) -> &Segment<F> {
-        let before_end = self
-            .segments
-            .partition_point(|segment| segment.end.offset <= offset);
-        self.segments
-            .get(before_end)
-            .unwrap_or_else(|| self.active())
+        let before_end = self.segments.partition_point(|segment| segment.end.offset <= offset);
+        self.segments.get(before_end).unwrap_or_else(|| self.active())
     }
 
     /// The first segment with a batch of `timestamp` or later, if any.
     pub(crate) fn reaching(&self, timestamp: UnixMillis) -> Option<&Segment<F>> {
-        let at = self
-            .segments
-            .partition_point(|segment| segment.end.timestamp < timestamp);
+        let at = self.segments.partition_point(|segment| segment.end.timestamp < timestamp);
         self.segments.get(at)
     }
 
     /// Closes the files of sealed segments beyond the newest few, except `number`'s.
     fn close_idle_files(&mut self, number: u64) {
         let sealed = self.segments.len() - 1;
-        let open = self
-            .segments
-            .iter_mut()
-            .take(sealed)
-            .filter(|s| s.file.is_some());
+        let open = self.segments.iter_mut().take(sealed).filter(|s| s.file.is_some());
         let mut others: Vec<_> = open.filter(|segment| segment.number != number).collect();
         let excess = others.len().saturating_sub(SEALED_FILES_OPEN_MAX - 1);
         for segment in &mut others[..excess] {
@@ -111,15 +87,10 @@ impl<S: Storage> Shared<S> {
     pub(crate) async fn file(&self, number: u64) -> std::io::Result<Option<Rc<S::File>>> {
         match self.state.borrow_mut().by_number(number) {
             None => return Ok(None),
-            Some(Segment {
-                file: Some(file), ..
-            }) => return Ok(Some(Rc::clone(file))),
+            Some(Segment { file: Some(file), .. }) => return Ok(Some(Rc::clone(file))),
             Some(Segment { file: None, .. }) => {}
         }
-        let opened = self
-            .storage
-            .open(&segment::path(&self.directory, number))
-            .await;
+        let opened = self.storage.open(&segment::path(&self.directory, number)).await;
         let mut state = self.state.borrow_mut();
         if state.by_number(number).is_none() {
             return Ok(None);

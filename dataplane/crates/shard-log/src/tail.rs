@@ -17,11 +17,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn new(bytes_max: usize) -> Tail {
-        Tail {
-            batches: VecDeque::new(),
-            bytes: 0,
-            bytes_max,
-        }
+        Tail { batches: VecDeque::new(), bytes: 0, bytes_max }
     }
 
     /// Changes the budget, and forgets the oldest batches that no longer fit.
@@ -53,18 +49,13 @@ impl Tail {
         if offset < self.batches.front()?.header().base_offset {
             return None;
         }
-        let start = self
-            .batches
-            .partition_point(|batch| batch.header().end_offset() <= offset);
+        let start = self.batches.partition_point(|batch| batch.header().end_offset() <= offset);
         Some(self.batches.range(start..))
     }
 
     fn evict(&mut self) {
         while self.bytes_max < self.bytes {
-            let oldest = self
-                .batches
-                .pop_front()
-                .expect("bytes are those of the batches");
+            let oldest = self.batches.pop_front().expect("bytes are those of the batches");
             self.bytes -= oldest.header().padded_bytes();
         }
     }

@@ -28,11 +28,7 @@ impl<S: Storage> Writer<S> {
     /// Dropping the future leaves a shorter log, as after a crash: nothing else changes.
     pub async fn trim_before(&mut self, horizon: UnixMillis) -> Result<Offset, TrimError> {
         let expired = |writer: &Self| {
-            writer
-                .state()
-                .segments
-                .front()
-                .is_some_and(|oldest| oldest.end.timestamp < horizon)
+            writer.state().segments.front().is_some_and(|oldest| oldest.end.timestamp < horizon)
         };
         while expired(self) && self.remove_oldest().await? {}
         Ok(self.state().start_offset())
@@ -69,47 +65,29 @@ impl<S: Storage> Writer<S> {
         let (number, end_position, end) = self.end_of_entry(index).await?;
         let previous = {
             let mut state = self.state();
-            let kept = state
-                .by_number(number)
-                .expect("only the writer removes segments");
+            let kept = state.by_number(number).expect("only the writer removes segments");
             let mut sparse = kept.index.clone();
             sparse.truncate(end_position);
-            PreviousSegment {
-                number,
-                end_position,
-                index: sparse.entries().to_vec(),
-            }
+            PreviousSegment { number, end_position, index: sparse.entries().to_vec() }
         };
         self.start_segment(previous, end, 0).await?;
-        self.forget_suffix(number, end_position, end)
-            .await
-            .map_err(TruncateError::Remove)
+        self.forget_suffix(number, end_position, end).await.map_err(TruncateError::Remove)
     }
 
     /// Removes the oldest segment, if there is another and its commands are in the carried image.
     async fn remove_oldest(&mut self) -> Result<bool, TrimError> {
         let removed = {
             let mut state = self.state();
-            let oldest = state
-                .segments
-                .front()
-                .expect("a log has at least one segment");
+            let oldest = state.segments.front().expect("a log has at least one segment");
             if state.segments.len() == 1 || self.head_image_index < oldest.end.index {
                 return Ok(false);
             }
             state.segments.pop_front().expect("just seen")
         };
-        let spare = Spare {
-            number: removed.number,
-            size_bytes: removed.size_bytes,
-        };
+        let spare = Spare { number: removed.number, size_bytes: removed.size_bytes };
         // A reader may be in the middle of the file: then its blocks cannot serve again yet.
         let idle = removed.file.is_none_or(|file| Rc::strong_count(&file) == 1);
-        let rejected = if idle {
-            self.preparer.offer(spare)
-        } else {
-            Some(spare)
-        };
+        let rejected = if idle { self.preparer.offer(spare) } else { Some(spare) };
         if let Some(spare) = rejected {
             self.remove_file(spare.number).await?;
         }
@@ -120,24 +98,15 @@ impl<S: Storage> Writer<S> {
         let path = segment::path(&self.shared.directory, number);
         let storage = &self.shared.storage;
         let failed = |action| move |source| TrimError { action, source };
-        storage
-            .remove(&path)
-            .await
-            .map_err(failed("remove an expired segment"))?;
-        storage
-            .sync_dir(&self.shared.directory)
-            .await
-            .map_err(failed("sync the log's directory"))
+        storage.remove(&path).await.map_err(failed("remove an expired segment"))?;
+        storage.sync_dir(&self.shared.directory).await.map_err(failed("sync the log's directory"))
     }
 
     /// Where entry `index` ends: its segment, the position behind it and the state of the log there.
     async fn end_of_entry(&self, index: u64) -> Result<(u64, u64, End), ReadError> {
         let (number, end_position, mut end, mut position) = {
             let state = self.state();
-            let holding = state
-                .segments
-                .iter()
-                .rfind(|segment| segment.start.index <= index);
+            let holding = state.segments.iter().rfind(|segment| segment.start.index <= index);
             let segment = holding.expect("an entry before the log's start is never dropped");
             if segment.end.index <= index {
                 return Ok((segment.number, segment.end_position, segment.end));
@@ -158,12 +127,7 @@ impl<S: Storage> Writer<S> {
                 Err(CursorError::Bad(error)) => {
                     let path = segment::path(&self.shared.directory, number);
                     let position = batches.position();
-                    return Err(Corruption {
-                        path,
-                        position,
-                        what: error.to_string(),
-                    }
-                    .into());
+                    return Err(Corruption { path, position, what: error.to_string() }.into());
                 }
             }
         }
@@ -178,19 +142,12 @@ impl<S: Storage> Writer<S> {
     ) -> Result<(), TrimError> {
         let cut_off: Vec<u64> = {
             let mut state = self.state();
-            let kept = state
-                .by_number(number)
-                .expect("only the writer removes segments");
+            let kept = state.by_number(number).expect("only the writer removes segments");
             kept.end_position = end_position;
             kept.end = end;
             kept.index.truncate(end_position);
-            let active = state
-                .segments
-                .pop_back()
-                .expect("the head was just written");
-            let first_cut = state
-                .segments
-                .partition_point(|segment| segment.number <= number);
+            let active = state.segments.pop_back().expect("the head was just written");
+            let first_cut = state.segments.partition_point(|segment| segment.number <= number);
             let cut_off = state.segments.split_off(first_cut);
             state.segments.push_back(active);
             state.tail.truncate(end.index);

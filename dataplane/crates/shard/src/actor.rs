@@ -44,6 +44,8 @@ const TRIM_PAUSE_MIN: Duration = Duration::from_secs(1);
 pub(crate) struct Place<S> {
     pub(crate) storage: S,
     pub(crate) directory: PathBuf,
+    /// Whether a log that is not there is created: until it has been open once.
+    pub(crate) mode: OpenMode,
     pub(crate) log_options: shard_log::Options,
 }
 
@@ -83,7 +85,6 @@ impl<S: Storage> Actor<S> {
     /// that refuses everything with the reason, and tries again.
     pub(crate) async fn open(
         place: Place<S>,
-        mode: OpenMode,
         state: Rc<ShardState<S>>,
         mailbox: mpsc::Receiver<Write>,
     ) -> Actor<S> {
@@ -99,7 +100,7 @@ impl<S: Storage> Actor<S> {
             last_append: now,
             next_trim: now,
         };
-        if let Err(error) = actor.open_log(mode, None, None).await {
+        if let Err(error) = actor.open_log(None, None).await {
             actor.fail(Cause::LogFailed, chain(&error).into(), None, None);
         }
         actor
@@ -176,21 +177,13 @@ impl<S: Storage> Actor<S> {
     /// Opens the log, cuts what is not trusted, checks what could not be read, and publishes.
     async fn open_log(
         &mut self,
-        mode: OpenMode,
         durable_index: Option<u64>,
         unreadable: Option<Offset>,
     ) -> Result<(), ReopenError> {
-        let Place {
-            storage,
-            directory,
-            log_options,
-        } = &self.place;
-        let opened = shard_log::open(storage.clone(), directory, mode, log_options.clone()).await?;
-        let Opened {
-            mut writer,
-            reader,
-            mut recovered,
-        } = opened;
+        let Place { storage, directory, mode, log_options } = &self.place;
+        let opened =
+            shard_log::open(storage.clone(), directory, *mode, log_options.clone()).await?;
+        let Opened { mut writer, reader, mut recovered } = opened;
         if let Some(cut) = &recovered.cut {
             self.state.metrics.tail_cuts.inc();
             tracing::info!(
@@ -202,9 +195,7 @@ impl<S: Storage> Actor<S> {
         }
         if let Some(durable_index) = durable_index {
             writer.truncate_suffix(durable_index).await?;
-            recovered
-                .commands
-                .retain(|command| command.index <= durable_index);
+            recovered.commands.retain(|command| command.index <= durable_index);
         }
         if let Some(offset) = unreadable {
             read_one(&reader, offset).await?;
@@ -213,6 +204,7 @@ impl<S: Storage> Actor<S> {
         writer.set_image(writer.durable_index(), self.machine.image());
         self.state.reader.replace(Some(reader));
         self.group = Some(SingleMember { writer });
+        self.place.mode = OpenMode::Existing;
         self.next_trim = Instant::now();
         self.publish(None);
         Ok(())
@@ -249,10 +241,7 @@ impl<S: Storage> Actor<S> {
         let (Some(at), Some(reason), None) = (at, reason, &self.failure) else {
             return;
         };
-        let durable_index = self
-            .group
-            .as_ref()
-            .map(|group| group.writer.durable_index());
+        let durable_index = self.group.as_ref().map(|group| group.writer.durable_index());
         self.fail(Cause::ReadFailed, reason, durable_index, Some(at));
     }
 
@@ -262,10 +251,7 @@ impl<S: Storage> Actor<S> {
         if let Some(group) = self.group.take() {
             group.writer.abandon().await;
         }
-        match self
-            .open_log(OpenMode::Existing, durable_index, unreadable)
-            .await
-        {
+        match self.open_log(durable_index, unreadable).await {
             Ok(()) => {
                 self.failure = None;
                 self.publish(None);
@@ -299,12 +285,7 @@ impl<S: Storage> Actor<S> {
 
     /// When the oldest sealed segment will have expired.
     fn trim_due(&self) -> Option<Instant> {
-        let oldest = self
-            .state
-            .reader
-            .borrow()
-            .as_ref()?
-            .oldest_sealed_timestamp()?;
+        let oldest = self.state.reader.borrow().as_ref()?.oldest_sealed_timestamp()?;
         let left = oldest.since(self.state.horizon());
         Some((Instant::now() + left).max(self.next_trim))
     }
@@ -368,10 +349,7 @@ impl<S: Storage> Actor<S> {
             }
             shard_log::AppendError::Fenced { .. } => {
                 let reason: Arc<str> = chain(&error).into();
-                let durable_index = self
-                    .group
-                    .as_ref()
-                    .map(|group| group.writer.durable_index());
+                let durable_index = self.group.as_ref().map(|group| group.writer.durable_index());
                 self.fail(Cause::LogFailed, Arc::clone(&reason), durable_index, None);
                 Err(Unavailable::Failed(reason))
             }

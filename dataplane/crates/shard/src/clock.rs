@@ -14,9 +14,7 @@ impl Clock for SystemClock {
         reason = "this is the implementation the others are told to take"
     )]
     fn now(&self) -> UnixMillis {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }

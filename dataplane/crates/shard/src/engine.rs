@@ -105,10 +105,7 @@ impl Engine {
             Ok(LogThread { jobs })
         });
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Engine {
-            threads,
-            placed: Arc::default(),
-        })
+        Ok(Engine { threads, placed: Arc::default() })
     }
 
     /// Opens the shard in `directory`, on one of the threads. Always gives a handle: a log that does
@@ -126,13 +123,7 @@ impl Engine {
         options: ShardOptions,
     ) -> Result<ShardHandle, Unavailable> {
         let thread = self.place(&directory);
-        self.ask(thread, |reply| Job::Open {
-            directory,
-            mode,
-            options,
-            reply,
-        })
-        .await
+        self.ask(thread, |reply| Job::Open { directory, mode, options, reply }).await
     }
 
     /// Stops the shard in `directory`, if it runs, and removes its log, if there is one.
@@ -144,12 +135,8 @@ impl Engine {
     /// Dropping the future leaves open what is left of the log.
     pub async fn delete(&self, directory: PathBuf) -> io::Result<()> {
         let thread = self.place(&directory);
-        let deleted = self
-            .ask(thread, |reply| Job::Delete {
-                directory: directory.clone(),
-                reply,
-            })
-            .await;
+        let deleted =
+            self.ask(thread, |reply| Job::Delete { directory: directory.clone(), reply }).await;
         self.placed().remove(&directory);
         deleted.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
     }
@@ -218,10 +205,7 @@ fn start_thread(
             }
         }
     };
-    thread::Builder::new()
-        .name(format!("log-{number}"))
-        .spawn(body)
-        .map(drop)
+    thread::Builder::new().name(format!("log-{number}")).spawn(body).map(drop)
 }
 
 /// Ties the calling thread to one processor. Without the right to do so it runs anywhere.
@@ -236,21 +220,11 @@ fn pin(number: usize) {
 
 /// Opens, closes and deletes the shards of one thread until the engine is gone.
 pub(crate) async fn serve<S: Storage>(storage: S, context: Context, mut jobs: mpsc::Receiver<Job>) {
-    let mut thread = Thread {
-        storage,
-        context,
-        shards: HashMap::new(),
-        tail_share: 0,
-    };
+    let mut thread = Thread { storage, context, shards: HashMap::new(), tail_share: 0 };
     while let Some(job) = jobs.recv().await {
         // Whoever asked may have gone meanwhile: then nobody needs the answer.
         match job {
-            Job::Open {
-                directory,
-                mode,
-                options,
-                reply,
-            } => {
+            Job::Open { directory, mode, options, reply } => {
                 let _ = reply.send(thread.open(directory, mode, options).await);
             }
             Job::Delete { directory, reply } => {
@@ -294,13 +268,7 @@ impl<S: Storage> Thread<S> {
         let (writes, mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
         let (reads, reads_mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
         let (progress, watched) = watch::channel(Progress::default());
-        let Context {
-            clock,
-            metrics,
-            log,
-            read_memory,
-            ..
-        } = &self.context;
+        let Context { clock, metrics, log, read_memory, .. } = &self.context;
         let state = Rc::new(ShardState {
             reader: RefCell::default(),
             throttle: RefCell::new(Throttle::new(options.throughput, clock.now())),
@@ -313,27 +281,15 @@ impl<S: Storage> Thread<S> {
         let place = Place {
             storage: self.storage.clone(),
             directory: directory.clone(),
-            log_options: shard_log::Options {
-                tail_bytes_max: self.tail_share,
-                ..log.clone()
-            },
+            mode,
+            log_options: shard_log::Options { tail_bytes_max: self.tail_share, ..log.clone() },
         };
-        let actor = Actor::open(place, mode, Rc::clone(&state), mailbox).await;
+        let actor = Actor::open(place, Rc::clone(&state), mailbox).await;
         let reads_task = reads::run(state, reads_mailbox, Arc::clone(read_memory));
         tokio::task::spawn_local(or_abort(reads_task));
         let task = tokio::task::spawn_local(or_abort(actor.run()));
-        let handle = ShardHandle {
-            writes,
-            reads,
-            progress: watched,
-        };
-        self.shards.insert(
-            directory,
-            Running {
-                handle: handle.clone(),
-                task,
-            },
-        );
+        let handle = ShardHandle { writes, reads, progress: watched };
+        self.shards.insert(directory, Running { handle: handle.clone(), task });
         self.context.metrics.shards.inc();
         handle
     }
@@ -348,9 +304,7 @@ impl<S: Storage> Thread<S> {
     async fn close_all(&mut self) {
         // All at once: each leaves a durable mark.
         let stopping: Vec<_> = self.shards.drain().map(|(_, running)| running).collect();
-        let stopping = stopping
-            .into_iter()
-            .map(|running| tokio::task::spawn_local(running.stop()));
+        let stopping = stopping.into_iter().map(|running| tokio::task::spawn_local(running.stop()));
         for stopped in stopping.collect::<Vec<_>>() {
             let _ = stopped.await;
             self.context.metrics.shards.dec();

@@ -33,10 +33,7 @@ pub enum AppendError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// The shard keeps checkpoints of at most [`CONSUMERS_MAX`](crate::CONSUMERS_MAX) consumers.
-    #[error(
-        "the shard keeps checkpoints of at most {} consumers",
-        crate::CONSUMERS_MAX
-    )]
+    #[error("the shard keeps checkpoints of at most {} consumers", crate::CONSUMERS_MAX)]
     TooManyConsumers,
 }
 
@@ -57,7 +54,5 @@ pub enum ReadError {
 /// An error and its sources in one line, for those who keep only the text.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| {
-        format!("{text}: {source}")
-    })
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

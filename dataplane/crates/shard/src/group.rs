@@ -38,19 +38,8 @@ const TERM: u64 = 1;
 
 impl<S: Storage> ReplicaGroup for SingleMember<S> {
     async fn propose(&mut self, entry: Proposal<'_>) -> Result<Appended, shard_log::AppendError> {
-        let Proposal {
-            kind,
-            timestamp,
-            parts,
-        } = entry;
-        self.writer
-            .append(Entry {
-                kind,
-                term: TERM,
-                timestamp,
-                parts,
-            })
-            .await
+        let Proposal { kind, timestamp, parts } = entry;
+        self.writer.append(Entry { kind, term: TERM, timestamp, parts }).await
     }
 
     async fn commit(&mut self) -> Result<(), shard_log::AppendError> {

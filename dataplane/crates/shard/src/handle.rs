@@ -99,9 +99,7 @@ impl ReadReply {
     pub fn records(&self) -> impl Iterator<Item = (Record<'_>, UnixMillis)> {
         let with_timestamp = self.batches.iter().flat_map(|batch| {
             let timestamp = batch.header().timestamp;
-            batch
-                .records_from(self.from)
-                .map(move |record| (record, timestamp))
+            batch.records_from(self.from).map(move |record| (record, timestamp))
         });
         let mut bytes_left = self.bytes_max;
         with_timestamp
@@ -129,35 +127,19 @@ pub struct ShardHandle {
 /// A message to a shard's actor.
 #[derive(Debug)]
 pub(crate) enum Write {
-    Append {
-        records: RecordBuffer,
-        reply: oneshot::Sender<Result<Appended, AppendError>>,
-    },
-    Command {
-        command: Command,
-        reply: oneshot::Sender<Result<Committed, AppendError>>,
-    },
+    Append { records: RecordBuffer, reply: oneshot::Sender<Result<Appended, AppendError>> },
+    Command { command: Command, reply: oneshot::Sender<Result<Committed, AppendError>> },
     Configure(ShardOptions),
     TailBytesMax(usize),
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
+    Stop { reply: oneshot::Sender<()> },
 }
 
 /// A message to a shard's reader.
 #[derive(Debug)]
 pub(crate) enum Read {
-    Records {
-        request: ReadRequest,
-        reply: oneshot::Sender<Result<ReadReply, ReadError>>,
-    },
-    OffsetAt {
-        timestamp: UnixMillis,
-        reply: oneshot::Sender<Result<Offset, ReadError>>,
-    },
-    Start {
-        reply: oneshot::Sender<Result<Offset, ReadError>>,
-    },
+    Records { request: ReadRequest, reply: oneshot::Sender<Result<ReadReply, ReadError>> },
+    OffsetAt { timestamp: UnixMillis, reply: oneshot::Sender<Result<Offset, ReadError>> },
+    Start { reply: oneshot::Sender<Result<Offset, ReadError>> },
 }
 
 /// The state right behind a committed command.
@@ -180,12 +162,8 @@ impl ShardHandle {
     /// # Panics
     /// When there are no records.
     pub async fn append(&self, records: RecordBuffer) -> Result<Appended, AppendError> {
-        assert!(
-            0 < records.record_count(),
-            "an append has at least one record"
-        );
-        self.ask_write(|reply| Write::Append { records, reply })
-            .await
+        assert!(0 < records.record_count(), "an append has at least one record");
+        self.ask_write(|reply| Write::Append { records, reply }).await
     }
 
     /// Closes the shard for good: no record comes after the returned offset. Closing a closed shard
@@ -213,10 +191,7 @@ impl ShardHandle {
     /// # Cancel safety
     /// Dropping the future leaves open whether the checkpoint is set.
     pub async fn set_checkpoint(&self, consumer: &str, next: Offset) -> Result<(), AppendError> {
-        let command = Command::Checkpoint {
-            consumer: consumer.to_owned(),
-            next: next.0,
-        };
+        let command = Command::Checkpoint { consumer: consumer.to_owned(), next: next.0 };
         self.command(command).await.map(drop)
     }
 
@@ -228,11 +203,7 @@ impl ShardHandle {
     /// # Cancel safety
     /// Dropping the future leaves open whether the checkpoint is forgotten.
     pub async fn forget_consumer(&self, consumer: &str) -> Result<(), AppendError> {
-        self.command(Command::Forget {
-            consumer: consumer.to_owned(),
-        })
-        .await
-        .map(drop)
+        self.command(Command::Forget { consumer: consumer.to_owned() }).await.map(drop)
     }
 
     /// Changes limits or retention; takes effect with the next message.
@@ -240,10 +211,7 @@ impl ShardHandle {
     /// # Errors
     /// `Stopped`.
     pub async fn configure(&self, options: ShardOptions) -> Result<(), Unavailable> {
-        self.writes
-            .send(Write::Configure(options))
-            .await
-            .map_err(|_| Unavailable::Stopped)
+        self.writes.send(Write::Configure(options)).await.map_err(|_| Unavailable::Stopped)
     }
 
     /// Reads committed records. Empty when there are none at `from`, after waiting as asked.
@@ -257,8 +225,7 @@ impl ShardHandle {
         if !request.wait.is_zero() {
             self.wait_beyond(request.from, request.wait).await;
         }
-        self.ask_read(|reply| Read::Records { request, reply })
-            .await
+        self.ask_read(|reply| Read::Records { request, reply }).await
     }
 
     /// The offset of the first committed record that arrived at `timestamp` or later; that of the
@@ -267,8 +234,7 @@ impl ShardHandle {
     /// # Errors
     /// See [`ReadError`].
     pub async fn offset_at(&self, timestamp: UnixMillis) -> Result<Offset, ReadError> {
-        self.ask_read(|reply| Read::OffsetAt { timestamp, reply })
-            .await
+        self.ask_read(|reply| Read::OffsetAt { timestamp, reply }).await
     }
 
     /// The offset of the oldest record that can be read.
@@ -296,8 +262,7 @@ impl ShardHandle {
     }
 
     async fn command(&self, command: Command) -> Result<Committed, AppendError> {
-        self.ask_write(|reply| Write::Command { command, reply })
-            .await
+        self.ask_write(|reply| Write::Command { command, reply }).await
     }
 
     async fn ask_write<T>(

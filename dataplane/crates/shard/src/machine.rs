@@ -97,10 +97,7 @@ mod tests {
     use super::*;
 
     fn checkpoint(consumer: &str, next: u64) -> Command {
-        Command::Checkpoint {
-            consumer: consumer.to_owned(),
-            next,
-        }
+        Command::Checkpoint { consumer: consumer.to_owned(), next }
     }
 
     #[test]
@@ -109,9 +106,7 @@ mod tests {
             checkpoint("delivery", 5),
             checkpoint("analytics", 7),
             checkpoint("delivery", 9),
-            Command::Forget {
-                consumer: "analytics".to_owned(),
-            },
+            Command::Forget { consumer: "analytics".to_owned() },
             Command::Close { at: 1_000 },
             Command::Close { at: 2_000 },
         ];
@@ -121,10 +116,7 @@ mod tests {
         }
         for cut in 0..=commands.len() {
             let mut early = Machine::default();
-            commands[..cut]
-                .iter()
-                .cloned()
-                .for_each(|command| early.apply(command));
+            commands[..cut].iter().cloned().for_each(|command| early.apply(command));
             let rest = commands[cut..].iter().enumerate();
             let recovered = shard_log::Recovered {
                 image: early.image(),

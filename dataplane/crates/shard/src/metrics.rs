@@ -63,11 +63,7 @@ impl Metrics {
             "Shards that refuse writes, by cause",
             metrics.unwritable.clone(),
         );
-        registry.register(
-            "reopened",
-            "Logs reopened after a failure",
-            metrics.reopened.clone(),
-        );
+        registry.register("reopened", "Logs reopened after a failure", metrics.reopened.clone());
         registry.register("commits", "Group commits", metrics.commits.clone());
         registry.register(
             "committed_records",
@@ -97,11 +93,7 @@ impl Metrics {
             "Torn tails, never acknowledged, cut at open",
             metrics.tail_cuts.clone(),
         );
-        registry.register(
-            "read_errors",
-            "Reads of a log that failed",
-            metrics.read_errors.clone(),
-        );
+        registry.register("read_errors", "Reads of a log that failed", metrics.read_errors.clone());
         registry.register(
             "trim_errors",
             "Expired segments that could not be removed",
@@ -119,10 +111,7 @@ pub(crate) struct UnwritableGuard {
 
 impl UnwritableGuard {
     pub(crate) fn new(metrics: &Metrics, cause: Cause) -> UnwritableGuard {
-        let gauge = metrics
-            .unwritable
-            .get_or_create(&UnwritableLabels { cause })
-            .clone();
+        let gauge = metrics.unwritable.get_or_create(&UnwritableLabels { cause }).clone();
         gauge.inc();
         UnwritableGuard { gauge }
     }

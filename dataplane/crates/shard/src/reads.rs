@@ -78,9 +78,7 @@ async fn answer<S: Storage>(
 impl<S: Storage> ShardState<S> {
     /// Records that arrived before this have expired.
     pub(crate) fn horizon(&self) -> UnixMillis {
-        self.clock
-            .now()
-            .saturating_sub(self.options.get().retention.age)
+        self.clock.now().saturating_sub(self.options.get().retention.age)
     }
 
     async fn records(
@@ -108,9 +106,7 @@ impl<S: Storage> ShardState<S> {
                 Err(shard_log::ReadError::Trimmed { start }) => log_request.from = start,
                 Err(error) => return Err(self.failed(from, &error)),
                 Ok(batches) => {
-                    let expired = batches
-                        .first()
-                        .is_some_and(|b| b.header().timestamp < horizon);
+                    let expired = batches.first().is_some_and(|b| b.header().timestamp < horizon);
                     if !expired {
                         break batches;
                     }
@@ -128,22 +124,15 @@ impl<S: Storage> ShardState<S> {
             _reservation: reservation,
         };
         if request.charged {
-            let bytes = reply
-                .records()
-                .map(|(record, _)| record.data.len() as u64)
-                .sum();
-            self.throttle
-                .borrow_mut()
-                .read_done(bytes, self.clock.now());
+            let bytes = reply.records().map(|(record, _)| record.data.len() as u64).sum();
+            self.throttle.borrow_mut().read_done(bytes, self.clock.now());
         }
         Ok(reply)
     }
 
     async fn offset_at(&self, timestamp: UnixMillis) -> Result<Offset, ReadError> {
         let reader = self.reader()?;
-        let offset = self
-            .log_offset_at(&reader, timestamp.max(self.horizon()))
-            .await?;
+        let offset = self.log_offset_at(&reader, timestamp.max(self.horizon())).await?;
         Ok(offset.min(self.progress.borrow().commit_end))
     }
 

@@ -84,10 +84,7 @@ impl Storage for BlockingStorage {
 impl BlockingFile {
     fn new(file: File) -> io::Result<BlockingFile> {
         let size_bytes = file.metadata()?.len();
-        Ok(BlockingFile {
-            file: Arc::new(file),
-            size_bytes,
-        })
+        Ok(BlockingFile { file: Arc::new(file), size_bytes })
     }
 }
 
@@ -143,10 +140,7 @@ pub(crate) fn list(path: &Path) -> io::Result<Vec<FileEntry>> {
         let metadata = entry.metadata()?;
         // A name that is no UTF-8 is none of ours.
         if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
-            entries.push(FileEntry {
-                name,
-                size_bytes: metadata.len(),
-            });
+            entries.push(FileEntry { name, size_bytes: metadata.len() });
         }
     }
     entries.sort_unstable();

@@ -28,16 +28,11 @@ impl AlignedBuffer {
     /// When `length` is not a positive multiple of [`BLOCK_BYTES`].
     #[must_use]
     pub fn zeroed(length: usize) -> AlignedBuffer {
-        assert!(
-            0 < length && length.is_multiple_of(BLOCK_BYTES),
-            "a buffer is whole blocks"
-        );
+        assert!(0 < length && length.is_multiple_of(BLOCK_BYTES), "a buffer is whole blocks");
         let layout = layout(length);
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(memory) else {
-            handle_alloc_error(layout)
-        };
+        let Some(start) = NonNull::new(memory) else { handle_alloc_error(layout) };
         AlignedBuffer { start, length }
     }
 }

@@ -59,11 +59,7 @@ pub fn read_dir_clean(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        if file
-            .as_os_str()
-            .as_encoded_bytes()
-            .ends_with(TEMPORARY_SUFFIX.as_bytes())
-        {
+        if file.as_os_str().as_encoded_bytes().ends_with(TEMPORARY_SUFFIX.as_bytes()) {
             fs::remove_file(file)?;
         } else if file.is_file() {
             files.push(file);

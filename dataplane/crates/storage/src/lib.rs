@@ -169,9 +169,7 @@ pub trait LogFile: 'static {
 
 /// Refuses a write that would grow a file.
 fn check_bounds(size_bytes: u64, position: u64, length: usize) -> io::Result<()> {
-    let fits = position
-        .checked_add(length as u64)
-        .is_some_and(|end| end <= size_bytes);
+    let fits = position.checked_add(length as u64).is_some_and(|end| end <= size_bytes);
     if fits {
         return Ok(());
     }

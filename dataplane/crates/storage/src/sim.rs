@@ -102,18 +102,13 @@ impl Sim {
             crash_at: None,
             life: 0,
         };
-        Sim {
-            disk: Rc::new(RefCell::new(disk)),
-        }
+        Sim { disk: Rc::new(RefCell::new(disk)) }
     }
 
     /// The disk as it is since the last crash.
     #[must_use]
     pub fn storage(&self) -> SimStorage {
-        SimStorage {
-            disk: Rc::clone(&self.disk),
-            life: self.disk.borrow().life,
-        }
+        SimStorage { disk: Rc::clone(&self.disk), life: self.disk.borrow().life }
     }
 
     /// Changes what goes wrong from now on.
@@ -156,9 +151,7 @@ impl Sim {
     /// When there is no such byte.
     pub fn flip_bit(&self, path: &Path, position: usize) {
         let mut disk = self.disk.borrow_mut();
-        let inode = disk
-            .find(path)
-            .expect("a test damages a file that is there");
+        let inode = disk.find(path).expect("a test damages a file that is there");
         let inode = &mut disk.inodes[inode];
         inode.durable[position] ^= 1;
         inode.visible[position] ^= 1;
@@ -206,12 +199,7 @@ impl Storage for SimStorage {
         if disk.find(path).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let used: u64 = disk
-            .inodes
-            .iter()
-            .filter(|i| 0 < i.names)
-            .map(Inode::bytes)
-            .sum();
+        let used: u64 = disk.inodes.iter().filter(|i| 0 < i.names).map(Inode::bytes).sum();
         if disk.space_bytes < used.saturating_add(size_bytes) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -266,10 +254,7 @@ impl Storage for SimStorage {
         if disk.faults.syncs_do_nothing {
             return Ok(());
         }
-        let directory = disk
-            .directories
-            .get_mut(path)
-            .ok_or(io::ErrorKind::NotFound)?;
+        let directory = disk.directories.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
         directory.durable = directory.visible.clone();
         directory.pending.clear();
         Ok(())
@@ -387,14 +372,9 @@ async fn operation(disk: &Rc<RefCell<Disk>>, life: u64) -> io::Result<RefMut<'_,
 impl Disk {
     fn directory_of(&mut self, path: &Path) -> io::Result<(&mut Directory, String)> {
         let parent = path.parent().ok_or(io::ErrorKind::NotFound)?;
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .ok_or(io::ErrorKind::NotFound)?;
-        let directory = self
-            .directories
-            .get_mut(parent)
-            .ok_or(io::ErrorKind::NotFound)?;
+        let name =
+            path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::NotFound)?;
+        let directory = self.directories.get_mut(parent).ok_or(io::ErrorKind::NotFound)?;
         Ok((directory, name.to_owned()))
     }
 
@@ -404,12 +384,7 @@ impl Disk {
     }
 
     fn restart(&mut self) {
-        let Disk {
-            random,
-            inodes,
-            directories,
-            ..
-        } = self;
+        let Disk { random, inodes, directories, .. } = self;
         for inode in &mut *inodes {
             inode.keep_some(random);
             inode.visible.copy_from_slice(&inode.durable);

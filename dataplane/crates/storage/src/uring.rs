@@ -48,9 +48,7 @@ fn push(
 /// # Panics
 /// When the kernel refuses the ring; [`probe`] tells in advance.
 pub fn start<F: Future>(entries: u32, program: impl FnOnce(UringStorage) -> F) -> F::Output {
-    tokio_uring::builder()
-        .entries(entries)
-        .start(program(UringStorage))
+    tokio_uring::builder().entries(entries).start(program(UringStorage))
 }
 
 /// The real file system by io_uring.
@@ -104,10 +102,7 @@ impl Storage for UringStorage {
 impl UringFile {
     fn new(file: File) -> io::Result<UringFile> {
         let size_bytes = file.metadata()?.len();
-        Ok(UringFile {
-            file: tokio_uring::fs::File::from_std(file),
-            size_bytes,
-        })
+        Ok(UringFile { file: tokio_uring::fs::File::from_std(file), size_bytes })
     }
 }
 

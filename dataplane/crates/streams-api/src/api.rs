@@ -54,9 +54,7 @@ impl Api {
     /// The service on these parts.
     #[must_use]
     pub fn new(options: ApiOptions) -> Api {
-        Api {
-            options: Arc::new(options),
-        }
+        Api { options: Arc::new(options) }
     }
 
     /// Carries out one operation.
@@ -77,9 +75,7 @@ impl Api {
         };
         let started = Instant::now();
         let result = Box::pin(known.run(self, encoding, body)).await;
-        self.options
-            .metrics
-            .called(known.name(), started.elapsed(), result.as_ref().err());
+        self.options.metrics.called(known.name(), started.elapsed(), result.as_ref().err());
         result
     }
 
@@ -176,10 +172,7 @@ impl Api {
 
 fn unknown_operation(operation: &str) -> ApiError {
     let shown: String = operation.chars().take(64).collect();
-    ApiError::new(
-        ErrorCode::UnknownOperationException,
-        format!("Unknown operation {shown}"),
-    )
+    ApiError::new(ErrorCode::UnknownOperationException, format!("Unknown operation {shown}"))
 }
 
 /// Declares the operations: each is a module of the same name with a `run`.

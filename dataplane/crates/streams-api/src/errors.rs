@@ -14,10 +14,7 @@ pub(crate) fn invalid_argument(message: impl Into<String>) -> ApiError {
 pub(crate) fn stream_not_found(name: &StreamName, identity: &Identity) -> ApiError {
     ApiError::new(
         ErrorCode::ResourceNotFoundException,
-        format!(
-            "Stream {name} under account {} not found.",
-            identity.account
-        ),
+        format!("Stream {name} under account {} not found.", identity.account),
     )
 }
 
@@ -81,10 +78,7 @@ pub(crate) fn change(error: &ChangeError, identity: &Identity) -> ApiError {
     match error {
         ChangeError::Exists(name) => ApiError::new(
             ErrorCode::ResourceInUseException,
-            format!(
-                "Stream {name} under account {} already exists.",
-                identity.account
-            ),
+            format!("Stream {name} under account {} already exists.", identity.account),
         ),
         ChangeError::Missing(name) => stream_not_found(name, identity),
         ChangeError::Conflict(name) => ApiError::new(

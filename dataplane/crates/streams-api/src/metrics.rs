@@ -101,14 +101,9 @@ impl Metrics {
         elapsed: Duration,
         error: Option<&ApiError>,
     ) {
-        self.seconds
-            .get_or_create(&OperationLabels { operation })
-            .observe(elapsed.as_secs_f64());
+        self.seconds.get_or_create(&OperationLabels { operation }).observe(elapsed.as_secs_f64());
         if let Some(error) = error {
-            let labels = ErrorLabels {
-                operation,
-                code: error.code.name(),
-            };
+            let labels = ErrorLabels { operation, code: error.code.name() };
             self.errors.get_or_create(&labels).inc();
         }
     }
@@ -161,9 +156,7 @@ impl Metrics {
 
     /// Forgets a stream's numbers, so that names do not pile up.
     pub(crate) fn forget(&self, stream: &StreamName) {
-        let labels = StreamLabels {
-            StreamName: stream.to_string(),
-        };
+        let labels = StreamLabels { StreamName: stream.to_string() };
         for family in self.by_stream() {
             family.remove(&labels);
         }
@@ -199,10 +192,6 @@ fn operation_seconds() -> Histogram {
 
 fn count(family: &ByStream, stream: &StreamName, by: u64) {
     if by != 0 {
-        family
-            .get_or_create(&StreamLabels {
-                StreamName: stream.to_string(),
-            })
-            .inc_by(by);
+        family.get_or_create(&StreamLabels { StreamName: stream.to_string() }).inc_by(by);
     }
 }

@@ -65,16 +65,13 @@ impl Api {
             waiting.clear();
             for ((shard, indices), appended) in by_shard.iter().zip(join_all(appends).await) {
                 match appended {
-                    Ok(puts) => indices
-                        .iter()
-                        .zip(puts)
-                        .for_each(|(at, put)| answers[*at] = Some(Ok(put))),
+                    Ok(puts) => {
+                        indices.iter().zip(puts).for_each(|(at, put)| answers[*at] = Some(Ok(put)))
+                    }
                     Err(AppendError::Closed) => waiting.extend(indices),
                     Err(error) => {
                         let error = self.refused(*shard, name, &error);
-                        indices
-                            .iter()
-                            .for_each(|at| answers[*at] = Some(Err(error.clone())));
+                        indices.iter().for_each(|at| answers[*at] = Some(Err(error.clone())));
                     }
                 }
             }
@@ -82,14 +79,9 @@ impl Api {
                 return Ok(answers.into_iter().flatten().collect());
             }
             waiting.sort_unstable();
-            if !self
-                .wait_for_reshard(&stream, &records[waiting[0]], deadline)
-                .await
-            {
+            if !self.wait_for_reshard(&stream, &records[waiting[0]], deadline).await {
                 let error = errors::reshard_takes_long(name, self.identity());
-                waiting
-                    .iter()
-                    .for_each(|at| answers[*at] = Some(Err(error.clone())));
+                waiting.iter().for_each(|at| answers[*at] = Some(Err(error.clone())));
                 return Ok(answers.into_iter().flatten().collect());
             }
         }
@@ -101,10 +93,7 @@ impl Api {
         shard: ShardId,
         records: impl Iterator<Item = &'a Outgoing<'a>> + Clone,
     ) -> Result<Vec<Put>, AppendError> {
-        let key = ShardKey {
-            stream: stream.uid,
-            shard,
-        };
+        let key = ShardKey { stream: stream.uid, shard };
         // Between the catalog's word and the shard's start there is a moment: as for a reshard.
         let handle = self.options.shards.get(key).ok_or(AppendError::Closed)?;
         let bytes = records
@@ -116,18 +105,12 @@ impl Api {
         }
         let count = buffer.record_count();
         let appended = handle.append(buffer).await?;
-        let created = stream
-            .shards
-            .get(shard)
-            .map_or(stream.created, |shard| shard.created);
+        let created = stream.shards.get(shard).map_or(stream.created, |shard| shard.created);
         let put = |number: u32| {
             let offset = appended.first.advance(u64::from(number));
             let sequence_number =
                 SequenceNumber::of_record(shard, created, offset, appended.timestamp);
-            Put {
-                shard,
-                sequence_number,
-            }
+            Put { shard, sequence_number }
         };
         Ok((0..count).map(put).collect())
     }
@@ -144,8 +127,7 @@ impl Api {
             let now = self.options.catalog.get(&before.name);
             now.and_then(|stream| route_one(&stream, record)) != shard
         };
-        self.wait_for(deadline.saturating_duration_since(Instant::now()), moved)
-            .await
+        self.wait_for(deadline.saturating_duration_since(Instant::now()), moved).await
     }
 
     fn refused(&self, shard: ShardId, name: &StreamName, error: &AppendError) -> ApiError {
@@ -165,10 +147,7 @@ fn route(
 ) -> Option<BTreeMap<ShardId, Vec<usize>>> {
     let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
     for at in indices {
-        by_shard
-            .entry(route_one(stream, &records[*at])?)
-            .or_default()
-            .push(*at);
+        by_shard.entry(route_one(stream, &records[*at])?).or_default().push(*at);
     }
     Some(by_shard)
 }

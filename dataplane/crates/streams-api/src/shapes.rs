@@ -70,15 +70,11 @@ impl Shard {
 /// expired.
 pub(crate) fn listed_shards(stream: &Stream, now: UnixMillis) -> impl Iterator<Item = &ModelShard> {
     let horizon = horizon(stream, now);
-    stream
-        .shards
-        .shards()
-        .iter()
-        .filter(move |shard| match shard.state {
-            ShardState::Pending => false,
-            ShardState::Open | ShardState::Closing => true,
-            ShardState::Closed { at, .. } => horizon <= at,
-        })
+    stream.shards.shards().iter().filter(move |shard| match shard.state {
+        ShardState::Pending => false,
+        ShardState::Open | ShardState::Closing => true,
+        ShardState::Closed { at, .. } => horizon <= at,
+    })
 }
 
 /// Records that arrived before this have expired.
@@ -123,9 +119,7 @@ pub(crate) struct StreamModeDetails {
 }
 
 /// The only mode this version has.
-pub(crate) const PROVISIONED: StreamModeDetails = StreamModeDetails {
-    stream_mode: "PROVISIONED",
-};
+pub(crate) const PROVISIONED: StreamModeDetails = StreamModeDetails { stream_mode: "PROVISIONED" };
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -134,9 +128,7 @@ pub(crate) struct EnhancedMetrics {
 }
 
 /// No shard-level metrics are switched on.
-pub(crate) const NO_ENHANCED_METRICS: EnhancedMetrics = EnhancedMetrics {
-    shard_level_metrics: [],
-};
+pub(crate) const NO_ENHANCED_METRICS: EnhancedMetrics = EnhancedMetrics { shard_level_metrics: [] };
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -26,26 +26,16 @@ impl Shards {
     /// The handle of a shard that runs.
     #[must_use]
     pub fn get(&self, key: ShardKey) -> Option<ShardHandle> {
-        self.handles
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned()
+        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
     /// Makes a shard known.
     pub fn insert(&self, key: ShardKey, handle: ShardHandle) {
-        self.handles
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, handle);
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(key, handle);
     }
 
     /// Forgets a shard.
     pub fn remove(&self, key: ShardKey) {
-        self.handles
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }

@@ -38,13 +38,11 @@ impl StreamRef {
     /// The one name.
     pub(crate) fn resolve(self) -> Result<StreamName, ApiError> {
         match (self.by_name, self.by_arn) {
-            (Some(name), Some(arn)) if name != arn => Err(invalid_argument(
-                "StreamName and StreamARN name different streams.",
-            )),
+            (Some(name), Some(arn)) if name != arn => {
+                Err(invalid_argument("StreamName and StreamARN name different streams."))
+            }
             (Some(name), _) | (None, Some(name)) => Ok(name),
-            (None, None) => Err(invalid_argument(
-                "Either StreamName or StreamARN is required.",
-            )),
+            (None, None) => Err(invalid_argument("Either StreamName or StreamARN is required.")),
         }
     }
 }
@@ -83,30 +81,10 @@ mod tests {
         check(Some("clicks"), None, "clicks");
         check(None, Some(ARN), "clicks");
         check(Some("clicks"), Some(ARN), "clicks");
-        check(
-            Some("other"),
-            Some(ARN),
-            "InvalidArgumentException: StreamName and StreamARN",
-        );
-        check(
-            None,
-            None,
-            "InvalidArgumentException: Either StreamName or StreamARN",
-        );
-        check(
-            Some(""),
-            None,
-            "ValidationException: 1 validation error detected: Value ''",
-        );
-        check(
-            Some("a/b"),
-            None,
-            "ValidationException: 1 validation error detected: Value 'a/b'",
-        );
-        check(
-            None,
-            Some("arn:aws:s3:::x"),
-            "ValidationException: 1 validation error detected",
-        );
+        check(Some("other"), Some(ARN), "InvalidArgumentException: StreamName and StreamARN");
+        check(None, None, "InvalidArgumentException: Either StreamName or StreamARN");
+        check(Some(""), None, "ValidationException: 1 validation error detected: Value ''");
+        check(Some("a/b"), None, "ValidationException: 1 validation error detected: Value 'a/b'");
+        check(None, Some("arn:aws:s3:::x"), "ValidationException: 1 validation error detected");
     }
 }

@@ -56,20 +56,14 @@ impl Iterator {
         if CHARS_MAX < text.len() {
             return Err(TokenError);
         }
-        let bytes = base64_simd::STANDARD
-            .decode_to_vec(text)
-            .map_err(|_| TokenError)?;
-        let (body, checksum) = bytes
-            .split_last_chunk::<CHECKSUM_BYTES>()
-            .ok_or(TokenError)?;
+        let bytes = base64_simd::STANDARD.decode_to_vec(text).map_err(|_| TokenError)?;
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(TokenError)?;
         let (fixed, name) = body.split_first_chunk::<FIXED_BYTES>().ok_or(TokenError)?;
         if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) || fixed[0] != VERSION {
             return Err(TokenError);
         }
         let number = |at: usize| {
-            let bytes = fixed[at..at + 8]
-                .try_into()
-                .expect("eight bytes were asked for");
+            let bytes = fixed[at..at + 8].try_into().expect("eight bytes were asked for");
             u64::from_le_bytes(bytes)
         };
         let shard = fixed[9..13].try_into().expect("four bytes were asked for");
@@ -94,20 +88,12 @@ pub(crate) fn encode_page(parts: &[&str], issued: UnixMillis) -> String {
 pub(crate) fn decode_page<const N: usize>(
     token: &str,
 ) -> Result<([String; N], UnixMillis), TokenError> {
-    let bytes = base64_simd::STANDARD
-        .decode_to_vec(token)
-        .map_err(|_| TokenError)?;
+    let bytes = base64_simd::STANDARD.decode_to_vec(token).map_err(|_| TokenError)?;
     let text = str::from_utf8(&bytes).map_err(|_| TokenError)?;
     let mut parts = text.split('\n').map(str::to_owned);
-    let issued = parts
-        .next()
-        .and_then(|millis| millis.parse().ok())
-        .ok_or(TokenError)?;
+    let issued = parts.next().and_then(|millis| millis.parse().ok()).ok_or(TokenError)?;
     let parts: Vec<String> = parts.collect();
-    Ok((
-        parts.try_into().map_err(|_| TokenError)?,
-        UnixMillis(issued),
-    ))
+    Ok((parts.try_into().map_err(|_| TokenError)?, UnixMillis(issued)))
 }
 
 #[cfg(test)]

@@ -38,11 +38,7 @@ mod tests {
                 std::fs::write(&file, &yaml).unwrap();
             }
             let stored = std::fs::read_to_string(&file).unwrap_or_default();
-            assert!(
-                stored == yaml,
-                "{} is stale: run with UPDATE_EXPECT=1",
-                file.display()
-            );
+            assert!(stored == yaml, "{} is stale: run with UPDATE_EXPECT=1", file.display());
         }
     }
 }

@@ -17,17 +17,9 @@ use serde::{Deserialize, Serialize};
         spec_replicas_path = ".spec.shardCount",
         status_replicas_path = ".status.openShardCount"
     ),
-    printcolumn(
-        name = "Shards",
-        json_path = ".status.openShardCount",
-        type_ = "integer"
-    ),
+    printcolumn(name = "Shards", json_path = ".status.openShardCount", type_ = "integer"),
     printcolumn(name = "Phase", json_path = ".status.phase", type_ = "string"),
-    printcolumn(
-        name = "Age",
-        json_path = ".metadata.creationTimestamp",
-        type_ = "date"
-    ),
+    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"),
     crates(kube_core = "::kube_core")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -65,32 +65,22 @@ pub fn parse_manifests(yaml: &str) -> Result<Vec<Stream>, Vec<ManifestError>> {
             }
         }
     }
-    if errors.is_empty() {
-        Ok(streams)
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(streams) } else { Err(errors) }
 }
 
 fn parse_document(
     document: usize,
     parsed: Result<Value, serde_yaml::Error>,
 ) -> Result<Option<Stream>, ManifestError> {
-    let malformed = |error: serde_yaml::Error| ManifestError::Malformed {
-        document,
-        what: error.to_string(),
-    };
+    let malformed =
+        |error: serde_yaml::Error| ManifestError::Malformed { document, what: error.to_string() };
     let value = parsed.map_err(malformed)?;
     if value.is_null() {
         return Ok(None);
     }
     let TypeMeta { api_version, kind } = TypeMeta::deserialize(&value).map_err(malformed)?;
     if api_version != API_VERSION || kind != "Stream" {
-        return Err(ManifestError::Unknown {
-            document,
-            api_version,
-            kind,
-        });
+        return Err(ManifestError::Unknown { document, api_version, kind });
     }
     Stream::deserialize(&value).map(Some).map_err(malformed)
 }
@@ -102,17 +92,10 @@ mod tests {
     fn check(yaml: &str, want: &str) {
         let got = match parse_manifests(yaml) {
             Ok(streams) => {
-                let names: Vec<_> = streams
-                    .into_iter()
-                    .filter_map(|s| s.metadata.name)
-                    .collect();
+                let names: Vec<_> = streams.into_iter().filter_map(|s| s.metadata.name).collect();
                 names.join(" ")
             }
-            Err(errors) => errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" | "),
+            Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "),
         };
         assert!(got.starts_with(want), "{got}");
     }
@@ -126,10 +109,7 @@ mod tests {
         };
         check("", "");
         check(&stream("clicks"), "clicks");
-        check(
-            &format!("---\n{}---\n---\n{}", stream("a"), stream("b")),
-            "a b",
-        );
+        check(&format!("---\n{}---\n---\n{}", stream("a"), stream("b")), "a b");
         let unknown = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n";
         check(
             &format!("{}---\n{unknown}", stream("a")),

@@ -40,12 +40,7 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
     let mut errors = Vec::new();
     let mut refuse = |field, what: String| errors.push(SpecError { field, what });
     let spec = &stream.spec;
-    let name = stream
-        .metadata
-        .name
-        .as_deref()
-        .unwrap_or_default()
-        .parse::<StreamName>();
+    let name = stream.metadata.name.as_deref().unwrap_or_default().parse::<StreamName>();
     if let Err(error) = &name {
         refuse("metadata.name", error.to_string());
     }
@@ -53,28 +48,18 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
         refuse(error.field, error.what);
         None
     });
-    let retention_hours = spec
-        .retention_period_hours
-        .unwrap_or(limits::RETENTION_HOURS_MIN);
+    let retention_hours = spec.retention_period_hours.unwrap_or(limits::RETENTION_HOURS_MIN);
     if !(limits::RETENTION_HOURS_MIN..=limits::RETENTION_HOURS_MAX).contains(&retention_hours) {
         let (min, max) = (limits::RETENTION_HOURS_MIN, limits::RETENTION_HOURS_MAX);
         let what = format!("{retention_hours} hours; set {min} to {max}");
         refuse("spec.retentionPeriodHours", what);
     }
-    let record_kib_max = spec
-        .max_record_size_kib
-        .unwrap_or(limits::RECORD_KIB_DEFAULT);
+    let record_kib_max = spec.max_record_size_kib.unwrap_or(limits::RECORD_KIB_DEFAULT);
     if !(limits::RECORD_KIB_MIN..=limits::RECORD_KIB_MAX).contains(&record_kib_max) {
         let (min, max) = (limits::RECORD_KIB_MIN, limits::RECORD_KIB_MAX);
-        refuse(
-            "spec.maxRecordSizeKiB",
-            format!("{record_kib_max} KiB; set {min} to {max}"),
-        );
+        refuse("spec.maxRecordSizeKiB", format!("{record_kib_max} KiB; set {min} to {max}"));
     }
-    let bytes = spec
-        .storage
-        .as_ref()
-        .and_then(|storage| storage.retention_bytes_per_shard);
+    let bytes = spec.storage.as_ref().and_then(|storage| storage.retention_bytes_per_shard);
     if bytes.is_some_and(|bytes| bytes < 1 << 20) {
         let what = format!("{} bytes; set at least 1048576", bytes.unwrap_or_default());
         refuse("spec.storage.retentionBytesPerShard", what);
@@ -98,33 +83,20 @@ fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
     match (&spec.shard_boundaries, spec.shard_count) {
         (Some(_), Some(_)) => {
             let what = "set this or spec.shardCount, not both".to_owned();
-            Err(SpecError {
-                field: BOUNDARIES,
-                what,
-            })
+            Err(SpecError { field: BOUNDARIES, what })
         }
         (None, None) => Ok(None),
         (None, Some(count)) => match Boundaries::uniform(count) {
             Ok(boundaries) => Ok(Some(boundaries)),
-            Err(error) => Err(SpecError {
-                field: COUNT,
-                what: error.to_string(),
-            }),
+            Err(error) => Err(SpecError { field: COUNT, what: error.to_string() }),
         },
         (Some(texts), None) => {
-            let keys = texts
-                .iter()
-                .map(|text| text.parse::<HashKey>())
-                .collect::<Result<_, _>>();
-            let keys: Vec<HashKey> = keys.map_err(|error| SpecError {
-                field: BOUNDARIES,
-                what: error.to_string(),
-            })?;
+            let keys = texts.iter().map(|text| text.parse::<HashKey>()).collect::<Result<_, _>>();
+            let keys: Vec<HashKey> =
+                keys.map_err(|error| SpecError { field: BOUNDARIES, what: error.to_string() })?;
             let boundaries = Boundaries::new(keys);
-            let boundaries = boundaries.map_err(|error| SpecError {
-                field: BOUNDARIES,
-                what: error.to_string(),
-            })?;
+            let boundaries = boundaries
+                .map_err(|error| SpecError { field: BOUNDARIES, what: error.to_string() })?;
             Ok(Some(boundaries))
         }
     }
@@ -142,20 +114,10 @@ mod tests {
         let stream = parse_manifests(&yaml).unwrap().remove(0);
         let got = match validate(&stream) {
             Ok(valid) => {
-                let count = valid
-                    .boundaries
-                    .map(|boundaries| boundaries.starting().len());
-                format!(
-                    "{} shards, {} hours",
-                    count.unwrap_or(0),
-                    valid.retention_hours
-                )
+                let count = valid.boundaries.map(|boundaries| boundaries.starting().len());
+                format!("{} shards, {} hours", count.unwrap_or(0), valid.retention_hours)
             }
-            Err(errors) => errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" | "),
+            Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "),
         };
         assert_eq!(got, want);
     }
@@ -163,10 +125,7 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_default() {
         check("{}", "0 shards, 24 hours");
-        check(
-            "{shardCount: 4, retentionPeriodHours: 48, limits: AWS}",
-            "4 shards, 48 hours",
-        );
+        check("{shardCount: 4, retentionPeriodHours: 48, limits: AWS}", "4 shards, 48 hours");
         check("{shardBoundaries: ['0', '10', '20']}", "3 shards, 24 hours");
     }
 
@@ -187,10 +146,7 @@ mod tests {
             "{shardBoundaries: ['0', '0']}",
             "spec.shardBoundaries: boundaries increase, but 0 does not",
         );
-        check(
-            "{shardBoundaries: ['1']}",
-            "spec.shardBoundaries: the first boundary is 0, not 1",
-        );
+        check("{shardBoundaries: ['1']}", "spec.shardBoundaries: the first boundary is 0, not 1");
         check(
             "{shardBoundaries: ['x']}",
             "spec.shardBoundaries: hash key \"x\", want a decimal number below 2^128 without leading zeros",

@@ -27,11 +27,8 @@ struct Signed {
 
 impl Signed {
     fn verify(&self, secret_key: &str, now: UnixMillis) -> Result<(), AuthError> {
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let parts = RequestParts {
             method: "POST",
             path: &self.path,
@@ -71,11 +68,7 @@ fn sign_with_sdk(path: &str, query: &str, body: &[u8], location: SignatureLocati
     let signable =
         SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body));
     let (instructions, _) = sign(signable.unwrap(), &params).unwrap().into_parts();
-    let mut request = http::Request::builder()
-        .method("POST")
-        .uri(&uri)
-        .body(())
-        .unwrap();
+    let mut request = http::Request::builder().method("POST").uri(&uri).body(()).unwrap();
     for (name, value) in headers {
         request.headers_mut().append(name, value.parse().unwrap());
     }
@@ -106,11 +99,28 @@ fn what_the_sdk_signs_is_verified() {
         for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
             let signed = sign_with_sdk(path, query, b"{}", location);
             assert_eq!(signed.verify(SECRET_KEY, NOW), Ok(()), "{path}?{query}");
-            assert!(matches!(
-                signed.verify("other", NOW),
-                Err(AuthError::InvalidSignature(_))
-            ));
+            assert!(matches!(signed.verify("other", NOW), Err(AuthError::InvalidSignature(_))));
         }
+    }
+}
+
+#[test]
+fn what_we_sign_is_what_the_sdk_signs() {
+    for (path, query) in REQUESTS {
+        let signed = sign_with_sdk(path, query, b"{}", SignatureLocation::Headers);
+        let (authorization, others): (Vec<_>, Vec<_>) =
+            signed.headers.iter().partition(|(name, _)| name == "authorization");
+        let headers: Vec<(&str, &str)> =
+            others.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let parts = RequestParts { method: "POST", path, query, headers: &headers };
+        let signer = Signer {
+            access_key: ACCESS_KEY,
+            secret_key: SECRET_KEY,
+            region: "us-east-1",
+            service: "kinesis",
+        };
+        let ours = SignedRequest::sign(parts, &signer, body_sha256(b"{}"), NOW);
+        assert_eq!(ours, authorization[0].1);
     }
 }
 
@@ -127,12 +137,7 @@ fn the_documented_example_is_verified() {
              Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
         ),
     ];
-    let parts = RequestParts {
-        method: "GET",
-        path: "/",
-        query: "",
-        headers: &headers,
-    };
+    let parts = RequestParts { method: "GET", path: "/", query: "", headers: &headers };
     let request = SignedRequest::parse(parts).unwrap();
     assert_eq!(request.access_key(), ACCESS_KEY);
     assert_eq!(request.verify(SECRET_KEY, body_sha256(b""), NOW), Ok(()));
@@ -163,26 +168,13 @@ fn a_request_is_good_for_five_minutes_either_way() {
 #[test]
 fn incomplete_signatures_say_what_is_missing() {
     let check = |headers: &[(&str, &str)], query: &str, want: &str| {
-        let parts = RequestParts {
-            method: "POST",
-            path: "/",
-            query,
-            headers,
-        };
+        let parts = RequestParts { method: "POST", path: "/", query, headers };
         let error = SignedRequest::parse(parts).unwrap_err();
         let text = format!("{}: {error}", error.code());
         assert!(text.starts_with(want), "{text}");
     };
-    check(
-        &[],
-        "",
-        "MissingAuthenticationTokenException: Missing Authentication Token",
-    );
-    check(
-        &[("authorization", "Bearer x")],
-        "",
-        "IncompleteSignatureException: Unsupported AWS",
-    );
+    check(&[], "", "MissingAuthenticationTokenException: Missing Authentication Token");
+    check(&[("authorization", "Bearer x")], "", "IncompleteSignatureException: Unsupported AWS");
     check(
         &[("authorization", "AWS4-HMAC-SHA256 Credential=a")],
         "",

@@ -80,12 +80,7 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
         aws_limits: stream.settings.limits == RecordLimits::Aws,
         retention_bytes_per_shard: stream.settings.retention_bytes_per_shard,
         tags: stream.tags.clone(),
-        desired: stream
-            .desired
-            .starting()
-            .iter()
-            .map(HashKey::to_string)
-            .collect(),
+        desired: stream.desired.starting().iter().map(HashKey::to_string).collect(),
         next_shard: stream.shards.next_id(),
         shards: stream.shards.shards().iter().map(encode_shard).collect(),
     };
@@ -96,26 +91,12 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
 pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
     let file: StreamFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if file.format != FORMAT {
-        return Err(format!(
-            "format {}, but this version reads {FORMAT}",
-            file.format
-        ));
+        return Err(format!("format {}, but this version reads {FORMAT}", file.format));
     }
-    let shards = file
-        .shards
-        .iter()
-        .map(decode_shard)
-        .collect::<Result<Vec<_>, String>>()?;
-    let desired = file
-        .desired
-        .iter()
-        .map(|key| hash_key(key))
-        .collect::<Result<Vec<_>, _>>()?;
+    let shards = file.shards.iter().map(decode_shard).collect::<Result<Vec<_>, String>>()?;
+    let desired = file.desired.iter().map(|key| hash_key(key)).collect::<Result<Vec<_>, _>>()?;
     Ok(Stream {
-        name: file
-            .name
-            .parse()
-            .map_err(|error| format!("name: {error}"))?,
+        name: file.name.parse().map_err(|error| format!("name: {error}"))?,
         uid: StreamUid(file.uid),
         version: file.version,
         created: UnixMillis(file.created_ms),
@@ -128,11 +109,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
         settings: Settings {
             retention_hours: file.retention_hours,
             record_kib_max: file.record_kib_max,
-            limits: if file.aws_limits {
-                RecordLimits::Aws
-            } else {
-                RecordLimits::Unlimited
-            },
+            limits: if file.aws_limits { RecordLimits::Aws } else { RecordLimits::Unlimited },
             retention_bytes_per_shard: file.retention_bytes_per_shard,
         },
         tags: file.tags,
@@ -154,10 +131,7 @@ fn encode_shard(shard: &Shard) -> ShardFile {
             ShardState::Pending => StateFile::Pending,
             ShardState::Open => StateFile::Open,
             ShardState::Closing => StateFile::Closing,
-            ShardState::Closed { at, end } => StateFile::Closed {
-                at_ms: at.0,
-                end: end.0,
-            },
+            ShardState::Closed { at, end } => StateFile::Closed { at_ms: at.0, end: end.0 },
         },
     }
 }
@@ -175,15 +149,13 @@ fn decode_shard(file: &ShardFile) -> Result<Shard, String> {
             StateFile::Pending => ShardState::Pending,
             StateFile::Open => ShardState::Open,
             StateFile::Closing => ShardState::Closing,
-            StateFile::Closed { at_ms, end } => ShardState::Closed {
-                at: UnixMillis(at_ms),
-                end: Offset(end),
-            },
+            StateFile::Closed { at_ms, end } => {
+                ShardState::Closed { at: UnixMillis(at_ms), end: Offset(end) }
+            }
         },
     })
 }
 
 fn hash_key(text: &str) -> Result<HashKey, String> {
-    text.parse()
-        .map_err(|error: model::ParseHashKeyError| error.to_string())
+    text.parse().map_err(|error: model::ParseHashKeyError| error.to_string())
 }

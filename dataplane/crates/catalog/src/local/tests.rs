@@ -34,10 +34,7 @@ async fn changes_survive_a_restart() {
         LocalCatalog::open(directory.path()).unwrap().list(None, 10)
     );
     assert_eq!(catalog.get(&changed.name), Some(changed.clone()));
-    catalog
-        .remove(changed.name.clone(), changed.version)
-        .await
-        .unwrap();
+    catalog.remove(changed.name.clone(), changed.version).await.unwrap();
     let reopened = LocalCatalog::open(directory.path()).unwrap();
     assert_eq!(reopened.get(&changed.name), None);
     assert_eq!(reopened.list(None, 10).len(), 1);
@@ -48,10 +45,7 @@ async fn only_the_first_of_two_changes_of_a_version_is_made() {
     let directory = tempfile::tempdir().unwrap();
     let catalog = LocalCatalog::open(directory.path()).unwrap();
     let created = catalog.create(stream("a")).await.unwrap();
-    assert!(matches!(
-        catalog.create(stream("a")).await,
-        Err(ChangeError::Exists(_))
-    ));
+    assert!(matches!(catalog.create(stream("a")).await, Err(ChangeError::Exists(_))));
     catalog.replace((*created).clone()).await.unwrap();
     let late = catalog.replace((*created).clone()).await;
     assert!(matches!(late, Err(ChangeError::Conflict(_))));
@@ -70,10 +64,7 @@ async fn streams_are_listed_by_name_in_pages() {
     }
     let names = |after, limit| {
         let streams = catalog.list(after, limit);
-        streams
-            .iter()
-            .map(|stream| stream.name.to_string())
-            .collect::<String>()
+        streams.iter().map(|stream| stream.name.to_string()).collect::<String>()
     };
     assert_eq!(names(None, 3), "abc");
     assert_eq!(names(Some("b"), 3), "cd");
@@ -89,16 +80,10 @@ async fn a_damaged_file_is_named_and_nothing_is_dropped() {
     catalog.create(stream("a")).await.unwrap();
     let file = directory.path().join("a.json");
     let whole = std::fs::read_to_string(&file).unwrap();
-    for damaged in [
-        &whole[..whole.len() / 2],
-        "",
-        &whole.replace("\"format\": 1", "\"format\": 2"),
-    ] {
+    for damaged in [&whole[..whole.len() / 2], "", &whole.replace("\"format\": 1", "\"format\": 2")]
+    {
         std::fs::write(&file, damaged).unwrap();
-        let error = LocalCatalog::open(directory.path())
-            .err()
-            .unwrap()
-            .to_string();
+        let error = LocalCatalog::open(directory.path()).err().unwrap().to_string();
         assert!(error.contains("a.json"), "{error}");
     }
 }

@@ -42,11 +42,7 @@ fn converge(map: &mut ShardMap, desired: &Boundaries) -> usize {
 
 fn check_laws(map: &ShardMap) {
     let stored = ShardMap::from_parts(map.shards().to_vec(), map.next_id());
-    assert_eq!(
-        stored.as_ref(),
-        Ok(map),
-        "what is stored comes back, and owns the ring once"
-    );
+    assert_eq!(stored.as_ref(), Ok(map), "what is stored comes back, and owns the ring once");
     for shard in map.shards() {
         for parent in [shard.parent, shard.adjacent_parent].into_iter().flatten() {
             assert!(parent < shard.id);
@@ -128,8 +124,5 @@ fn contradictory_parts_are_refused() {
     assert!(matches!(hole, Err(ShardMapError::Ring(_))));
     let mut twice = parts();
     twice[1].range = HashKeyRange::RING;
-    assert!(matches!(
-        ShardMap::from_parts(twice, 2),
-        Err(ShardMapError::Ring(_))
-    ));
+    assert!(matches!(ShardMap::from_parts(twice, 2), Err(ShardMapError::Ring(_))));
 }

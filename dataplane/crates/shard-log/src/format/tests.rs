@@ -94,14 +94,8 @@ fn a_decoded_batch_is_what_was_encoded() {
     assert_eq!(*batch.header(), header);
     let records: Vec<_> = batch.records_from(Offset(0)).collect();
     assert_eq!(records.len(), 2);
-    assert_eq!(
-        (records[0].partition_key, records[0].data),
-        ("N725MD", b"first".as_slice())
-    );
-    assert_eq!(
-        (records[1].offset, records[1].partition_key),
-        (Offset(1_001), "")
-    );
+    assert_eq!((records[0].partition_key, records[0].data), ("N725MD", b"first".as_slice()));
+    assert_eq!((records[1].offset, records[1].partition_key), (Offset(1_001), ""));
     assert_eq!(batch.records_from(Offset(1_001)).count(), 1);
     assert_eq!(batch.records_from(Offset(1_002)).count(), 0);
 }
@@ -124,13 +118,7 @@ fn a_length_is_checked_before_anything_is_done_with_it() {
         (79, DecodeError::Implausible),
         (u32::MAX, DecodeError::Implausible),
         (BATCH_BYTES_MAX as u32 + 1, DecodeError::Implausible),
-        (
-            5_000,
-            DecodeError::Incomplete {
-                needed: 5_000,
-                found: 4_096,
-            },
-        ),
+        (5_000, DecodeError::Incomplete { needed: 5_000, found: 4_096 }),
     ] {
         bytes[8..12].copy_from_slice(&length.to_le_bytes());
         assert_eq!(decode_batch(&bytes), Err(want), "{length}");

@@ -14,22 +14,8 @@ struct Row {
 }
 
 const fn row(label: &'static str, facts: [Option<bool>; 5], verdict: Case) -> Row {
-    let [
-        head_valid,
-        later_head_valid,
-        in_chain,
-        holds_batches,
-        behind_gap,
-    ] = facts;
-    Row {
-        label,
-        head_valid,
-        later_head_valid,
-        in_chain,
-        holds_batches,
-        behind_gap,
-        verdict,
-    }
+    let [head_valid, later_head_valid, in_chain, holds_batches, behind_gap] = facts;
+    Row { label, head_valid, later_head_valid, in_chain, holds_batches, behind_gap, verdict }
 }
 
 const YES: Option<bool> = Some(true);
@@ -79,16 +65,13 @@ fn found(text: &str) -> Vec<Found<()>> {
         let (number, previous) = word.split_once('>').unwrap_or((word, ""));
         let digits = number.trim_end_matches(['!', '+']);
         let number_parsed = digits.parse().unwrap();
-        let previous = previous.parse().ok().map(|number| PreviousSegment {
-            number,
-            ..PreviousSegment::default()
-        });
+        let previous = previous
+            .parse()
+            .ok()
+            .map(|number| PreviousSegment { number, ..PreviousSegment::default() });
         let head = Head {
             header: first_head(LogId(1), number_parsed),
-            payload: SegmentHead {
-                previous,
-                ..SegmentHead::default()
-            },
+            payload: SegmentHead { previous, ..SegmentHead::default() },
         };
         Found {
             number: number_parsed,

@@ -25,15 +25,8 @@ type CommandReply = oneshot::Sender<Result<Committed, AppendError>>;
 
 /// What becomes one entry of the log, and who waits for it.
 enum Step {
-    Records {
-        buffers: Vec<RecordBuffer>,
-        replies: Vec<AppendReply>,
-        bytes: usize,
-    },
-    Command {
-        command: Command,
-        reply: CommandReply,
-    },
+    Records { buffers: Vec<RecordBuffer>, replies: Vec<AppendReply>, bytes: usize },
+    Command { command: Command, reply: CommandReply },
 }
 
 impl<S: Storage> Actor<S> {
@@ -57,9 +50,7 @@ impl<S: Storage> Actor<S> {
         match self.commit().await {
             Ok(()) => self.answer(proposed, started),
             Err(unavailable) => {
-                proposed
-                    .into_iter()
-                    .for_each(|(step, _)| step.refuse(&unavailable));
+                proposed.into_iter().for_each(|(step, _)| step.refuse(&unavailable));
             }
         }
     }
@@ -129,10 +120,7 @@ impl<S: Storage> Actor<S> {
     }
 
     fn throttle(&self, records: &RecordBuffer, now: UnixMillis) -> Result<(), AppendError> {
-        let (bytes, count) = (
-            records.payload().len() as u64,
-            u64::from(records.record_count()),
-        );
+        let (bytes, count) = (records.payload().len() as u64, u64::from(records.record_count()));
         let admitted = self.state.throttle.borrow_mut().write(bytes, count, now);
         admitted.map_err(AppendError::Throttled)
     }
@@ -149,24 +137,12 @@ impl<S: Storage> Actor<S> {
             Step::Records { buffers, .. } => {
                 let parts: Vec<&[u8]> = buffers.iter().map(RecordBuffer::payload).collect();
                 let kind = EntryKind::Records(buffers.iter().map(RecordBuffer::record_count).sum());
-                group
-                    .propose(Proposal {
-                        kind,
-                        timestamp,
-                        parts: &parts,
-                    })
-                    .await
+                group.propose(Proposal { kind, timestamp, parts: &parts }).await
             }
             Step::Command { command, .. } => {
                 let payload = command.encode();
                 let parts = [payload.as_slice()];
-                group
-                    .propose(Proposal {
-                        kind: EntryKind::Command,
-                        timestamp,
-                        parts: &parts,
-                    })
-                    .await
+                group.propose(Proposal { kind: EntryKind::Command, timestamp, parts: &parts }).await
             }
         };
         if appended.is_ok() {
@@ -188,24 +164,16 @@ impl<S: Storage> Actor<S> {
         self.publish(self.disk_full.as_ref().map(|_| Unavailable::DiskFull));
         for (step, appended) in proposed {
             match step {
-                Step::Records {
-                    buffers, replies, ..
-                } => {
+                Step::Records { buffers, replies, .. } => {
                     let mut first = appended.offsets.start;
                     for (records, reply) in buffers.iter().zip(replies) {
-                        let _ = reply.send(Ok(Appended {
-                            first,
-                            timestamp: appended.timestamp,
-                        }));
+                        let _ = reply.send(Ok(Appended { first, timestamp: appended.timestamp }));
                         first = first.advance(u64::from(records.record_count()));
                     }
                 }
                 Step::Command { reply, .. } => {
                     let end: Offset = appended.offsets.start;
-                    let _ = reply.send(Ok(Committed {
-                        end,
-                        machine: self.machine.clone(),
-                    }));
+                    let _ = reply.send(Ok(Committed { end, machine: self.machine.clone() }));
                 }
             }
         }
@@ -214,17 +182,13 @@ impl<S: Storage> Actor<S> {
     fn count(&self, proposed: &[(Step, shard_log::Appended)], started: Instant) {
         let metrics = &self.state.metrics;
         let bytes: usize = proposed.iter().map(|(step, _)| step.bytes()).sum();
-        let records: u64 = proposed
-            .iter()
-            .map(|(_, at)| at.offsets.end.0 - at.offsets.start.0)
-            .sum();
+        let records: u64 =
+            proposed.iter().map(|(_, at)| at.offsets.end.0 - at.offsets.start.0).sum();
         metrics.commits.inc();
         metrics.committed_records.inc_by(records);
         metrics.committed_bytes.inc_by(bytes as u64);
         metrics.commit_bytes.observe(bytes as f64);
-        metrics
-            .commit_seconds
-            .observe(started.elapsed().as_secs_f64());
+        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
     }
 }
 
@@ -252,11 +216,7 @@ impl Step {
 /// Adds an append to the last step if that has records and room, else as a step of its own.
 fn merge(steps: &mut Vec<Step>, records: RecordBuffer, reply: AppendReply) {
     let added = records.payload().len();
-    if let Some(Step::Records {
-        buffers,
-        replies,
-        bytes,
-    }) = steps.last_mut()
+    if let Some(Step::Records { buffers, replies, bytes }) = steps.last_mut()
         && *bytes + added <= ENTRY_BYTES_TARGET
     {
         *bytes += added;
@@ -264,9 +224,5 @@ fn merge(steps: &mut Vec<Step>, records: RecordBuffer, reply: AppendReply) {
         replies.push(reply);
         return;
     }
-    steps.push(Step::Records {
-        buffers: vec![records],
-        replies: vec![reply],
-        bytes: added,
-    });
+    steps.push(Step::Records { buffers: vec![records], replies: vec![reply], bytes: added });
 }

@@ -21,11 +21,7 @@ pub(crate) struct Request {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.required("tags", request.tags.as_ref());
     let added = request.tags.unwrap_or_default();

@@ -55,10 +55,7 @@ impl Request {
         let mode = self.stream_mode_details.and_then(|details| {
             let mode = details.stream_mode.as_deref();
             let mode = checks.required("streamModeDetails.streamMode", mode);
-            let set = [
-                ("PROVISIONED", Mode::Provisioned),
-                ("ON_DEMAND", Mode::OnDemand),
-            ];
+            let set = [("PROVISIONED", Mode::Provisioned), ("ON_DEMAND", Mode::OnDemand)];
             checks.one_of("streamModeDetails.streamMode", mode, &set)
         });
         let sizes = i64::from(limits::RECORD_KIB_MIN)..=i64::from(limits::RECORD_KIB_MAX);
@@ -74,12 +71,8 @@ impl Request {
         }
         tags::check_count(tags.len())?;
         let count = self.shard_count.unwrap_or(SHARDS_DEFAULT);
-        let desired = u32::try_from(count)
-            .ok()
-            .and_then(|count| Boundaries::uniform(count).ok());
-        let record_kib_max = self
-            .max_record_size_in_ki_b
-            .and_then(|kib| u32::try_from(kib).ok());
+        let desired = u32::try_from(count).ok().and_then(|count| Boundaries::uniform(count).ok());
+        let record_kib_max = self.max_record_size_in_ki_b.and_then(|kib| u32::try_from(kib).ok());
         Ok(CreateStream {
             name: name.resolve()?,
             desired: desired.ok_or_else(|| too_many_shards(count))?,
@@ -100,12 +93,7 @@ fn too_many_shards(count: i64) -> ApiError {
 }
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
-    let CreateStream {
-        name,
-        desired,
-        settings,
-        tags,
-    } = request.check()?;
+    let CreateStream { name, desired, settings, tags } = request.check()?;
     let created = api.now();
     let stream = Stream {
         name: name.clone(),

@@ -19,10 +19,7 @@ pub(crate) struct Request {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-    } = request;
+    let Request { stream_name, stream_arn } = request;
     let stream = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.finish()?;
     let name = stream.resolve()?;

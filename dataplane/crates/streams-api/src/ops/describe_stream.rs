@@ -50,24 +50,12 @@ struct StreamDescription {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        limit,
-        exclusive_start_shard_id,
-    } = request;
+    let Request { stream_name, stream_arn, limit, exclusive_start_shard_id } = request;
     let stream = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.range("limit", limit, 1..=PAGE_MAX);
-    checks.length(
-        "exclusiveStartShardId",
-        exclusive_start_shard_id.as_deref(),
-        1..=128,
-    );
+    checks.length("exclusiveStartShardId", exclusive_start_shard_id.as_deref(), 1..=128);
     checks.finish()?;
-    let after = exclusive_start_shard_id
-        .as_deref()
-        .map(parse_shard_id)
-        .transpose()?;
+    let after = exclusive_start_shard_id.as_deref().map(parse_shard_id).transpose()?;
     let stream = api.stream(&stream.resolve()?)?;
 
     // At most LIST_SHARDS_MAX at a time, however large the limit.
@@ -92,6 +80,5 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
 }
 
 pub(super) fn parse_shard_id(text: &str) -> Result<ShardId, ApiError> {
-    text.parse()
-        .map_err(|_| invalid_argument(format!("{text} is not a shard id of this service.")))
+    text.parse().map_err(|_| invalid_argument(format!("{text} is not a shard id of this service.")))
 }

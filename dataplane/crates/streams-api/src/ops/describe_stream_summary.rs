@@ -43,10 +43,7 @@ struct Summary {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-    } = request;
+    let Request { stream_name, stream_arn } = request;
     let stream = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.finish()?;
     let stream = api.stream(&stream.resolve()?)?;

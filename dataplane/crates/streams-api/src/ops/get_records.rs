@@ -56,17 +56,10 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Got, ApiError> {
         .map_err(|_| invalid_argument("Invalid ShardIterator."))?;
     check_age(&iterator, api.now())?;
     let stream = api.serving_stream(&iterator.stream)?;
-    let shard = stream
-        .shards
-        .get(iterator.shard)
-        .filter(|_| stream.uid == iterator.uid);
+    let shard = stream.shards.get(iterator.shard).filter(|_| stream.uid == iterator.uid);
     let shard = shard
         .ok_or_else(|| {
-            shard_not_found(
-                &iterator.shard.to_string(),
-                &iterator.stream,
-                api.identity(),
-            )
+            shard_not_found(&iterator.shard.to_string(), &iterator.stream, api.identity())
         })?
         .clone();
     let records_max = request.limit.and_then(|limit| usize::try_from(limit).ok());
@@ -83,11 +76,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Got, ApiError> {
 }
 
 fn check_age(iterator: &token::Iterator, now: UnixMillis) -> Result<(), ApiError> {
-    if now
-        <= iterator
-            .issued
-            .saturating_add(limits::SHARD_ITERATOR_LIFETIME)
-    {
+    if now <= iterator.issued.saturating_add(limits::SHARD_ITERATOR_LIFETIME) {
         return Ok(());
     }
     Err(ApiError::new(
@@ -107,10 +96,7 @@ async fn read(
     iterator: &token::Iterator,
     records_max: Option<usize>,
 ) -> Result<ReadReply, ApiError> {
-    let key = ShardKey {
-        stream: stream.uid,
-        shard: shard.id,
-    };
+    let key = ShardKey { stream: stream.uid, shard: shard.id };
     let handle = api.options.shards.get(key);
     let handle =
         handle.ok_or_else(|| errors::unavailable(shard.id, &shard::Unavailable::Stopped))?;
@@ -147,22 +133,12 @@ impl Got {
         };
         // Behind by the age of what was read last; without that, of the tip.
         let reached = last.map_or(read.progress.tip_timestamp, |(_, timestamp)| timestamp);
-        let behind = if caught_up {
-            Duration::ZERO
-        } else {
-            api.now().since(reached)
-        };
+        let behind = if caught_up { Duration::ZERO } else { api.now().since(reached) };
         let children = stream.shards.children(shard.id).filter(|_| is_end);
         let issued = api.now();
         Got {
-            next_shard_iterator: (!is_end).then(|| {
-                token::Iterator {
-                    offset: next,
-                    issued,
-                    ..iterator
-                }
-                .encode()
-            }),
+            next_shard_iterator: (!is_end)
+                .then(|| token::Iterator { offset: next, issued, ..iterator }.encode()),
             millis_behind_latest: u64::try_from(behind.as_millis()).unwrap_or(u64::MAX),
             child_shards: children.map(ChildShard::of).collect(),
             read,

@@ -63,12 +63,7 @@ enum Start {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        starting_sequence_number,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, starting_sequence_number, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     let shard_id = checks.required("shardId", request.shard_id.as_deref());
     checks.length("shardId", shard_id, 1..=128);
@@ -79,22 +74,14 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let number = starting_sequence_number.as_deref();
     let parsed = number.map(str::parse::<SequenceNumber>);
     let is_number = parsed != Some(Err(model::SequenceNumberError::NotANumber));
-    checks.pattern(
-        "startingSequenceNumber",
-        number,
-        SEQUENCE_NUMBER_PATTERN,
-        is_number,
-    );
+    checks.pattern("startingSequenceNumber", number, SEQUENCE_NUMBER_PATTERN, is_number);
     checks.finish()?;
 
     let stream = api.serving_stream(&named.resolve()?)?;
     let shard = find_shard(api, &stream, shard_id.unwrap_or_default())?;
     let start = start(api, &request, iterator_type, parsed)?;
-    check_start(api, shard, start, number.unwrap_or_default())?;
-    let key = ShardKey {
-        stream: stream.uid,
-        shard: shard.id,
-    };
+    check_start(shard, start, number.unwrap_or_default())?;
+    let key = ShardKey { stream: stream.uid, shard: shard.id };
     let handle = api.options.shards.get(key);
     let handle =
         handle.ok_or_else(|| errors::unavailable(shard.id, &shard::Unavailable::Stopped))?;
@@ -105,9 +92,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         offset: offset(&handle, shard, start).await?,
         issued: api.now(),
     };
-    Ok(Shape(Output {
-        shard_iterator: iterator.encode(),
-    }))
+    Ok(Shape(Output { shard_iterator: iterator.encode() }))
 }
 
 fn find_shard<'a>(api: &Api, stream: &'a Stream, text: &str) -> Result<&'a Shard, ApiError> {
@@ -124,10 +109,7 @@ fn start(
     number: Option<Result<SequenceNumber, model::SequenceNumberError>>,
 ) -> Result<Start, ApiError> {
     let type_name = request.shard_iterator_type.as_deref().unwrap_or_default();
-    let text = request
-        .starting_sequence_number
-        .as_deref()
-        .unwrap_or_default();
+    let text = request.starting_sequence_number.as_deref().unwrap_or_default();
     let timestamp = request.timestamp.map(|at| at.0);
     match (iterator_type.unwrap_or(Type::Latest), number, timestamp) {
         (Type::AtSequenceNumber, Some(Ok(number)), None) => Ok(Start::At(number)),
@@ -157,7 +139,7 @@ fn start(
 }
 
 /// A sequence number must be of this shard.
-fn check_start(_: &Api, shard: &Shard, start: Start, text: &str) -> Result<(), ApiError> {
+fn check_start(shard: &Shard, start: Start, text: &str) -> Result<(), ApiError> {
     let (Start::At(number) | Start::After(number)) = start else {
         return Ok(());
     };

@@ -102,13 +102,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         let text = checks.required("shardFilter.type", filter.r#type.as_deref());
         checks.one_of("shardFilter.type", text, &FILTER_TYPES)
     });
-    let Request {
-        stream_name,
-        stream_arn,
-        next_token,
-        max_results,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, next_token, max_results, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.range("maxResults", *max_results, 1..=PAGE_MAX);
     checks.length("nextToken", next_token.as_deref(), 1..=1_048_576);
@@ -120,10 +114,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         Some(token) => continue_listing(api, &request, token)?,
         None => {
             let stream = api.stream(&named.resolve()?)?;
-            if request
-                .stream_creation_timestamp
-                .is_some_and(|at| !is_created(&stream, at))
-            {
+            if request.stream_creation_timestamp.is_some_and(|at| !is_created(&stream, at)) {
                 return Err(stream_not_found(&stream.name, api.identity()));
             }
             let wanted = wanted(api, &stream, &request, filter_type)?;
@@ -138,17 +129,10 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let limit = usize::try_from(max_results.unwrap_or(PAGE_MAX)).unwrap_or(usize::MAX);
     let page: Vec<&model::Shard> = shards.by_ref().take(limit.min(LIST_SHARDS_MAX)).collect();
     let next_token = shards.next().and(page.last()).map(|last| {
-        let parts = [
-            stream.name.as_str(),
-            &last.id.to_string(),
-            &wanted.to_text(),
-        ];
+        let parts = [stream.name.as_str(), &last.id.to_string(), &wanted.to_text()];
         token::encode_page(&parts, api.now())
     });
-    Ok(Shape(Output {
-        shards: page.into_iter().map(Shard::of).collect(),
-        next_token,
-    }))
+    Ok(Shape(Output { shards: page.into_iter().map(Shard::of).collect(), next_token }))
 }
 
 type Listing = (std::sync::Arc<Stream>, Wanted, Option<ShardId>);

@@ -33,17 +33,9 @@ pub(crate) struct Output {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        limit,
-        exclusive_start_stream_name,
-        next_token,
-    } = request;
+    let Request { limit, exclusive_start_stream_name, next_token } = request;
     checks.range("limit", limit, 1..=PAGE_MAX);
-    checks.length(
-        "exclusiveStartStreamName",
-        exclusive_start_stream_name.as_deref(),
-        1..=128,
-    );
+    checks.length("exclusiveStartStreamName", exclusive_start_stream_name.as_deref(), 1..=128);
     checks.length("nextToken", next_token.as_deref(), 1..=1_048_576);
     checks.finish()?;
     let after = match next_token {
@@ -57,23 +49,14 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         }
     };
     let limit = usize::try_from(limit.unwrap_or(PAGE_DEFAULT)).unwrap_or(usize::MAX);
-    let mut streams = api
-        .options
-        .catalog
-        .list(after.as_deref(), limit.saturating_add(1));
+    let mut streams = api.options.catalog.list(after.as_deref(), limit.saturating_add(1));
     let has_more_streams = limit < streams.len();
     streams.truncate(limit);
     let last = streams.last().filter(|_| has_more_streams);
     Ok(Shape(Output {
         next_token: last.map(|last| token::encode_page(&[last.name.as_str()], api.now())),
         has_more_streams,
-        stream_names: streams
-            .iter()
-            .map(|stream| stream.name.to_string())
-            .collect(),
-        stream_summaries: streams
-            .iter()
-            .map(|stream| StreamSummary::of(api, stream))
-            .collect(),
+        stream_names: streams.iter().map(|stream| stream.name.to_string()).collect(),
+        stream_summaries: streams.iter().map(|stream| StreamSummary::of(api, stream)).collect(),
     }))
 }

@@ -36,12 +36,7 @@ struct Tag {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        exclusive_start_tag_key,
-        limit,
-    } = &request;
+    let Request { stream_name, stream_arn, exclusive_start_tag_key, limit } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     let after = exclusive_start_tag_key.as_deref();
     checks.length("exclusiveStartTagKey", after, 1..=TAG_KEY_CHARS_MAX);
@@ -50,18 +45,8 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let stream = api.stream(&named.resolve()?)?;
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut tags = stream.tags.range::<str, _>((start, Bound::Unbounded));
-    let limit = limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(TAGS_MAX);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(TAGS_MAX);
     let page = tags.by_ref().take(limit);
-    let page = page
-        .map(|(key, value)| Tag {
-            key: key.clone(),
-            value: value.clone(),
-        })
-        .collect();
-    Ok(Shape(Output {
-        tags: page,
-        has_more_tags: tags.next().is_some(),
-    }))
+    let page = page.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
+    Ok(Shape(Output { tags: page, has_more_tags: tags.next().is_some() }))
 }

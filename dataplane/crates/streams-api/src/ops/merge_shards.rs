@@ -22,26 +22,17 @@ pub(crate) struct Request {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     let shard_id = checks.required("shardToMerge", request.shard_to_merge.as_deref());
     checks.length("shardToMerge", shard_id, 1..=128);
-    let adjacent_id = checks.required(
-        "adjacentShardToMerge",
-        request.adjacent_shard_to_merge.as_deref(),
-    );
+    let adjacent_id =
+        checks.required("adjacentShardToMerge", request.adjacent_shard_to_merge.as_deref());
     checks.length("adjacentShardToMerge", adjacent_id, 1..=128);
     checks.finish()?;
 
     let name = named.resolve()?;
-    let (shard_id, adjacent_id) = (
-        shard_id.unwrap_or_default(),
-        adjacent_id.unwrap_or_default(),
-    );
+    let (shard_id, adjacent_id) = (shard_id.unwrap_or_default(), adjacent_id.unwrap_or_default());
     let identity = api.identity();
     api.change_active(&name, |stream| {
         let shard = open_shard(stream, shard_id, identity)?;

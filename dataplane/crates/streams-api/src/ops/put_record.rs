@@ -39,31 +39,17 @@ pub(crate) struct Output {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        explicit_hash_key,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, explicit_hash_key, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     if let Some(data) = checks.required("data", request.data.as_ref()) {
         checks.blob_length("data", data.0.len(), 0..=DATA_BYTES_MAX);
     }
     let partition_key = checks.required("partitionKey", request.partition_key.as_deref());
-    checks.length(
-        "partitionKey",
-        partition_key,
-        1..=limits::PARTITION_KEY_CHARS_MAX,
-    );
+    checks.length("partitionKey", partition_key, 1..=limits::PARTITION_KEY_CHARS_MAX);
     check_hash_key(&mut checks, "explicitHashKey", explicit_hash_key.as_deref());
     let ordering = request.sequence_number_for_ordering.as_deref();
     let is_number = ordering.is_some_and(is_sequence_number);
-    checks.pattern(
-        "sequenceNumberForOrdering",
-        ordering,
-        SEQUENCE_NUMBER_PATTERN,
-        is_number,
-    );
+    checks.pattern("sequenceNumberForOrdering", ordering, SEQUENCE_NUMBER_PATTERN, is_number);
     checks.finish()?;
 
     let name = named.resolve()?;
@@ -140,10 +126,7 @@ fn check_ordering(api: &Api, stream: &Stream, text: &str) -> Result<(), ApiError
         let Some(shard) = stream.shards.get(number.shard()) else {
             return false;
         };
-        let key = ShardKey {
-            stream: stream.uid,
-            shard: shard.id,
-        };
+        let key = ShardKey { stream: stream.uid, shard: shard.id };
         let progress = api.options.shards.get(key).map(|handle| handle.progress());
         let end = progress.map(|progress| progress.commit_end);
         let was_given = match number.place() {

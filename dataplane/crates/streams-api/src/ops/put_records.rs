@@ -51,11 +51,7 @@ struct ResultEntry {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        records,
-    } = &request;
+    let Request { stream_name, stream_arn, records } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     if let Some(records) = checks.required("records", records.as_ref()) {
         checks.list_length("records", records.len(), 1..=limits::PUT_RECORDS_MAX);
@@ -75,15 +71,11 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
             "Records size of {total} bytes exceeds the 10 MiB limit of one request."
         )));
     }
-    records
-        .iter()
-        .try_for_each(|record| check_size(&stream, record))?;
+    records.iter().try_for_each(|record| check_size(&stream, record))?;
 
     let puts = api.put(&name, &records).await?;
-    let outcomes = records
-        .iter()
-        .map(Outgoing::bytes)
-        .zip(puts.iter().map(|put| put.as_ref().err()));
+    let outcomes =
+        records.iter().map(Outgoing::bytes).zip(puts.iter().map(|put| put.as_ref().err()));
     api.options.metrics.records_put(&name, outcomes);
     Ok(Shape(Output {
         failed_record_count: puts.iter().filter(|put| put.is_err()).count(),
@@ -97,10 +89,7 @@ impl Entry {
         // Paths are made only for what is wrong, and nearly always nothing is.
         let key = self.partition_key.as_deref();
         let hash_key = self.explicit_hash_key.as_deref();
-        let data_fits = self
-            .data
-            .as_ref()
-            .is_some_and(|data| data.0.len() <= DATA_BYTES_MAX);
+        let data_fits = self.data.as_ref().is_some_and(|data| data.0.len() <= DATA_BYTES_MAX);
         let key_fits =
             key.is_some_and(|key| (1..=limits::PARTITION_KEY_CHARS_MAX).contains(&key.len()));
         if data_fits && key_fits && hash_key.is_none() {
@@ -111,11 +100,7 @@ impl Entry {
             checks.blob_length(&path("data"), data.0.len(), 0..=DATA_BYTES_MAX);
         }
         checks.required(&path("partitionKey"), key);
-        checks.length(
-            &path("partitionKey"),
-            key,
-            1..=limits::PARTITION_KEY_CHARS_MAX,
-        );
+        checks.length(&path("partitionKey"), key, 1..=limits::PARTITION_KEY_CHARS_MAX);
         check_hash_key(checks, &path("explicitHashKey"), hash_key);
     }
 

@@ -19,11 +19,7 @@ pub(crate) struct Request {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        tag_keys,
-    } = &request;
+    let Request { stream_name, stream_arn, tag_keys } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     if let Some(keys) = checks.required("tagKeys", tag_keys.as_ref()) {
         checks.list_length("tagKeys", keys.len(), 1..=TAGS_MAX);
@@ -35,9 +31,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     checks.finish()?;
     api.change(&named.resolve()?, |stream| {
         let before = stream.tags.len();
-        stream
-            .tags
-            .retain(|key, _| !tag_keys.iter().flatten().any(|removed| removed == key));
+        stream.tags.retain(|key, _| !tag_keys.iter().flatten().any(|removed| removed == key));
         Ok(stream.tags.len() != before)
     })
     .await?;

@@ -24,11 +24,7 @@ pub(super) async fn set(
     check: impl Fn(&Stream, u32) -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        retention_period_hours,
-    } = &request;
+    let Request { stream_name, stream_arn, retention_period_hours } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.required("retentionPeriodHours", *retention_period_hours);
     checks.finish()?;

@@ -24,18 +24,11 @@ pub(crate) struct Request {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     let shard_id = checks.required("shardToSplit", request.shard_to_split.as_deref());
     checks.length("shardToSplit", shard_id, 1..=128);
-    let key = checks.required(
-        "newStartingHashKey",
-        request.new_starting_hash_key.as_deref(),
-    );
+    let key = checks.required("newStartingHashKey", request.new_starting_hash_key.as_deref());
     check_hash_key(&mut checks, "newStartingHashKey", key);
     checks.finish()?;
 

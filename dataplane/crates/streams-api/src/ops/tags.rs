@@ -22,7 +22,5 @@ pub(super) fn check_count(count: usize) -> Result<(), ApiError> {
     if count <= TAGS_MAX {
         return Ok(());
     }
-    Err(invalid_argument(format!(
-        "A stream can have at most {TAGS_MAX} tags, not {count}."
-    )))
+    Err(invalid_argument(format!("A stream can have at most {TAGS_MAX} tags, not {count}.")))
 }

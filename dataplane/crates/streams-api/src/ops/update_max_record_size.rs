@@ -23,9 +23,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let sizes = i64::from(RECORD_KIB_MIN)..=i64::from(RECORD_KIB_MAX);
     checks.range("maxRecordSizeInKiB", request.max_record_size_in_ki_b, sizes);
     checks.finish()?;
-    let size = request
-        .max_record_size_in_ki_b
-        .and_then(|kib| u32::try_from(kib).ok());
+    let size = request.max_record_size_in_ki_b.and_then(|kib| u32::try_from(kib).ok());
     let size = size.unwrap_or(RECORD_KIB_MIN);
     api.change_active(&named.resolve()?, |stream| {
         let is_new = stream.settings.record_kib_max != size;

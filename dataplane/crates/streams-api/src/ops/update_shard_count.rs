@@ -31,11 +31,7 @@ pub(crate) struct Output {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request {
-        stream_name,
-        stream_arn,
-        ..
-    } = &request;
+    let Request { stream_name, stream_arn, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.required("targetShardCount", request.target_shard_count);
     checks.range("targetShardCount", request.target_shard_count, 1..=i64::MAX);
@@ -44,9 +40,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     checks.finish()?;
 
     let name = named.resolve()?;
-    let target = request
-        .target_shard_count
-        .and_then(|count| u32::try_from(count).ok());
+    let target = request.target_shard_count.and_then(|count| u32::try_from(count).ok());
     let desired = target.and_then(|count| Boundaries::uniform(count).ok().zip(Some(count)));
     let (desired, target) = desired.ok_or_else(too_many)?;
     let before = api.stream(&name)?.shards.owners().len();

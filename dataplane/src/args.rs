@@ -1,0 +1,145 @@
+//! What can be said on the command line. Everything that can be configured is here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use storage::Backend;
+use telemetry::LogFormat;
+
+/// Amazon Kinesis on your own machines.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve Kinesis Data Streams from a local directory, in this one process.
+    ///
+    /// Point any AWS client at it by its endpoint alone:
+    ///
+    ///   leat standalone --data-dir ./leat-data &
+    ///   export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567 AWS_REGION=us-east-1
+    ///   export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+    ///   aws kinesis create-stream --stream-name clicks --shard-count 2
+    ///
+    /// A put is answered when it is on disk. SIGTERM and SIGINT stop it cleanly; killing it loses
+    /// nothing that was acknowledged.
+    #[command(verbatim_doc_comment)]
+    Standalone(StandaloneArgs),
+    /// Put records to a Kinesis endpoint as fast as it takes them, and measure.
+    ///
+    ///   leat bench --create --shards 4 --records 1000000 --check
+    #[command(verbatim_doc_comment)]
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StandaloneArgs {
+    /// Apply the resources in this YAML file at start, as `kubectl apply` would. Repeatable.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Keep everything in this directory. Created if it does not exist.
+    #[arg(long, value_name = "DIR", default_value = "leat-data")]
+    pub(crate) data_dir: PathBuf,
+    /// Listen on this address. Beyond loopback only with --credentials-file.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
+    pub(crate) listen: SocketAddr,
+    /// Let in only the access keys of this AWS shared credentials file, and verify signatures.
+    /// Without it any credentials are accepted.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials_file: Option<PathBuf>,
+    /// Serve HTTPS with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The region in ARNs.
+    #[arg(long, default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// The account in ARNs, twelve digits.
+    #[arg(long, default_value = "000000000000", value_parser = parse_account)]
+    pub(crate) account_id: String,
+    /// How logs are written: uring or blocking. Without it, uring if this machine allows it.
+    #[arg(long)]
+    pub(crate) backend: Option<Backend>,
+    /// Threads that write logs. Without it, one for each two processors.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) log_threads: Option<usize>,
+    /// Memory for recent records, from which readers at the tip are served, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) memory_tail: usize,
+    /// Memory for reads of older records that are under way, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) memory_reads: usize,
+    /// Memory for requests and replies that are under way, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory_requests: usize,
+    /// How log lines look: text or json. RUST_LOG chooses what is logged.
+    #[arg(long, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// The endpoint to put to.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4567")]
+    pub(crate) endpoint: String,
+    /// The stream to put to.
+    #[arg(long, value_name = "NAME", default_value = "leat-bench")]
+    pub(crate) stream: String,
+    /// Create the stream first, and delete it afterwards.
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Shards of the stream that --create makes.
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    pub(crate) shards: u32,
+    /// Records to put in all.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    pub(crate) records: u64,
+    /// Bytes of data in each record, at least 16.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=10_485_760))]
+    pub(crate) size: u32,
+    /// Records in each PutRecords.
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) batch: u32,
+    /// Connections that put at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) connections: u32,
+    /// Read everything back and check that each record is there exactly once.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The region to sign for.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// The access key to sign with.
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", default_value = "bench")]
+    pub(crate) access_key_id: String,
+    /// Its secret.
+    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", default_value = "bench", hide_env_values = true)]
+    pub(crate) secret_access_key: String,
+}
+
+fn parse_account(text: &str) -> Result<String, String> {
+    let is_account = text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit());
+    is_account.then(|| text.to_owned()).ok_or_else(|| "want twelve digits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,3 @@
+//! The roles a process can have.
+
+pub(crate) mod standalone;

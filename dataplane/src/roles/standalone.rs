@@ -1,0 +1,186 @@
+//! All of Leat in one process on a local directory.
+//!
+//! ```text
+//!  data-dir/lock                            one process at a time
+//!  data-dir/catalog/NAME.json               the streams
+//!  data-dir/shards/UID/SHARD/*.segment      their records
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use auth::{Authenticator, CredentialStore};
+use catalog::{Catalog, LocalCatalog};
+use model::Clock;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use shard::{Engine, EngineOptions, SystemClock};
+use storage::Backend;
+use streams_api::{Api, ApiOptions, Identity, Shards};
+use telemetry::Readiness;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::StandaloneArgs;
+use crate::host;
+use crate::server::{self, Server, ServerOptions};
+use reconcile::Reconciler;
+
+mod manifests;
+mod reconcile;
+
+/// How long requests under way may take once the process was told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop.
+pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
+    let started = Instant::now();
+    telemetry::start_logging(args.log_format);
+    let authenticator = authenticator(&args)?;
+    let tls = server::tls(args.tls_cert.as_deref(), args.tls_key.as_deref())?;
+    let wanted = manifests::read(&args.manifests)?;
+    host::raise_open_files_limit();
+    let _lock = host::lock(&args.data_dir)?;
+
+    let mut registry = Registry::default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
+    let engine = start_engine(&args, &clock, &mut registry)?;
+    let shards = Shards::default();
+    let api = Api::new(ApiOptions {
+        catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
+        shards: shards.clone(),
+        clock: Arc::clone(&clock),
+        identity: Identity { region: args.region.clone(), account: args.account_id.clone() },
+        random: rand::random,
+        metrics: streams_api::Metrics::register(&mut registry),
+    });
+    let directory = args.data_dir.join("shards");
+    let reconciler =
+        Reconciler::new(Arc::clone(&catalog), engine.clone(), shards, clock, directory);
+    let reconciling = reconciler.start().await;
+    for line in manifests::apply(&*catalog, wanted).await? {
+        tracing::info!("{line}");
+    }
+
+    let listener = TcpListener::bind(args.listen);
+    let listener = listener.await.with_context(|| format!("listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+    let readiness = Readiness::default();
+    let server = Server::new(ServerOptions {
+        api,
+        authenticator,
+        tls,
+        memory_bytes_max: args.memory_requests << 20,
+        readiness: readiness.clone(),
+        registry: Arc::new(registry),
+    });
+    readiness.set(true);
+    announce(&args, address, started.elapsed());
+    server.serve(listener, stop_signal()?, DRAIN_MAX).await;
+
+    tracing::info!("stopping");
+    reconciling.abort();
+    engine.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Beyond loopback nobody is let in without credentials.
+fn authenticator(args: &StandaloneArgs) -> anyhow::Result<Authenticator> {
+    let Some(file) = &args.credentials_file else {
+        if args.listen.ip().is_loopback() {
+            return Ok(Authenticator::AnyCredentials);
+        }
+        bail!(
+            "--listen {} is reachable from other machines, and without --credentials-file anybody \
+             there could read and write: give a credentials file, or listen on 127.0.0.1",
+            args.listen
+        );
+    };
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let store =
+        CredentialStore::parse(&text).with_context(|| format!("read {}", file.display()))?;
+    Ok(Authenticator::Store(store))
+}
+
+fn start_engine(
+    args: &StandaloneArgs,
+    clock: &Arc<dyn Clock>,
+    registry: &mut Registry,
+) -> anyhow::Result<Engine> {
+    let backend = backend(args.backend, registry)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = EngineOptions {
+        backend,
+        threads: args.log_threads.unwrap_or(processors.div_ceil(2)),
+        tail_bytes_max: args.memory_tail << 20,
+        read_bytes_max: args.memory_reads << 20,
+        log: shard_log::Options::standard(),
+    };
+    let metrics = shard::Metrics::register(registry);
+    Ok(Engine::start(&options, clock, &metrics)?)
+}
+
+/// The backend asked for; else io_uring, if it can be had.
+fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<Backend> {
+    let refused: Gauge = Gauge::default();
+    registry.register(
+        "leat_io_uring_refused",
+        "1 when io_uring was refused and blocking calls are used instead",
+        refused.clone(),
+    );
+    match (wanted, storage::uring::probe()) {
+        (Some(Backend::Blocking), _) => Ok(Backend::Blocking),
+        (_, Ok(())) => Ok(Backend::Uring),
+        (Some(Backend::Uring), Err(error)) => Err(error.into()),
+        (None, Err(error)) => {
+            refused.set(1);
+            tracing::warn!(
+                %error,
+                "using blocking calls instead, durable but slower; --backend blocking says that this is meant"
+            );
+            Ok(Backend::Blocking)
+        }
+    }
+}
+
+fn announce(args: &StandaloneArgs, address: std::net::SocketAddr, started: Duration) {
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    tracing::info!(
+        data_dir = %args.data_dir.display(),
+        "serving Kinesis Data Streams on {scheme}://{address} after {} ms",
+        started.as_millis()
+    );
+    let credentials = match &args.credentials_file {
+        Some(file) => format!("AWS_SHARED_CREDENTIALS_FILE={}", file.display()),
+        None => "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any".to_owned(),
+    };
+    tracing::info!(
+        "point a client at it: export AWS_ENDPOINT_URL_KINESIS={scheme}://{address} AWS_REGION={} {credentials}",
+        args.region
+    );
+}
+
+/// Completes with the first SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Where a shard's log is.
+fn shard_directory(shards: &Path, key: streams_api::ShardKey) -> PathBuf {
+    stream_directory(shards, key.stream).join(format!("{:08}", key.shard.0))
+}
+
+fn stream_directory(shards: &Path, stream: catalog::StreamUid) -> PathBuf {
+    shards.join(format!("{:016x}", stream.0))
+}

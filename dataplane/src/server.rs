@@ -1,0 +1,405 @@
+//! The socket side: connections, TLS, bounded bodies, bounded memory. What a request means is decided
+//! in `aws-protocol` and `streams-api`.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use auth::{Authenticator, RequestParts, SignedRequest, body_sha256};
+use aws_protocol::dispatch::{
+    CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
+};
+use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId};
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use model::Clock;
+use prometheus_client::registry::Registry;
+use shard::SystemClock;
+use streams_api::Api;
+use telemetry::Readiness;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+/// The largest body: 10 MiB of records as base64, keys, and the JSON around them.
+const BODY_BYTES_MAX: usize = 20 << 20;
+/// A body is in memory as it came, decoded, and on its way to the log.
+const COPIES_OF_A_BODY: usize = 3;
+/// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
+const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
+/// The largest other reply: a thousand shards.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+/// Connections at a time.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long a client may take for the headers of a request.
+const HEADER_READ_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take for a body.
+const BODY_READ_MAX: Duration = Duration::from_secs(120);
+/// How long a TLS handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// What a server serves.
+pub(crate) struct ServerOptions {
+    pub(crate) api: Api,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// For bodies and replies under way.
+    pub(crate) memory_bytes_max: usize,
+    pub(crate) readiness: Readiness,
+    pub(crate) registry: Arc<Registry>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    options: Arc<ServerOptions>,
+    /// One permit for each KiB.
+    request_memory: Arc<Semaphore>,
+    /// Apart from requests, so that replies to clients that do not read never keep puts waiting.
+    reply_memory: Arc<Semaphore>,
+}
+
+/// Reads certificate and key, if TLS is wanted.
+pub(crate) fn tls(cert: Option<&Path>, key: Option<&Path>) -> anyhow::Result<Option<TlsAcceptor>> {
+    use anyhow::Context;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let (Some(cert), Some(key)) = (cert, key) else {
+        return Ok(None);
+    };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("read the certificate {}", cert.display()))?;
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("read the private key {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .with_context(|| format!("use the certificate {}", cert.display()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+impl Server {
+    pub(crate) fn new(options: ServerOptions) -> Server {
+        // Each half is at least one largest request or reply.
+        let kib = |least: usize| (options.memory_bytes_max / 2).max(least) / 1024;
+        Server {
+            request_memory: Arc::new(Semaphore::new(kib(BODY_BYTES_MAX * COPIES_OF_A_BODY))),
+            reply_memory: Arc::new(Semaphore::new(kib(GET_RECORDS_REPLY_BYTES_MAX))),
+            options: Arc::new(options),
+        }
+    }
+
+    /// Serves until `stop`, then lets requests under way finish, for `drain_max` at most.
+    pub(crate) async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+        drain_max: Duration,
+    ) {
+        let graceful = GracefulShutdown::new();
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let slot = Arc::clone(&connections).acquire_owned();
+            let accepted = async { (slot.await, listener.accept().await) };
+            tokio::select! {
+                (slot, accepted) = accepted => match accepted {
+                    Ok((socket, _)) => {
+                        let connection = self.clone().connection(socket, graceful.watcher());
+                        tokio::spawn(async move {
+                            connection.await;
+                            drop(slot);
+                        });
+                    }
+                    Err(error) => {
+                        // Out of files, mostly: give connections time to end.
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                () = &mut stop => break,
+            }
+        }
+        drop(listener);
+        self.options.readiness.set(false);
+        if tokio::time::timeout(drain_max, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still under way after {drain_max:?}");
+        }
+    }
+
+    async fn connection(self, socket: TcpStream, watcher: Watcher) {
+        // Replies are written whole; waiting to fill a packet only delays them.
+        let _ = socket.set_nodelay(true);
+        match &self.options.tls {
+            None => self.clone().http(socket, watcher).await,
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(socket)).await {
+                Ok(Ok(socket)) => self.clone().http(socket, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+        }
+    }
+
+    async fn http(
+        self,
+        socket: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        watcher: Watcher,
+    ) {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_MAX);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+        let service = hyper::service::service_fn(move |request| {
+            let server = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error = %error, "a connection ended early");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let id = RequestId::from_random(rand::random());
+        let from_browser = request.headers().contains_key(header::ORIGIN);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let mut response = match (&method, path.as_str()) {
+            (&Method::GET, "/metrics") => self.metrics(),
+            (&Method::GET, "/livez") => plain(StatusCode::OK, "ok\n"),
+            (&Method::GET, "/readyz") if self.options.readiness.is_ready() => {
+                plain(StatusCode::OK, "ok\n")
+            }
+            (&Method::GET, "/readyz") => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            _ => self.aws(request).await,
+        };
+        let headers = response.headers_mut();
+        let text = HeaderValue::try_from(id.to_string()).expect("hex digits and dashes");
+        headers.insert("x-amzn-requestid", text.clone());
+        headers.insert("x-amz-id-2", text);
+        if from_browser {
+            for (name, value) in CORS_HEADERS {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        tracing::debug!(%id, %method, path, status = response.status().as_u16(), "answered");
+        response
+    }
+
+    fn metrics(&self) -> Response<ReplyBody> {
+        match telemetry::metrics_text(&self.options.registry) {
+            Ok(text) => {
+                let mut response = Response::new(ReplyBody::from(text));
+                let content_type = HeaderValue::from_static(telemetry::METRICS_CONTENT_TYPE);
+                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+                response
+            }
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be written\n"),
+        }
+    }
+
+    async fn aws(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (parts, body) = request.into_parts();
+        let call = match dispatch(&parts.method, parts.uri.path(), &parts.headers) {
+            Dispatch::Call(call) => call,
+            Dispatch::Preflight => return preflight(&parts.headers),
+            Dispatch::Refused(Refusal::Api(error, encoding)) => return refused(&error, encoding),
+            Dispatch::Refused(Refusal::Xml { status, name, message }) => {
+                return plain(status, Refusal::xml_body(name, message));
+            }
+        };
+        match self.call(&parts, call, body).await {
+            Ok((reply, memory)) => {
+                let mut response = Response::new(ReplyBody::new(reply, Some(memory)));
+                let content_type = HeaderValue::from_static(call.encoding.content_type());
+                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+                response
+            }
+            Err(error) => refused(&error, call.encoding),
+        }
+    }
+
+    /// The reply and the memory it is allowed.
+    async fn call(
+        &self,
+        parts: &http::request::Parts,
+        call: Call<'_>,
+        body: Incoming,
+    ) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+        let headers = text_headers(&parts.headers);
+        // HTTP/2 has no Host header; its :authority is what was signed.
+        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+        let host = authority.filter(|_| !parts.headers.contains_key(header::HOST));
+        let headers: Vec<(&str, &str)> =
+            headers.into_iter().chain(host.map(|host| ("host", host))).collect();
+        let signed = SignedRequest::parse(RequestParts {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &headers,
+        })?;
+        self.options.authenticator.recognize(&signed)?;
+
+        let request_memory = self.reserve_for_body(&body).await?;
+        let body = read_body(body).await?;
+        let now = SystemClock.now();
+        self.options.authenticator.authenticate(&signed, || body_sha256(&body), now)?;
+
+        let reply_bytes_max = match call.operation {
+            "GetRecords" => GET_RECORDS_REPLY_BYTES_MAX,
+            _ => REPLY_BYTES_MAX,
+        };
+        let mut memory = reserve(&self.reply_memory, reply_bytes_max).await;
+        let reply = match call.service {
+            Service::Streams => self.options.api.call(call.operation, call.encoding, &body).await?,
+        };
+        drop(request_memory);
+        // Keeps what the reply takes until it has been sent.
+        let kept = reply.len().div_ceil(1024).min(memory.num_permits());
+        let kept = memory.split(kept);
+        Ok((reply, kept.unwrap_or(memory)))
+    }
+
+    /// Waits until there is memory for the body, which must not be too large.
+    async fn reserve_for_body(&self, body: &Incoming) -> Result<OwnedSemaphorePermit, ApiError> {
+        let announced = body.size_hint().exact();
+        let bytes =
+            announced.map_or(BODY_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if BODY_BYTES_MAX < bytes {
+            return Err(too_large());
+        }
+        Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
+    }
+}
+
+async fn reserve(memory: &Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
+    let kib = u32::try_from(bytes.div_ceil(1024)).expect("bodies and replies are bounded");
+    let reserved = Arc::clone(memory).acquire_many_owned(kib).await;
+    reserved.expect("the budget is never closed")
+}
+
+async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
+    let reading = async {
+        let mut first: Option<Bytes> = None;
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| cut_short())?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if BODY_BYTES_MAX < whole.len() + data.len() {
+                return Err(too_large());
+            }
+            // Most bodies come in one piece, which then need not be copied.
+            match (first.take(), whole.is_empty()) {
+                (None, true) => first = Some(data),
+                (Some(earlier), _) => {
+                    whole.extend_from_slice(&earlier);
+                    whole.extend_from_slice(&data);
+                }
+                (None, false) => whole.extend_from_slice(&data),
+            }
+        }
+        Ok(first.unwrap_or_else(|| whole.freeze()))
+    };
+    let read = tokio::time::timeout(BODY_READ_MAX, reading).await;
+    read.unwrap_or_else(|_| Err(cut_short()))
+}
+
+fn too_large() -> ApiError {
+    let message = format!("The request is larger than {} MiB.", BODY_BYTES_MAX >> 20);
+    ApiError::new(ErrorCode::RequestEntityTooLarge, message)
+}
+
+fn cut_short() -> ApiError {
+    ApiError::new(ErrorCode::SerializationException, "The request body ended early.")
+}
+
+/// Headers whose values are text; others take part in no signature.
+fn text_headers(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    let text = |(name, value)| -> Option<(&str, &str)> {
+        let (name, value): (&http::HeaderName, &HeaderValue) = (name, value);
+        Some((name.as_str(), value.to_str().ok()?))
+    };
+    headers.iter().filter_map(text).collect()
+}
+
+fn refused(error: &ApiError, encoding: Encoding) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::from(error.body()));
+    *response.status_mut() = error.code.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(error.code.name()));
+    response
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::from(text.into()));
+    *response.status_mut() = status;
+    response
+}
+
+/// A browser may send what it asks to send.
+fn preflight(headers: &HeaderMap) -> Response<ReplyBody> {
+    let mut response = plain(StatusCode::OK, "");
+    let allowed = [
+        ("access-control-request-headers", "access-control-allow-headers"),
+        ("access-control-request-method", "access-control-allow-methods"),
+    ];
+    for (asked, granted) in allowed {
+        if let Some(value) = headers.get(asked) {
+            response.headers_mut().insert(granted, value.clone());
+        }
+    }
+    let max_age = HeaderValue::from_static(PREFLIGHT_MAX_AGE_SECONDS);
+    response.headers_mut().insert("access-control-max-age", max_age);
+    response
+}
+
+/// A reply's body, and the memory it has been allowed until it is sent.
+pub(crate) struct ReplyBody {
+    bytes: Full<Bytes>,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl ReplyBody {
+    fn new(bytes: Bytes, memory: Option<OwnedSemaphorePermit>) -> ReplyBody {
+        ReplyBody { bytes: Full::new(bytes), _memory: memory }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for ReplyBody {
+    fn from(bytes: T) -> ReplyBody {
+        ReplyBody::new(bytes.into(), None)
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.bytes).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
+}
