@@ -19,32 +19,27 @@ pub(crate) struct Prepared<F> {
     pub(crate) size_bytes: u64,
 }
 
-/// An expired segment whose file can serve again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spare {
-    pub(crate) number: u64,
-    pub(crate) size_bytes: u64,
-}
-
 pub(crate) struct Preparer<S: Storage> {
     storage: S,
     directory: PathBuf,
-    spare: Option<Spare>,
+    /// The size of the spare file, if there is one that no job has taken yet.
+    spare_bytes: Option<u64>,
     job: Option<JoinHandle<io::Result<Prepared<S::File>>>>,
 }
 
 impl<S: Storage> Preparer<S> {
     pub(crate) fn new(storage: S, directory: PathBuf) -> Preparer<S> {
-        Preparer { storage, directory, spare: None, job: None }
+        Preparer { storage, directory, spare_bytes: None, job: None }
     }
 
-    /// Takes an expired segment in store; hands it back when there is one already.
-    pub(crate) fn offer(&mut self, spare: Spare) -> Option<Spare> {
-        if self.spare.is_some() {
-            return Some(spare);
-        }
-        self.spare = Some(spare);
-        None
+    /// Whether an expired segment is wanted as the spare.
+    pub(crate) fn wants_spare(&self) -> bool {
+        self.spare_bytes.is_none() && self.job.is_none()
+    }
+
+    /// Takes note of a spare file of this size.
+    pub(crate) fn set_spare(&mut self, size_bytes: u64) {
+        self.spare_bytes = Some(size_bytes);
     }
 
     /// Starts to prepare in the background, unless that is under way or done.
@@ -90,18 +85,18 @@ impl<S: Storage> Preparer<S> {
     ) -> impl Future<Output = io::Result<Prepared<S::File>>> + use<S> {
         let storage = self.storage.clone();
         let directory = self.directory.clone();
-        let spare = self.spare.take();
+        let spare_bytes = self.spare_bytes.take();
         async move {
             let path = segment::path(&directory, number);
-            if let Some(spare) = spare {
-                let old_path = segment::path(&directory, spare.number);
-                if size_bytes <= spare.size_bytes {
-                    storage.rename(&old_path, &path).await?;
+            if let Some(spare_bytes) = spare_bytes {
+                let spare = directory.join(segment::SPARE_FILE_NAME);
+                if size_bytes <= spare_bytes {
+                    storage.rename(&spare, &path).await?;
                     storage.sync_dir(&directory).await?;
                     let file = storage.open(&path).await?;
-                    return Ok(Prepared { file, number, size_bytes: spare.size_bytes });
+                    return Ok(Prepared { file, number, size_bytes: spare_bytes });
                 }
-                storage.remove(&old_path).await?;
+                storage.remove(&spare).await?;
             }
             let file = match storage.create(&path, size_bytes).await {
                 // What an earlier attempt left when it was interrupted. Never part of the log.

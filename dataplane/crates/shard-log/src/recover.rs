@@ -275,6 +275,10 @@ impl<S: Storage> Recovery<S> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(self.io("list"))?,
         };
+        if entries.iter().any(|entry| entry.name == segment::SPARE_FILE_NAME) {
+            let spare = self.directory.join(segment::SPARE_FILE_NAME);
+            self.storage.remove(&spare).await.map_err(self.io("remove the spare segment"))?;
+        }
         let mut numbers: Vec<u64> =
             entries.iter().filter_map(|entry| segment::parse_file_name(&entry.name)).collect();
         numbers.sort_unstable();

@@ -14,8 +14,8 @@ use crate::append::Writer;
 use crate::cursor::{Cursor, CursorError};
 use crate::error::{AppendError, Corruption, ReadError, TrimError};
 use crate::format::PreviousSegment;
-use crate::prepare::Spare;
 use crate::segment::{self, End};
+use crate::state::Shared;
 
 impl<S: Storage> Writer<S> {
     /// Removes the segments all of whose records are older than `horizon`, except the active one,
@@ -53,15 +53,19 @@ impl<S: Storage> Writer<S> {
     /// As [`append`](Self::append); reading what is kept may fail too.
     ///
     /// # Panics
-    /// When `index` lies before the log's start: such entries cannot be dropped without all others.
+    /// When `index` lies before the log's start, or before the image handed over: what is in the
+    /// image was committed, and what was committed is never dropped.
     ///
     /// # Cancel safety
     /// Dropping the future fences the log.
     pub async fn truncate_suffix(&mut self, index: u64) -> Result<(), TruncateError> {
         self.check_fence()?;
+        assert!(self.image_index <= index, "what is in the image was committed");
         if self.state().written().index <= index {
             return Ok(());
         }
+        // The next head says where what is kept ends: that must be true after any crash.
+        self.sync().await?;
         let (number, end_position, end) = self.end_of_entry(index).await?;
         let previous = {
             let mut state = self.state();
@@ -84,22 +88,30 @@ impl<S: Storage> Writer<S> {
             }
             state.segments.pop_front().expect("just seen")
         };
-        let spare = Spare { number: removed.number, size_bytes: removed.size_bytes };
         // A reader may be in the middle of the file: then its blocks cannot serve again yet.
         let idle = removed.file.is_none_or(|file| Rc::strong_count(&file) == 1);
-        let rejected = if idle { self.preparer.offer(spare) } else { Some(spare) };
-        if let Some(spare) = rejected {
-            self.remove_file(spare.number).await?;
+        if idle && self.preparer.wants_spare() {
+            self.keep_as_spare(removed.number).await?;
+            self.preparer.set_spare(removed.size_bytes);
+        } else {
+            self.remove_file(removed.number).await?;
         }
         Ok(true)
     }
 
+    async fn keep_as_spare(&self, number: u64) -> Result<(), TrimError> {
+        let Shared { storage, directory, .. } = &*self.shared;
+        let path = segment::path(directory, number);
+        let renamed = storage.rename(&path, &directory.join(segment::SPARE_FILE_NAME)).await;
+        renamed.map_err(failed("rename an expired segment"))?;
+        storage.sync_dir(directory).await.map_err(failed("sync the log's directory"))
+    }
+
     async fn remove_file(&self, number: u64) -> Result<(), TrimError> {
-        let path = segment::path(&self.shared.directory, number);
-        let storage = &self.shared.storage;
-        let failed = |action| move |source| TrimError { action, source };
-        storage.remove(&path).await.map_err(failed("remove an expired segment"))?;
-        storage.sync_dir(&self.shared.directory).await.map_err(failed("sync the log's directory"))
+        let Shared { storage, directory, .. } = &*self.shared;
+        let removed = storage.remove(&segment::path(directory, number)).await;
+        removed.map_err(failed("remove an expired segment"))?;
+        storage.sync_dir(directory).await.map_err(failed("sync the log's directory"))
     }
 
     /// Where entry `index` ends: its segment, the position behind it and the state of the log there.
@@ -159,6 +171,10 @@ impl<S: Storage> Writer<S> {
         }
         Ok(())
     }
+}
+
+fn failed(action: &'static str) -> impl FnOnce(std::io::Error) -> TrimError {
+    move |source| TrimError { action, source }
 }
 
 /// Why a suffix was not dropped, or not entirely.
