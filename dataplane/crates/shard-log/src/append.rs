@@ -181,6 +181,11 @@ impl<S: Storage> Writer<S> {
         self.image = image;
     }
 
+    /// Says that the image handed over last still holds at `index`: no command came since.
+    pub fn confirm_image(&mut self, index: u64) {
+        self.image_index = index;
+    }
+
     /// Changes how much memory the tail may hold.
     pub fn set_tail_bytes_max(&mut self, bytes_max: usize) {
         self.options.tail_bytes_max = bytes_max;

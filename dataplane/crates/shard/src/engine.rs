@@ -366,3 +366,6 @@ pub(crate) async fn or_abort<T>(task: impl Future<Output = T>) -> T {
     let _guard = Guard;
     task.await
 }
+
+#[cfg(test)]
+mod tests;

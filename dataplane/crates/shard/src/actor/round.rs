@@ -156,9 +156,13 @@ impl<S: Storage> Actor<S> {
         self.last_append = Instant::now();
         self.count(&proposed, started);
         for (step, appended) in &proposed {
-            if let (Step::Command { command, .. }, Some(group)) = (step, &mut self.group) {
-                self.machine.apply(command.clone());
-                group.writer.set_image(appended.index, self.machine.image());
+            let Some(group) = &mut self.group else { break };
+            match step {
+                Step::Records { .. } => group.writer.confirm_image(appended.index),
+                Step::Command { command, .. } => {
+                    self.machine.apply(command.clone());
+                    group.writer.set_image(appended.index, self.machine.image());
+                }
             }
         }
         self.publish(self.disk_full.as_ref().map(|_| Unavailable::DiskFull));
