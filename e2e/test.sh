@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Sets everything up and passes the tests: formatting, lints, licences, each crate alone, unit and
+# property tests, then the end-to-end tests with real clients, kills and power cuts, then bounded
+# fuzzing. Stops at the first failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+
+step() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
+
+step "set up"
+e2e/setup.sh python3-venv curl openssl build-essential
+
+step "formatting and lints"
+cargo fmt --check
+cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+step "unit and property tests"
+cargo test --quiet
+
+step "end-to-end tests"
+# First the build that the crash tests must find out, then the one they must not.
+cargo build --quiet --package dataplane --features broken-ack-before-sync
+cp target/debug/leat target/leat-broken
+cargo build --quiet --package dataplane
+cargo test --quiet --package e2e
+
+step "fuzzing, bounded"
+dataplane/fuzz/run.sh 20
+
+step "licences and advisories"
+e2e/deny.sh
+
+step "done"
