@@ -95,6 +95,9 @@ pub(crate) struct BenchArgs {
     /// Create the stream first, and delete it afterwards.
     #[arg(long)]
     pub(crate) create: bool,
+    /// Do not delete the stream that --create made.
+    #[arg(long, requires = "create")]
+    pub(crate) keep: bool,
     /// Shards of the stream that --create makes.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     pub(crate) shards: u32,

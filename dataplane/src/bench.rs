@@ -58,7 +58,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         create(&client, &args).await?;
     }
     let measured = measure(&client, &args).await;
-    if args.create {
+    if args.create && !args.keep {
         client.call("DeleteStream", &json!({"StreamName": args.stream})).await?;
     }
     let outcome = measured?;

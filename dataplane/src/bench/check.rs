@@ -6,7 +6,7 @@ use anyhow::Context;
 use futures_util::future::try_join_all;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::number_of;
 use crate::args::BenchArgs;
@@ -98,7 +98,7 @@ async fn read_shard(
             numbers.push(number_of(&base64_simd::STANDARD.decode_to_vec(data)?)?);
         }
         progress.inc(records.len() as u64);
-        let caught_up = records.is_empty() && reply["MillisBehindLatest"] == Value::from(0);
+        let caught_up = records.is_empty() && reply["MillisBehindLatest"] == 0;
         iterator = reply["NextShardIterator"].as_str().filter(|_| !caught_up).map(str::to_owned);
     }
     Ok(numbers)

@@ -1,5 +1,9 @@
 //! Parsing and verifying a signature, in the Authorization header or in the query (presigned).
+//!
+//! What is signed need not be trusted before it is verified: a name or a length that the signature
+//! covers may still be chosen to make verifying costly, so `parse` bounds what `verify` will do.
 
+use std::fmt;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,6 +14,10 @@ use crate::canonical;
 use crate::error::AuthError;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// What every credential scope ends with.
+const TERMINATOR: &str = "aws4_request";
+/// Names the operation.
+const TARGET_HEADER: &str = "x-amz-target";
 /// How far a request's clock may be from ours.
 const SKEW_MAX: Duration = Duration::from_secs(300);
 /// The longest a presigned request may be good for, as in AWS.
@@ -28,8 +36,9 @@ pub struct RequestParts<'a> {
     pub headers: &'a [(&'a str, &'a str)],
 }
 
-/// A request with everything its signature needs, not yet verified.
-#[derive(Clone, Debug)]
+/// A request with everything its signature needs, not yet verified. Its debug form shows who signed
+/// it and for what, but neither signature nor session token.
+#[derive(Clone)]
 pub struct SignedRequest<'a> {
     parts: RequestParts<'a>,
     access_key: String,
@@ -50,8 +59,8 @@ struct Scope {
     service: String,
 }
 
-/// Who signs a request, and for whom.
-#[derive(Clone, Copy, Debug)]
+/// Who signs a request, and for whom. Its debug form does not show the secret.
+#[derive(Clone, Copy)]
 pub struct Signer<'a> {
     /// The access key id.
     pub access_key: &'a str,
@@ -61,6 +70,22 @@ pub struct Signer<'a> {
     pub region: &'a str,
     /// As in `kinesis`.
     pub service: &'a str,
+}
+
+impl fmt::Debug for SignedRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedRequest")
+            .field("access_key", &self.access_key)
+            .field("scope", &self.scope)
+            .field("signed_at", &self.signed_at.0)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Signer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
 }
 
 /// The SHA-256 of a request's body.
@@ -79,9 +104,8 @@ impl<'a> SignedRequest<'a> {
         let in_query = canonical::query_parameters(parts.query)
             .any(|(name, _)| name == b"X-Amz-Algorithm" || name == b"X-Amz-Signature");
         match (header(&parts, "authorization"), in_query) {
-            (Some(_), true) => Err(AuthError::InvalidSignature(
-                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
-                    .to_owned(),
+            (Some(_), true) => Err(invalid(
+                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",
             )),
             (Some(authorization), false) => parse_header(parts, authorization),
             (None, true) => parse_query(parts),
@@ -142,7 +166,7 @@ impl<'a> SignedRequest<'a> {
         request.signature = encode_hex(&mac.finalize().into_bytes());
         let Scope { date, region, service } = &request.scope;
         format!(
-            "{ALGORITHM} Credential={}/{date}/{region}/{service}/aws4_request, \
+            "{ALGORITHM} Credential={}/{date}/{region}/{service}/{TERMINATOR}, \
              SignedHeaders={}, Signature={}",
             request.access_key,
             request.signed_headers.join(";"),
@@ -150,7 +174,19 @@ impl<'a> SignedRequest<'a> {
         )
     }
 
-    /// Checks time and signature.
+    /// Checks that it was signed for this service. Without this, what was signed for one service
+    /// could be sent to another that shares the access key.
+    ///
+    /// # Errors
+    /// `InvalidSignature`.
+    pub fn check_service(&self, service: &str) -> Result<(), AuthError> {
+        if self.scope.service == service {
+            return Ok(());
+        }
+        Err(invalid(format!("Credential should be scoped to correct service: '{service}'.")))
+    }
+
+    /// Checks time and signature, and that the signature covers operation and body.
     ///
     /// # Errors
     /// `InvalidSignature`; `ExpiredToken` for a presigned request past its time.
@@ -161,13 +197,14 @@ impl<'a> SignedRequest<'a> {
         now: UnixMillis,
     ) -> Result<(), AuthError> {
         self.check_time(now)?;
+        self.check_coverage(body_sha256)?;
         let (canonical, to_sign) = self.string_to_sign(body_sha256);
         let mut mac = signing_key(secret_key, &self.scope);
         mac.update(to_sign.as_bytes());
         let given = decode_hex(&self.signature).unwrap_or_default();
         // Compares in constant time.
         mac.verify_slice(&given).map_err(|_| {
-            AuthError::InvalidSignature(format!(
+            invalid(format!(
                 "The request signature we calculated does not match the signature you provided. \
                  Check your AWS Secret Access Key and signing method. Consult the service \
                  documentation for details.\n\nThe Canonical String for this request should have \
@@ -176,12 +213,30 @@ impl<'a> SignedRequest<'a> {
         })
     }
 
+    /// A target outside the signature could be exchanged for another; a body hash that is not the
+    /// body's (UNSIGNED-PAYLOAD is none) covers nothing.
+    fn check_coverage(&self, body_sha256: [u8; 32]) -> Result<(), AuthError> {
+        let is_signed = |name: &str| self.signed_headers.iter().any(|signed| signed == name);
+        if header(&self.parts, TARGET_HEADER).is_some() && !is_signed(TARGET_HEADER) {
+            return Err(invalid(format!(
+                "'{TARGET_HEADER}' must be a 'SignedHeader' in the AWS Authorization."
+            )));
+        }
+        let claimed = header(&self.parts, "x-amz-content-sha256");
+        if claimed.is_some_and(|claimed| claimed != encode_hex(&body_sha256)) {
+            return Err(invalid(
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            ));
+        }
+        Ok(())
+    }
+
     fn check_time(&self, now: UnixMillis) -> Result<(), AuthError> {
         let (text, signed_at) = &self.signed_at;
         let latest = signed_at.saturating_add(self.expires.unwrap_or(SKEW_MAX));
         let minutes = SKEW_MAX.as_secs() / 60;
         if now.saturating_add(SKEW_MAX) < *signed_at {
-            return Err(AuthError::InvalidSignature(format!(
+            return Err(invalid(format!(
                 "Signature not yet current: {text} is still later than {} ({} + {minutes} min.)",
                 timestamp(now.saturating_add(SKEW_MAX)),
                 timestamp(now),
@@ -191,7 +246,7 @@ impl<'a> SignedRequest<'a> {
             if self.expires.is_some() {
                 return Err(AuthError::ExpiredToken);
             }
-            return Err(AuthError::InvalidSignature(format!(
+            return Err(invalid(format!(
                 "Signature expired: {text} is now earlier than {} ({} - {minutes} min.)",
                 timestamp(now.saturating_sub(SKEW_MAX)),
                 timestamp(now),
@@ -223,7 +278,7 @@ impl<'a> SignedRequest<'a> {
         );
         let Scope { date, region, service } = &self.scope;
         let to_sign = format!(
-            "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{}",
+            "{ALGORITHM}\n{}\n{date}/{region}/{service}/{TERMINATOR}\n{}",
             self.signed_at.0,
             encode_hex(&Sha256::digest(canonical.as_bytes())),
         );
@@ -235,20 +290,19 @@ fn parse_header<'a>(
     parts: RequestParts<'a>,
     authorization: &str,
 ) -> Result<SignedRequest<'a>, AuthError> {
-    let rest = authorization.strip_prefix(ALGORITHM).unwrap_or_default();
-    if rest.is_empty() {
-        return Err(incomplete(format!(
-            "Unsupported AWS 'algorithm': '{}'.",
-            authorization.split_whitespace().next().unwrap_or_default()
-        )));
-    }
+    // AWS takes commas, spaces or both between the fields.
+    let mut words = authorization.split([',', ' ', '\t']).filter(|word| !word.is_empty());
+    let algorithm = words.next().unwrap_or_default();
+    let fields: Vec<&str> = words.collect();
     let field = |name: &str| {
-        rest.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+        let mut values =
+            fields.iter().filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        values.next().filter(|value| !value.is_empty())
     };
     let date = header(&parts, "x-amz-date").or_else(|| header(&parts, "date"));
     let missing: Vec<String> = ["Credential", "Signature", "SignedHeaders"]
         .iter()
-        .filter(|name| field(name).is_none_or(str::is_empty))
+        .filter(|name| field(name).is_none())
         .map(|name| format!("Authorization header requires '{name}' parameter."))
         .chain(date.is_none().then(|| {
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
@@ -258,9 +312,11 @@ fn parse_header<'a>(
     let (Some(credential), Some(signature), Some(signed_headers), Some(date), []) =
         (field("Credential"), field("Signature"), field("SignedHeaders"), date, missing.as_slice())
     else {
+        // Not the whole header, as AWS once did: error messages end up in logs.
         let missing = missing.join(" ");
-        return Err(incomplete(format!("{missing} Authorization={ALGORITHM}")));
+        return Err(incomplete(format!("{missing} Authorization={algorithm}")));
     };
+    check_algorithm(algorithm)?;
     build(parts, credential, signature, signed_headers, date, None)
 }
 
@@ -289,11 +345,10 @@ fn parse_query(parts: RequestParts<'_>) -> Result<SignedRequest<'_>, AuthError> 
         text("X-Amz-Date"),
         missing.as_slice(),
     ) else {
-        return Err(incomplete(missing.join(" ")));
+        let missing = missing.join(" ");
+        return Err(incomplete(format!("{missing} Re-examine the query-string parameters.")));
     };
-    if algorithm != ALGORITHM {
-        return Err(incomplete(format!("Unsupported AWS 'algorithm': '{algorithm}'.")));
-    }
+    check_algorithm(&algorithm)?;
     let expires = match text("X-Amz-Expires") {
         None => None,
         Some(seconds) => match seconds.parse::<u64>() {
@@ -324,20 +379,15 @@ fn build<'a>(
             "Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601"
         )));
     };
-    if !date.starts_with(&scope.date) {
-        return Err(AuthError::InvalidSignature(format!(
-            "Credential should be scoped with the date of the request, '{}', not '{}'.",
-            date.get(..8).unwrap_or(date),
-            scope.date
+    if date.get(..8) != Some(&scope.date) {
+        return Err(invalid(format!(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from \
+             HTTP: '{}' != '{}', from '{date}'.",
+            scope.date,
+            date.get(..8).unwrap_or_default(),
         )));
     }
-    let signed_headers: Vec<String> =
-        signed_headers.split(';').map(str::to_ascii_lowercase).collect();
-    if !signed_headers.iter().any(|name| name == "host") {
-        return Err(AuthError::InvalidSignature(
-            "'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
-        ));
-    }
+    let signed_headers = parse_signed_headers(signed_headers)?;
     let security_token = header(&parts, "x-amz-security-token").map(str::to_owned);
     Ok(SignedRequest {
         parts,
@@ -351,12 +401,42 @@ fn build<'a>(
     })
 }
 
+fn check_algorithm(algorithm: &str) -> Result<(), AuthError> {
+    if algorithm == ALGORITHM {
+        return Ok(());
+    }
+    Err(incomplete(format!("Unsupported AWS 'algorithm': '{algorithm}'.")))
+}
+
+/// The names in lower case, each once: a name may stand for a value of any length, which a repeated
+/// name would put into the canonical request over and over.
+fn parse_signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
+    let names: Vec<String> = text.split(';').map(str::to_ascii_lowercase).collect();
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(invalid(format!("'{}' must be a 'SignedHeader' only once.", twice[0])));
+    }
+    if sorted.binary_search(&&"host".to_owned()).is_err() {
+        return Err(invalid(
+            "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+        ));
+    }
+    Ok(names)
+}
+
 fn parse_credential(credential: &str) -> Result<(String, Scope), AuthError> {
     // An access key id may itself hold slashes, so the scope is taken from the end.
     let mut parts = credential.rsplitn(5, '/');
     let mut next = || parts.next().filter(|part| !part.is_empty());
     match (next(), next(), next(), next(), next()) {
-        (Some("aws4_request"), Some(service), Some(region), Some(date), Some(access_key)) => {
+        (Some(terminator), Some(service), Some(region), Some(date), Some(access_key)) => {
+            if terminator != TERMINATOR {
+                return Err(invalid(format!(
+                    "Credential should be scoped with a valid terminator: '{TERMINATOR}', not \
+                     '{terminator}'."
+                )));
+            }
             let scope = Scope {
                 date: date.to_owned(),
                 region: region.to_owned(),
@@ -374,7 +454,7 @@ fn parse_credential(credential: &str) -> Result<(String, Scope), AuthError> {
 fn signing_key(secret_key: &str, scope: &Scope) -> Hmac<Sha256> {
     let keyed = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("any length is a key");
     let mut mac = keyed(format!("AWS4{secret_key}").as_bytes());
-    for part in [&scope.date, &scope.region, &scope.service, "aws4_request"] {
+    for part in [&scope.date, &scope.region, &scope.service, TERMINATOR] {
         mac.update(part.as_bytes());
         mac = keyed(&mac.finalize().into_bytes());
     }
@@ -383,6 +463,10 @@ fn signing_key(secret_key: &str, scope: &Scope) -> Hmac<Sha256> {
 
 fn header<'a>(parts: &RequestParts<'a>, name: &str) -> Option<&'a str> {
     parts.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+}
+
+fn invalid(message: impl Into<String>) -> AuthError {
+    AuthError::InvalidSignature(message.into())
 }
 
 fn incomplete(message: String) -> AuthError {

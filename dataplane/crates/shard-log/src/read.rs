@@ -95,7 +95,7 @@ impl<S: Storage> Reader<S> {
     #[must_use]
     pub fn read_cost_bytes(&self, request: &ReadRequest) -> usize {
         let state = self.shared.state.borrow();
-        if request.end <= request.from || state.tail.from_offset(request.from).is_some() {
+        if request.end <= request.from || state.tail.starting_at(request.from).is_some() {
             return 0;
         }
         let behind = state.segments.iter().filter(|segment| request.from < segment.end.offset);
@@ -171,7 +171,7 @@ impl<S: Storage> Reader<S> {
     /// Takes what the tail holds from `taken.next` on; whether it reaches back that far.
     fn take_from_tail(&self, taken: &mut Taken) -> bool {
         let state = self.shared.state.borrow();
-        let Some(batches) = state.tail.from_offset(taken.next) else {
+        let Some(batches) = state.tail.starting_at(taken.next) else {
             return false;
         };
         for batch in batches {

@@ -1,21 +1,7 @@
 //! Opening a log: the only way to get at one, after a crash or a clean stop alike.
 //!
-//! First the heads of all segments are read, and each file is given one verdict by this table. The
-//! *chain* is the last segment with a valid head, the predecessor that head names, its predecessor,
-//! and so on.
-//!
-//! ```text
-//!      head    a later    in the   holds      a chain member
-//!      valid   head is    chain    batches    before it is
-//!              valid                          missing           verdict
-//!  @A  yes     no         -        -          no                active
-//!  @B  yes     yes        yes      -          no                sealed
-//!  @C  -       yes        no       -          no                cut off by a truncation: removed
-//!  @D  no      yes        yes      -          -                 damaged: refused
-//!  @E  no      no         -        yes        -                 damaged: refused
-//!  @F  no      no         -        no         -                 prepared, never used: removed
-//!  @G  -       yes        no       -          yes               a segment is missing: refused
-//! ```
+//! First the heads of all segments are read, and each file is given a verdict by the table in
+//! `recover/judge.rs`: part of the log, left over, or damaged.
 //!
 //! Sealed segments are taken at their successor's word; damage in them is met by readers. The active
 //! one is scanned to its first position `p` without a batch that continues the log. Everything from
@@ -49,6 +35,9 @@ use crate::read::Reader;
 use crate::segment::{self, End, Segment};
 use crate::state::{Shared, State};
 use crate::tail::Tail;
+use judge::{Found, Head, Verdicts, judge};
+
+mod judge;
 
 /// What is read of a segment at a time.
 const SCAN_CHUNK_BYTES: usize = 1 << 20;
@@ -136,126 +125,6 @@ pub async fn open<S: Storage>(
         (true, OpenMode::Create(log_id)) => recovery.create(log_id).await,
         (true, OpenMode::Existing) => Err(OpenError::Missing { directory: directory.to_owned() }),
     }
-}
-
-/// A segment's file as found.
-struct Found<F> {
-    number: u64,
-    file: F,
-    head: Option<Head>,
-    /// Looked for only when there is no valid head: whether batches of this segment are behind it.
-    holds_batches: bool,
-}
-
-struct Head {
-    header: BatchHeader,
-    payload: SegmentHead,
-}
-
-/// Which files make up the log, oldest first, and which are to be removed; by number.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Verdicts {
-    chain: Vec<u64>,
-    removed: Vec<u64>,
-}
-
-/// Why the heads do not make a log.
-#[derive(Debug, PartialEq, Eq)]
-enum Damage {
-    Head { segment: u64 },
-    Missing { segment: u64 },
-}
-
-impl Damage {
-    fn at(self, directory: &Path) -> OpenError {
-        let (number, what) = match self {
-            Damage::Head { segment } => (segment, "the segment's head is damaged"),
-            Damage::Missing { segment } => (segment, "the segment is missing"),
-        };
-        let path = segment::path(directory, number);
-        OpenError::Corrupt(Corruption { path, position: 0, what: what.to_owned() })
-    }
-}
-
-/// What the table looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Facts {
-    head_valid: bool,
-    later_head_valid: bool,
-    in_chain: bool,
-    holds_batches: bool,
-    /// The chain names a predecessor that is not there, and this file is older still.
-    behind_gap: bool,
-}
-
-/// The table's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Case {
-    /// @A and @B.
-    Chain,
-    /// @C and @F.
-    Leftover,
-    /// @D and @E.
-    DamagedHead,
-    /// @G.
-    Gap,
-}
-
-fn case(facts: Facts) -> Case {
-    let Facts { head_valid, later_head_valid, in_chain, holds_batches, behind_gap } = facts;
-    match (head_valid, later_head_valid, in_chain) {
-        (true, false, _) => Case::Chain,                         // @A
-        (true, true, true) => Case::Chain,                       // @B
-        (false, true, true) => Case::DamagedHead,                // @D
-        (_, true, false) if behind_gap => Case::Gap,             // @G
-        (_, true, false) => Case::Leftover,                      // @C
-        (false, false, _) if holds_batches => Case::DamagedHead, // @E
-        (false, false, _) => Case::Leftover,                     // @F
-    }
-}
-
-/// Applies the table to all files. Pure.
-fn judge<F>(found: &[Found<F>]) -> Result<Verdicts, Damage> {
-    let last_valid = found.iter().rfind(|segment| segment.head.is_some()).map(|s| s.number);
-    let (chain, missing) = chain(found, last_valid);
-    let mut removed = Vec::new();
-    for segment in found {
-        let facts = Facts {
-            head_valid: segment.head.is_some(),
-            later_head_valid: last_valid.is_some_and(|last| segment.number < last),
-            in_chain: chain.contains(&segment.number),
-            holds_batches: segment.holds_batches,
-            behind_gap: missing.is_some_and(|missing| segment.number < missing),
-        };
-        match case(facts) {
-            Case::Chain => {}
-            Case::Leftover => removed.push(segment.number),
-            Case::DamagedHead => {
-                return Err(Damage::Head { segment: segment.number });
-            }
-            Case::Gap => {
-                let missing = missing.expect("a file is behind a gap only when there is one");
-                return Err(Damage::Missing { segment: missing });
-            }
-        }
-    }
-    Ok(Verdicts { chain, removed })
-}
-
-/// The chain, oldest first, and the predecessor named by its oldest member that is not there.
-fn chain<F>(found: &[Found<F>], last_valid: Option<u64>) -> (Vec<u64>, Option<u64>) {
-    let mut chain = VecDeque::new();
-    let mut next = last_valid;
-    while let Some(number) = next {
-        let Ok(at) = found.binary_search_by_key(&number, |segment| segment.number) else {
-            break;
-        };
-        chain.push_front(number);
-        let previous = found[at].head.as_ref().and_then(|head| head.payload.previous.as_ref());
-        // A predecessor is older, so this ends.
-        next = previous.map(|previous| previous.number).filter(|previous| *previous < number);
-    }
-    (chain.into(), next)
 }
 
 struct Recovery<S> {
@@ -610,6 +479,3 @@ fn seal<F>(sealed: &mut Segment<F>, previous: &PreviousSegment, next: &BatchHead
         checksum: next.previous_checksum,
     };
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,7 +45,7 @@ impl Tail {
 
     /// The entries from the one that holds `offset` on, oldest first; `None` when `offset` may lie
     /// before the first one kept.
-    pub(crate) fn from_offset(&self, offset: Offset) -> Option<impl Iterator<Item = &Batch>> {
+    pub(crate) fn starting_at(&self, offset: Offset) -> Option<impl Iterator<Item = &Batch>> {
         if offset < self.batches.front()?.header().base_offset {
             return None;
         }

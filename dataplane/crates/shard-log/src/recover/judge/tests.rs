@@ -1,6 +1,8 @@
 //! The table: every pattern of facts meets exactly one row, and rows do what they say.
 
 use super::*;
+use crate::format::{LogId, PreviousSegment};
+use crate::recover::first_head;
 
 /// The rows as the module's comment has them: `Some(false)` is "no", `None` is "-".
 struct Row {

@@ -1,0 +1,92 @@
+//! A shard engine on a fresh directory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::try_join_all;
+use model::Clock;
+use prometheus_client::registry::Registry;
+use shard::{
+    Engine, EngineOptions, Metrics, Retention, ShardHandle, ShardOptions, SystemClock, Throughput,
+};
+use shard_log::{LogId, OpenMode, RecordBuffer};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::Args;
+
+pub(crate) const RECORD_BYTES: usize = 1024;
+
+pub(crate) struct Fixture {
+    pub(crate) runtime: Runtime,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) registry: Registry,
+    engine: Engine,
+    _directory: TempDir,
+}
+
+impl Fixture {
+    /// `count` shards that keep at most `bytes_max` each, so that segments are recycled.
+    pub(crate) fn new(
+        args: &Args,
+        count: usize,
+        bytes_max: Option<u64>,
+    ) -> anyhow::Result<Fixture> {
+        Fixture::with_tail(args, count, bytes_max, 64 << 20)
+    }
+
+    pub(crate) fn with_tail(
+        args: &Args,
+        count: usize,
+        bytes_max: Option<u64>,
+        tail_bytes_max: usize,
+    ) -> anyhow::Result<Fixture> {
+        let directory = tempfile::tempdir_in(&args.dir)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let options = EngineOptions {
+            backend: args.backend,
+            threads: args.log_threads,
+            tail_bytes_max,
+            read_bytes_max: 64 << 20,
+            log: shard_log::Options::standard(),
+        };
+        let engine = Engine::start(&options, &clock, &metrics)?;
+        let age = Duration::from_secs(24 * 3600);
+        let options = ShardOptions {
+            throughput: Throughput::Unlimited,
+            retention: Retention { age, bytes_max },
+        };
+        let opened = (0..count).map(|number| {
+            let mode = OpenMode::Create(LogId(number as u64));
+            engine.open(directory.path().join(number.to_string()), mode, options)
+        });
+        let shards = runtime.block_on(try_join_all(opened))?;
+        Ok(Fixture { runtime, shards, registry, engine, _directory: directory })
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.with_context(|| format!("no metric {name}"))?.parse()?)
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.engine.shutdown());
+    }
+}
+
+/// One record, as a client's request brings it.
+pub(crate) fn record() -> RecordBuffer {
+    let data = vec![7; RECORD_BYTES];
+    let mut buffer = RecordBuffer::with_capacity(RecordBuffer::encoded_bytes("key", &data));
+    buffer.push("key", &data);
+    buffer
+}
