@@ -1,4 +1,6 @@
-//! Access keys and their secrets.
+//! Access keys and their secrets, and who is let in by them.
+//!
+//! Reads the text of a credentials file, not the file, and never shows a secret in a debug form.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,13 +38,23 @@ pub enum CredentialsFileError {
         /// Counted from 1.
         line: usize,
     },
-    /// A profile without one of the two keys.
-    #[error("profile {profile:?}: missing {missing}")]
+    /// A profile with one of the two keys missing or empty. An empty secret would let everybody in.
+    #[error("line {line}: profile {profile:?} lacks {missing}; add \"{missing} = ...\"")]
     Incomplete {
+        /// Where the profile begins, counted from 1.
+        line: usize,
         /// The profile's name.
         profile: String,
         /// The setting to add.
         missing: &'static str,
+    },
+    /// One access key with two secrets or session tokens.
+    #[error("line {line}: access key {access_key} has another secret above; keep one of the two")]
+    Contradictory {
+        /// Where the second profile begins, counted from 1.
+        line: usize,
+        /// The access key id.
+        access_key: String,
     },
     /// Nothing in it.
     #[error("no profile with aws_access_key_id and aws_secret_access_key")]
@@ -51,6 +63,8 @@ pub enum CredentialsFileError {
 
 #[derive(Default)]
 struct Profile {
+    /// Where it begins, counted from 1.
+    line: usize,
     name: String,
     access_key: Option<String>,
     secret_key: Option<String>,
@@ -63,47 +77,67 @@ impl CredentialStore {
     /// # Errors
     /// See [`CredentialsFileError`].
     pub fn parse(text: &str) -> Result<CredentialStore, CredentialsFileError> {
-        let mut profiles: Vec<Profile> = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let syntax = CredentialsFileError::Syntax { line: number + 1 };
-            let line = line.trim();
-            if line.is_empty() || line.starts_with(['#', ';']) {
-                continue;
-            }
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                let name = name.trim().to_owned();
-                profiles.push(Profile { name, ..Profile::default() });
-                continue;
-            }
-            let (name, value) = line.split_once('=').ok_or(syntax.clone())?;
-            let profile = profiles.last_mut().ok_or(syntax)?;
-            let value = Some(value.trim().to_owned());
-            match name.trim() {
-                "aws_access_key_id" => profile.access_key = value,
-                "aws_secret_access_key" => profile.secret_key = value,
-                "aws_session_token" => profile.session_token = value,
-                // Clients keep other settings there, such as a region.
-                _ => {}
-            }
-        }
         let mut by_access_key = HashMap::new();
-        for profile in profiles {
-            let Profile { name, access_key, secret_key, session_token } = profile;
-            let incomplete =
-                |missing| CredentialsFileError::Incomplete { profile: name.clone(), missing };
-            match (access_key, secret_key) {
-                (Some(access_key), Some(secret_key)) => {
-                    by_access_key.insert(access_key, Credential { secret_key, session_token });
-                }
-                (None, Some(_)) => return Err(incomplete("aws_access_key_id")),
-                (Some(_), None) => return Err(incomplete("aws_secret_access_key")),
-                (None, None) => {}
+        for profile in parse_profiles(text)? {
+            let line = profile.line;
+            let Some((access_key, credential)) = profile.check()? else {
+                continue;
+            };
+            // Profiles often share a key and differ in their region.
+            if by_access_key.get(&access_key).is_some_and(|earlier| *earlier != credential) {
+                return Err(CredentialsFileError::Contradictory { line, access_key });
             }
+            by_access_key.insert(access_key, credential);
         }
         if by_access_key.is_empty() {
             return Err(CredentialsFileError::Empty);
         }
         Ok(CredentialStore { by_access_key })
+    }
+}
+
+fn parse_profiles(text: &str) -> Result<Vec<Profile>, CredentialsFileError> {
+    let mut profiles: Vec<Profile> = Vec::new();
+    // Editors on Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (number, line) in (1..).zip(text.lines()) {
+        let syntax = CredentialsFileError::Syntax { line: number };
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            let name = name.trim().to_owned();
+            profiles.push(Profile { line: number, name, ..Profile::default() });
+            continue;
+        }
+        let (name, value) = line.split_once('=').ok_or(syntax.clone())?;
+        let profile = profiles.last_mut().ok_or(syntax)?;
+        let value = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        match name.trim() {
+            "aws_access_key_id" => profile.access_key = value,
+            "aws_secret_access_key" => profile.secret_key = value,
+            "aws_session_token" => profile.session_token = value,
+            // Clients keep other settings there, such as a region.
+            _ => {}
+        }
+    }
+    Ok(profiles)
+}
+
+impl Profile {
+    /// The access key and its credential; `None` for a profile of other settings only.
+    fn check(self) -> Result<Option<(String, Credential)>, CredentialsFileError> {
+        let Profile { line, name: profile, access_key, secret_key, session_token } = self;
+        let missing = match (access_key, secret_key) {
+            (Some(access_key), Some(secret_key)) => {
+                return Ok(Some((access_key, Credential { secret_key, session_token })));
+            }
+            (None, None) => return Ok(None),
+            (None, Some(_)) => "aws_access_key_id",
+            (Some(_), None) => "aws_secret_access_key",
+        };
+        Err(CredentialsFileError::Incomplete { line, profile, missing })
     }
 }
 
@@ -175,24 +209,120 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{RequestParts, Signer, body_sha256, timestamp};
+
+    const NOW: UnixMillis = UnixMillis(1_440_938_160_000);
+    const FILE: &str = "\
+# comment
+[default]
+aws_access_key_id = AKID
+aws_secret_access_key=se=cret
+region = eu-west-1
+
+[ci]\r
+aws_access_key_id=AK2\r
+aws_secret_access_key=s2\r
+aws_session_token=t\r
+
+[again]
+aws_access_key_id = AKID
+aws_secret_access_key = se=cret
+
+[region only]
+region = eu-west-1
+";
 
     #[test]
     fn a_shared_credentials_file_is_understood() {
-        let text = "# comment\n[default]\naws_access_key_id = AKID\naws_secret_access_key=se=cret\nregion = eu-west-1\n\n[ci]\naws_access_key_id=AK2\naws_secret_access_key=s2\naws_session_token=t\n";
-        let store = CredentialStore::parse(text).unwrap();
-        assert_eq!(store.by_access_key["AKID"].secret_key, "se=cret");
-        assert_eq!(store.by_access_key["AK2"].session_token.as_deref(), Some("t"));
-        assert_eq!(format!("{store:?}").contains("cret"), false);
+        for text in [FILE.to_owned(), format!("\u{feff}{FILE}")] {
+            let store = CredentialStore::parse(&text).unwrap();
+            assert_eq!(store.by_access_key.len(), 2);
+            assert_eq!(store.by_access_key["AKID"].secret_key, "se=cret");
+            assert_eq!(store.by_access_key["AK2"].session_token.as_deref(), Some("t"));
+        }
     }
 
     #[test]
-    fn errors_of_a_credentials_file_say_where() {
+    fn errors_of_a_credentials_file_say_where_and_what_to_do() {
         let check = |text: &str, want: &str| {
             assert_eq!(CredentialStore::parse(text).unwrap_err().to_string(), want);
         };
         check("", "no profile with aws_access_key_id and aws_secret_access_key");
         check("key = value", "line 1: want \"[profile]\" or \"name = value\"");
         check("[a]\nnonsense", "line 2: want \"[profile]\" or \"name = value\"");
-        check("[a]\naws_access_key_id = x", "profile \"a\": missing aws_secret_access_key");
+        let no_secret = "line 2: profile \"a\" lacks aws_secret_access_key; \
+                         add \"aws_secret_access_key = ...\"";
+        check("\n[a]\naws_access_key_id = x", no_secret);
+        check("\n[a]\naws_access_key_id = x\naws_secret_access_key =", no_secret);
+        check(
+            "[a]\naws_secret_access_key = x",
+            "line 1: profile \"a\" lacks aws_access_key_id; add \"aws_access_key_id = ...\"",
+        );
+        check(
+            "[a]\naws_access_key_id=K\naws_secret_access_key=1\n[b]\naws_access_key_id=K\naws_secret_access_key=2",
+            "line 4: access key K has another secret above; keep one of the two",
+        );
+    }
+
+    #[test]
+    fn debug_forms_show_no_secret() {
+        let store = CredentialStore::parse(FILE).unwrap();
+        let signer = Signer { access_key: "AKID", secret_key: "se=cret", region: "r", service: "s" };
+        let headers = [
+            ("host", "h"),
+            ("x-amz-security-token", "the token"),
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=AKID/20150830/r/s/aws4_request, SignedHeaders=host, Signature=5eed",
+            ),
+            ("x-amz-date", "20150830T123600Z"),
+        ];
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let request = SignedRequest::parse(parts).unwrap();
+        let shown = format!("{store:?} {:?} {signer:?} {request:?}", store.by_access_key["AKID"]);
+        for secret in ["cret", "the token", "5eed"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("AKID"), "{shown}");
+    }
+
+    /// Signs as `access_key` with `secret_key` and `token`; what `authenticator` says to that.
+    fn check(
+        authenticator: &Authenticator,
+        (access_key, secret_key, token): (&str, &str, Option<&str>),
+        want: Result<(), &str>,
+    ) {
+        let date = timestamp(NOW);
+        let token = token.map(|token| ("x-amz-security-token", token));
+        let signed = [("host", "h"), ("x-amz-date", &date)].into_iter().chain(token);
+        let mut headers: Vec<(&str, &str)> = signed.collect();
+        let signer = Signer { access_key, secret_key, region: "us-east-1", service: "kinesis" };
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let authorization = SignedRequest::sign(parts, &signer, body_sha256(b"{}"), NOW);
+        headers.push(("authorization", &authorization));
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let request = SignedRequest::parse(parts).unwrap();
+        assert_eq!(request.access_key(), access_key);
+        let got = authenticator.authenticate(&request, || body_sha256(b"{}"), NOW);
+        assert_eq!(got.map_err(|error| error.code()), want, "{access_key} {secret_key} {token:?}");
+    }
+
+    #[test]
+    fn a_store_lets_in_who_has_key_secret_and_token() {
+        let store = Authenticator::Store(CredentialStore::parse(FILE).unwrap());
+        check(&store, ("AKID", "se=cret", None), Ok(()));
+        check(&store, ("AKID", "s2", None), Err("InvalidSignatureException"));
+        check(&store, ("AKID", "", None), Err("InvalidSignatureException"));
+        check(&store, ("AKID", "se=cret", Some("t")), Err("UnrecognizedClientException"));
+        check(&store, ("AK2", "s2", Some("t")), Ok(()));
+        check(&store, ("AK2", "s2", Some("u")), Err("UnrecognizedClientException"));
+        check(&store, ("AK2", "s2", None), Err("UnrecognizedClientException"));
+        check(&store, ("AK3", "s2", None), Err("UnrecognizedClientException"));
+    }
+
+    #[test]
+    fn any_credentials_will_do_where_only_this_machine_calls() {
+        check(&Authenticator::AnyCredentials, ("whoever", "whatever", Some("t")), Ok(()));
+        assert!(!Authenticator::AnyCredentials.needs_body());
     }
 }

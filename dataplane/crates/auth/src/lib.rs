@@ -5,6 +5,8 @@
 //!
 //! ```text
 //!  SignedRequest::parse(parts)            is it signed, and by which access key?
+//!  SignedRequest::check_service(name)     for the service that is called?
+//!  Authenticator::recognize(..)           is that key known?
 //!  Authenticator::authenticate(.., body)  does the signature hold?
 //! ```
 
@@ -12,7 +14,9 @@ mod canonical;
 mod credentials;
 mod error;
 mod sigv4;
+mod time;
 
 pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError};
 pub use error::AuthError;
-pub use sigv4::{RequestParts, SignedRequest, Signer, body_sha256, timestamp};
+pub use sigv4::{RequestParts, SignedRequest, Signer, body_sha256};
+pub use time::timestamp;
