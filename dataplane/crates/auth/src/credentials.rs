@@ -267,7 +267,8 @@ region = eu-west-1
     #[test]
     fn debug_forms_show_no_secret() {
         let store = CredentialStore::parse(FILE).unwrap();
-        let signer = Signer { access_key: "AKID", secret_key: "se=cret", region: "r", service: "s" };
+        let signer =
+            Signer { access_key: "AKID", secret_key: "se=cret", region: "r", service: "s" };
         let headers = [
             ("host", "h"),
             ("x-amz-security-token", "the token"),

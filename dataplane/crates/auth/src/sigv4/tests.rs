@@ -1,4 +1,4 @@
-//! Against AWS's own signer, its documented example, and damage.
+//! Against the signatures AWS publishes, its own signer, and damage.
 
 use std::time::SystemTime;
 
@@ -10,6 +10,7 @@ use aws_sigv4::sign::v4;
 use proptest::prelude::*;
 
 use super::*;
+use crate::credentials::{Authenticator, CredentialStore};
 
 const ACCESS_KEY: &str = "AKIDEXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -26,7 +27,19 @@ struct Signed {
 }
 
 impl Signed {
+    fn authenticate(&self, authenticator: &Authenticator) -> Result<(), AuthError> {
+        let hash = body_sha256(&self.body);
+        self.parse(|request| authenticator.authenticate(&request, || hash, NOW))
+    }
+
     fn verify(&self, secret_key: &str, now: UnixMillis) -> Result<(), AuthError> {
+        self.parse(|request| request.verify(secret_key, body_sha256(&self.body), now))
+    }
+
+    fn parse(
+        &self,
+        then: impl FnOnce(SignedRequest<'_>) -> Result<(), AuthError>,
+    ) -> Result<(), AuthError> {
         let headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let parts = RequestParts {
@@ -35,7 +48,7 @@ impl Signed {
             query: &self.query,
             headers: &headers,
         };
-        SignedRequest::parse(parts)?.verify(secret_key, body_sha256(&self.body), now)
+        then(SignedRequest::parse(parts)?)
     }
 }
 
@@ -124,23 +137,216 @@ fn what_we_sign_is_what_the_sdk_signs() {
     }
 }
 
+/// Cases of AWS's public test suite: method, path, query, signed headers beside host and date, the
+/// signature. The key is the documented example's, the time is `NOW`, the body is empty.
+type Published = (&'static str, &'static str, &'static str, Headers, &'static str);
+type Headers = &'static [(&'static str, &'static str)];
+
+const PUBLISHED: &[Published] = &[
+    // get-vanilla
+    ("GET", "/", "", &[], "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+    // get-relative, get-slashes, get-slash-pointless-dot, get-space, get-utf8: the suite gives the
+    // last two as they are before the client encodes them.
+    (
+        "GET",
+        "/example/..",
+        "",
+        &[],
+        "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+    ),
+    (
+        "GET",
+        "//example//",
+        "",
+        &[],
+        "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84",
+    ),
+    (
+        "GET",
+        "/./example",
+        "",
+        &[],
+        "ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5",
+    ),
+    (
+        "GET",
+        "/example space/",
+        "",
+        &[],
+        "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741",
+    ),
+    (
+        "GET",
+        "/\u{1234}",
+        "",
+        &[],
+        "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
+    ),
+    // get-vanilla-query-order-encoded, get-vanilla-query-order-key-case, get-vanilla-utf8-query
+    (
+        "GET",
+        "/",
+        "Param-3=Value3&Param=Value2&%E1%88%B4=Value1",
+        &[],
+        "371d3713e185cc334048618a97f809c9ffe339c62934c032af5a0e595648fcac",
+    ),
+    (
+        "GET",
+        "/",
+        "Param2=value2&Param1=value1",
+        &[],
+        "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+    ),
+    (
+        "GET",
+        "/",
+        "\u{1234}=bar",
+        &[],
+        "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04",
+    ),
+    // get-header-key-duplicate, get-header-value-trim, post-header-value-case
+    (
+        "GET",
+        "/",
+        "",
+        &[("my-header1", "value2"), ("my-header1", "value2"), ("my-header1", "value1")],
+        "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
+    ),
+    (
+        "GET",
+        "/",
+        "",
+        &[("my-header1", " value1"), ("my-header2", " \"a   b   c\"")],
+        "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
+    ),
+    (
+        "POST",
+        "/",
+        "",
+        &[("my-header1", "VALUE1")],
+        "cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d",
+    ),
+    // get-vanilla-with-session-token
+    (
+        "GET",
+        "/",
+        "",
+        &[(
+            "x-amz-security-token",
+            "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267",
+        )],
+        "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8",
+    ),
+];
+
 #[test]
-fn the_documented_example_is_verified() {
-    // The "get-vanilla" case of AWS's test suite, by its published signature.
-    let headers = [
-        ("host", "example.amazonaws.com"),
-        ("x-amz-date", "20150830T123600Z"),
-        (
-            "authorization",
+fn published_signatures_are_verified() {
+    for (method, path, query, extra, signature) in PUBLISHED {
+        let mut headers =
+            vec![("host", "example.amazonaws.com"), ("x-amz-date", "20150830T123600Z")];
+        headers.extend_from_slice(extra);
+        let mut names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-             SignedHeaders=host;x-amz-date, \
-             Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-        ),
-    ];
-    let parts = RequestParts { method: "GET", path: "/", query: "", headers: &headers };
+             SignedHeaders={}, Signature={signature}",
+            names.join(";")
+        );
+        headers.push(("authorization", &authorization));
+        let parts = RequestParts { method, path, query, headers: &headers };
+        let request = SignedRequest::parse(parts).unwrap();
+        assert_eq!(request.access_key(), ACCESS_KEY);
+        assert_eq!(request.verify(SECRET_KEY, body_sha256(b""), NOW), Ok(()), "{path}?{query}");
+    }
+}
+
+/// The suite's presigned get-vanilla-query-order-encoded, good for an hour.
+const PRESIGNED: &str = "Param-3=Value3&Param=Value2&%E1%88%B4=Value1&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+    &X-Amz-Credential=AKIDEXAMPLE%2F20150830%2Fus-east-1%2Fservice%2Faws4_request\
+    &X-Amz-Date=20150830T123600Z&X-Amz-SignedHeaders=host&X-Amz-Expires=3600\
+    &X-Amz-Signature=c5f1848ceec943ac2ca68ee720460c23aaae30a2300586597ada94c4a65e4787";
+
+#[test]
+fn a_presigned_request_is_good_for_as_long_as_it_says() {
+    let headers = [("host", "example.amazonaws.com")];
+    let parts = RequestParts { method: "GET", path: "/", query: PRESIGNED, headers: &headers };
     let request = SignedRequest::parse(parts).unwrap();
-    assert_eq!(request.access_key(), ACCESS_KEY);
-    assert_eq!(request.verify(SECRET_KEY, body_sha256(b""), NOW), Ok(()));
+    let check = |seconds: i64, want: Result<(), &str>| {
+        let now = UnixMillis(NOW.0.saturating_add_signed(seconds * 1_000));
+        let got = request.verify(SECRET_KEY, body_sha256(b""), now);
+        assert_eq!(got.map_err(|error| error.code()), want, "{seconds}");
+    };
+    check(-301, Err("InvalidSignatureException"));
+    check(-300, Ok(()));
+    check(3_600, Ok(()));
+    check(3_601, Err("ExpiredTokenException"));
+}
+
+#[test]
+fn a_presigned_request_may_bring_its_session_token_in_the_query() {
+    let query = format!("{PRESIGNED}&X-Amz-Security-Token=a%2Fb");
+    let headers = [("host", "example.amazonaws.com")];
+    let parts = RequestParts { method: "GET", path: "/", query: &query, headers: &headers };
+    assert_eq!(SignedRequest::parse(parts).unwrap().security_token(), Some("a/b"));
+}
+
+#[test]
+fn the_body_hash_that_was_signed_must_be_the_body_s() {
+    let date = timestamp(NOW);
+    let check = |claimed: &str, body_is_that_hash: bool| {
+        let signed = [("host", "h"), ("x-amz-date", &date), ("x-amz-content-sha256", claimed)];
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &signed };
+        let signer = Signer {
+            access_key: ACCESS_KEY,
+            secret_key: SECRET_KEY,
+            region: "us-east-1",
+            service: "kinesis",
+        };
+        let authorization = SignedRequest::sign(parts, &signer, body_sha256(b"{}"), NOW);
+        let headers: Vec<(&str, &str)> =
+            signed.into_iter().chain([("authorization", authorization.as_str())]).collect();
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let request = SignedRequest::parse(parts).unwrap();
+        let got = request.verify(SECRET_KEY, body_sha256(b"{}"), NOW);
+        assert_eq!(got.is_ok(), body_is_that_hash, "{claimed}: {got:?}");
+    };
+    check("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", true);
+    check("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", false);
+    check("UNSIGNED-PAYLOAD", false);
+    check("", false);
+}
+
+#[test]
+fn a_signature_for_one_service_is_none_for_another() {
+    let signed = sign_with_sdk("/", "", b"{}", SignatureLocation::Headers);
+    let headers: Vec<(&str, &str)> =
+        signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+    let request = SignedRequest::parse(parts).unwrap();
+    assert_eq!(request.check_service("kinesis"), Ok(()));
+    assert_eq!(
+        request.check_service("firehose").unwrap_err().to_string(),
+        "Credential should be scoped to correct service: 'firehose'."
+    );
+}
+
+#[test]
+fn a_target_outside_the_signature_is_refused() {
+    let date = timestamp(NOW);
+    let signed = [("host", "h"), ("x-amz-date", date.as_str())];
+    let parts = RequestParts { method: "POST", path: "/", query: "", headers: &signed };
+    let signer = Signer { access_key: "a", secret_key: "b", region: "r", service: "kinesis" };
+    let authorization = SignedRequest::sign(parts, &signer, body_sha256(b"{}"), NOW);
+    let target = ("x-amz-target", "Kinesis_20131202.DeleteStream");
+    let headers: Vec<(&str, &str)> =
+        signed.into_iter().chain([target, ("authorization", authorization.as_str())]).collect();
+    let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+    let refused = SignedRequest::parse(parts).unwrap().verify("b", body_sha256(b"{}"), NOW);
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "'x-amz-target' must be a 'SignedHeader' in the AWS Authorization."
+    );
 }
 
 #[test]
@@ -166,56 +372,145 @@ fn a_request_is_good_for_five_minutes_either_way() {
 }
 
 #[test]
-fn incomplete_signatures_say_what_is_missing() {
+fn refusals_name_what_is_wrong_with_a_signature() {
     let check = |headers: &[(&str, &str)], query: &str, want: &str| {
         let parts = RequestParts { method: "POST", path: "/", query, headers };
         let error = SignedRequest::parse(parts).unwrap_err();
         let text = format!("{}: {error}", error.code());
-        assert!(text.starts_with(want), "{text}");
+        assert_eq!(text, want);
     };
     check(&[], "", "MissingAuthenticationTokenException: Missing Authentication Token");
-    check(&[("authorization", "Bearer x")], "", "IncompleteSignatureException: Unsupported AWS");
     check(
-        &[("authorization", "AWS4-HMAC-SHA256 Credential=a")],
+        &[("authorization", "X")],
         "",
-        "IncompleteSignatureException: Authorization header requires 'Signature' parameter. \
-         Authorization header requires 'SignedHeaders' parameter. Authorization header requires \
-         existence of either",
+        "IncompleteSignatureException: Authorization header requires 'Credential' parameter. \
+         Authorization header requires 'Signature' parameter. Authorization header requires \
+         'SignedHeaders' parameter. Authorization header requires existence of either a \
+         'X-Amz-Date' or a 'Date' header. Authorization=X",
+    );
+    check(
+        &[("authorization", "AWS4-HMAC-SHA256 Signature=b Credential=a"), ("date", "a")],
+        "",
+        "IncompleteSignatureException: Authorization header requires 'SignedHeaders' parameter. \
+         Authorization=AWS4-HMAC-SHA256",
     );
     check(
         &[],
-        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
-        "IncompleteSignatureException: AWS query-string parameters must include 'X-Amz-Credential'.",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=x&X-Amz-Signature=y",
+        "IncompleteSignatureException: AWS query-string parameters must include \
+         'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. \
+         Re-examine the query-string parameters.",
     );
-    check(
-        &[("authorization", "AWS4-HMAC-SHA256 x")],
-        "X-Amz-Signature=1",
-        "InvalidSignatureException: Found both",
+    let both = "InvalidSignatureException: Found both 'X-Amz-Algorithm' as a query-string param and \
+                'Authorization' as HTTP header.";
+    check(&[("authorization", "AWS4-HMAC-SHA256 x")], "X-Amz-Signature=1", both);
+
+    let header = |algorithm: &str, scope: &str, names: &str, date: &str, want: &str| {
+        let authorization =
+            format!("{algorithm} Credential=AK/{scope}, SignedHeaders={names}, Signature=00");
+        check(&[("authorization", &authorization), ("x-amz-date", date)], "", want);
+    };
+    let (algorithm, scope) = ("AWS4-HMAC-SHA256", "20150830/us-east-1/kinesis/aws4_request");
+    let date = "20150830T123600Z";
+    header(
+        "AWS4-HMAC-SHA1",
+        scope,
+        "host",
+        date,
+        "IncompleteSignatureException: Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA1'.",
+    );
+    header(
+        algorithm,
+        "20150830/us-east-1",
+        "host",
+        date,
+        "IncompleteSignatureException: Credential must have exactly 5 slash-delimited elements, \
+         e.g. keyid/date/region/service/term, got 'AK/20150830/us-east-1'",
+    );
+    header(
+        algorithm,
+        "20150830/us-east-1/kinesis/aws5_request",
+        "host",
+        date,
+        "InvalidSignatureException: Credential should be scoped with a valid terminator: \
+         'aws4_request', not 'aws5_request'.",
+    );
+    for other_day in ["2015", "20150831"] {
+        header(
+            algorithm,
+            &format!("{other_day}/us-east-1/kinesis/aws4_request"),
+            "host",
+            date,
+            &format!(
+                "InvalidSignatureException: Date in Credential scope does not match YYYYMMDD from \
+                 ISO-8601 version of date from HTTP: '{other_day}' != '20150830', from \
+                 '20150830T123600Z'."
+            ),
+        );
+    }
+    header(
+        algorithm,
+        scope,
+        "host",
+        "Sun, 30 Aug 2015 12:36:00 GMT",
+        "IncompleteSignatureException: Date must be in ISO-8601 'basic format'. Got 'Sun, 30 Aug \
+         2015 12:36:00 GMT'. See http://en.wikipedia.org/wiki/ISO_8601",
+    );
+    header(
+        algorithm,
+        scope,
+        "x-amz-date",
+        date,
+        "InvalidSignatureException: 'Host' or ':authority' must be a 'SignedHeader' in the AWS \
+         Authorization.",
+    );
+}
+
+#[test]
+fn a_repeated_name_cannot_multiply_a_header() {
+    let names = "a;".repeat(50_000) + "host";
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AK/20150830/r/kinesis/aws4_request, SignedHeaders={names}, Signature=00"
+    );
+    let headers = [("authorization", authorization.as_str()), ("x-amz-date", "20150830T123600Z")];
+    let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+    assert_eq!(
+        SignedRequest::parse(parts).unwrap_err().to_string(),
+        "'a' must be a 'SignedHeader' only once."
     );
 }
 
 proptest! {
     #[test]
-    fn a_change_of_any_signed_part_is_noticed(
-        what in 0..3_usize, at in any::<prop::sample::Index>(), flip in 1..128_u8, in_query: bool
+    fn a_change_of_any_byte_is_noticed(
+        what in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        replacement in "[a-z0-9]",
+        in_query: bool,
     ) {
         let location =
             if in_query { SignatureLocation::QueryParams } else { SignatureLocation::Headers };
         let signed = sign_with_sdk("/path", "a=b", b"some body", location);
+        let store = "[x]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=".to_owned() + SECRET_KEY;
+        let authenticator = Authenticator::Store(CredentialStore::parse(&store).unwrap());
+        prop_assert_eq!(signed.authenticate(&authenticator), Ok(()));
+
         let mut changed = signed.clone();
-        match what {
-            0 => {
-                let at = at.index(changed.body.len());
-                changed.body[at] ^= flip;
-            }
-            1 => changed.path.push((b'a' + flip % 26).into()),
-            _ => {
-                let target = changed.headers.iter_mut().find(|(name, _)| name == "x-amz-target");
-                target.unwrap().1.push((b'a' + flip % 26).into());
-            }
+        let mut body = String::from_utf8(changed.body).unwrap();
+        {
+            let values = changed.headers.iter_mut().map(|(_, value)| value);
+            let mut parts: Vec<&mut String> =
+                [&mut changed.path, &mut changed.query, &mut body].into_iter().chain(values).collect();
+            let what = what.index(parts.len());
+            let at = at.index(parts[what].len());
+            // The case of an escape or of a hexadecimal digit carries no meaning.
+            prop_assume!(!parts[what][at..=at].eq_ignore_ascii_case(&replacement));
+            // Nor does a path without its first slash, which HTTP does not let through.
+            prop_assume!(!(what == 0 && at == 0));
+            parts[what].replace_range(at..=at, &replacement);
         }
-        prop_assert!(changed.verify(SECRET_KEY, NOW).is_err());
-        prop_assert!(signed.verify(SECRET_KEY, NOW).is_ok());
+        changed.body = body.into_bytes();
+        prop_assert!(changed.authenticate(&authenticator).is_err(), "{:?}", changed);
     }
 
     #[test]
@@ -228,11 +523,5 @@ proptest! {
                 let _ = request.verify("secret", [0; 32], NOW);
             }
         }
-    }
-
-    #[test]
-    fn timestamps_come_back(seconds in 0..253_402_300_799_u64) {
-        let text = timestamp(UnixMillis(seconds * 1_000));
-        prop_assert_eq!(parse_timestamp(&text), Some(UnixMillis(seconds * 1_000)));
     }
 }
