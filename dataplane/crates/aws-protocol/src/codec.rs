@@ -1,5 +1,8 @@
 //! From bodies to shapes and back.
 //!
+//! How large a body may be is for the server to say. How much larger it may grow when decoded is said
+//! here: by its depth and by how many values it holds.
+//!
 //! A raw shape is a serde struct whose members are all optional: what is missing, too long or out of
 //! range is the business of [`validate`](crate::validate). Here only types are checked, and a wrong
 //! one is AWS's SerializationException.
@@ -8,6 +11,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, ErrorCode};
+
+/// The most values a body may hold. A whole PutRecords takes about two thousand; but a body of
+/// millions of empty records would decode into many times its size.
+const VALUES_MAX: usize = 50_000;
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,10 +28,8 @@ impl Encoding {
     #[must_use]
     pub fn parse(content_type: &str) -> Option<Encoding> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        match essence {
-            "application/x-amz-json-1.1" | "application/json" => Some(Encoding::Json),
-            _ => None,
-        }
+        let json = ["application/x-amz-json-1.1", "application/json"];
+        json.iter().any(|known| essence.eq_ignore_ascii_case(known)).then_some(Encoding::Json)
     }
 
     /// The content type of a reply.
@@ -39,7 +44,8 @@ impl Encoding {
 /// Reads a request's shape. An empty body is an empty shape.
 ///
 /// # Errors
-/// `SerializationException`: the body is not of this encoding, or a member has the wrong type.
+/// `SerializationException`: the body is not of this encoding, a member has the wrong type, or there
+/// are too many of them.
 pub fn decode<'de, T: Deserialize<'de>>(
     encoding: Encoding,
     body: &'de [u8],
@@ -47,6 +53,10 @@ pub fn decode<'de, T: Deserialize<'de>>(
     match encoding {
         Encoding::Json => {
             let body = if body.is_empty() { b"{}" } else { body };
+            if has_too_many_values(body) {
+                let message = format!("The request holds more than {VALUES_MAX} values");
+                return Err(ApiError::new(ErrorCode::SerializationException, message));
+            }
             serde_json::from_slice(body).map_err(|error| serialization_error(&error))
         }
     }
@@ -62,18 +72,51 @@ pub fn encode(encoding: Encoding, shape: &impl Serialize) -> Bytes {
     }
 }
 
-/// In AWS's words where it has some: a client cannot use the parser's line and column.
+/// Whether a JSON text holds more than [`VALUES_MAX`] values: all but the first of each list and
+/// object come after a comma, and the parser bounds how deep those are nested.
+fn has_too_many_values(body: &[u8]) -> bool {
+    // A value and its comma take two bytes.
+    if body.len() / 2 <= VALUES_MAX {
+        return false;
+    }
+    let mut commas = 0;
+    let mut rest = body;
+    while let Some(at) = memchr::memchr2(b',', b'"', rest) {
+        let (found, after) = (rest[at], &rest[at + 1..]);
+        rest = if found == b'"' { after_text(after) } else { after };
+        commas += usize::from(found == b',');
+        if VALUES_MAX < commas {
+            return true;
+        }
+    }
+    false
+}
+
+/// What follows a text whose opening quote has been passed.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        if rest[at] == b'"' {
+            return &rest[at + 1..];
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    &[]
+}
+
+/// In AWS's words where it has some: a client cannot use the parser's line and column, nor the names
+/// of our types.
 fn serialization_error(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    let message =
-        match what.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-            Some((found, wanted)) => {
-                format!("{} can not be converted to {}", value_kind(found), shape_kind(wanted))
-            }
-            None if error.is_data() => what.to_owned(),
-            None => "Could not parse the request body as JSON".to_owned(),
-        };
+    // From the end, because what was found is quoted and may hold the same words.
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let mismatch = what.strip_prefix("invalid type: ").or(what.strip_prefix("invalid value: "));
+    let message = match mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((found, wanted)) => {
+            format!("{} can not be converted to {}", value_kind(found), shape_kind(wanted))
+        }
+        None if error.is_data() => what.to_owned(),
+        None => "Could not parse the request body as JSON".to_owned(),
+    };
     ApiError::new(ErrorCode::SerializationException, message)
 }
 
@@ -155,6 +198,10 @@ mod tests {
         check(r#"{"List":[true]}"#, "BOOLEAN_VALUE can not be converted to Structure");
         check(r#"{"Map":[]}"#, "START_ARRAY can not be converted to Map");
         check("[1]", "NUMBER_VALUE can not be converted to String");
+        check(r#"{"Count":99999999999}"#, "NUMBER_VALUE can not be converted to Integer");
+        check(r#"{"Name":"a","Name":"b"}"#, "duplicate field `Name`");
+        let words = r#"{"Count":"1, expected a boolean at line 7"}"#;
+        check(words, "STRING_VALUE can not be converted to Integer");
         check(r#""text""#, "STRING_VALUE can not be converted to Structure");
         for not_json in ["{", "nonsense", r#"{"Name":"#, "{\"Name\":\"\u{1}\"}", "{} {}"] {
             check(not_json, "Could not parse the request body as JSON");
@@ -167,10 +214,39 @@ mod tests {
         assert!(decode::<Shape>(Encoding::Json, deep.as_bytes()).is_err());
         let ignored = format!(r#"{{"Unknown":{}}}"#, "[".repeat(100_000));
         assert!(decode::<Shape>(Encoding::Json, ignored.as_bytes()).is_err());
-        assert!(decode::<Shape>(Encoding::Json, br#"{"Count":99999999999}"#).is_err());
         assert!(decode::<Shape>(Encoding::Json, b"{\"Name\":\"\xff\"}").is_err());
         let far = decode::<Shape>(Encoding::Json, br#"{"At":1e300}"#).unwrap();
         assert_eq!(far.at.map(|at| at.0.0), Some(u64::MAX));
+    }
+
+    #[test]
+    fn values_are_bounded_but_texts_may_hold_commas() {
+        const TOO_MANY: &str = "The request holds more than 50000 values";
+        let list = |values: usize, value: &str| {
+            let values = vec![value; values].join(" , ");
+            format!(r#"{{"List":[{values}]}}"#)
+        };
+        check(&list(50_001, "{}"), "ok");
+        check(&list(50_002, "{}"), TOO_MANY);
+        check(&list(50_002, r#"{"Name":","}"#), TOO_MANY);
+        check(&list(25_001, r#"{"Count":1,"Name":"x"}"#), TOO_MANY);
+        let commas = ",".repeat(100_000);
+        check(&format!(r#"{{"Name":"{commas}"}}"#), "ok");
+        check(&format!(r#"{{"Name":"\"\\{commas}\\"}}"#), "ok");
+        let unended = format!(r#"{{"Name":"{commas}\"#);
+        check(&unended, "Could not parse the request body as JSON");
+    }
+
+    #[test]
+    fn content_types_are_known_in_any_case() {
+        let check = |content_type: &str, known: bool| {
+            assert_eq!(Encoding::parse(content_type).is_some(), known, "{content_type}");
+        };
+        check("application/x-amz-json-1.1", true);
+        check("Application/X-Amz-JSON-1.1; charset=utf-8", true);
+        check("application/json", true);
+        check("application/x-amz-json-1.0", false);
+        check("", false);
     }
 
     proptest! {

@@ -15,6 +15,16 @@ pub enum Service {
     Streams,
 }
 
+impl Service {
+    /// By what name clients sign requests for it.
+    #[must_use]
+    pub fn signing_name(self) -> &'static str {
+        match self {
+            Service::Streams => "kinesis",
+        }
+    }
+}
+
 /// The prefixes of `X-Amz-Target`.
 const TARGETS: [(&str, Service); 1] = [("Kinesis_20131202", Service::Streams)];
 

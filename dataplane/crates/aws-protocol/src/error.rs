@@ -92,6 +92,7 @@ impl ApiError {
     pub fn body(&self) -> Bytes {
         let name = self.code.name();
         let body = match self.code {
+            _ if self.message.is_empty() => json!({"__type": name}),
             // AWS writes this one member with a capital M, and some clients look for that.
             ErrorCode::SerializationException => json!({"__type": name, "Message": self.message}),
             _ => json!({"__type": name, "message": self.message}),
@@ -131,5 +132,7 @@ mod tests {
             ErrorCode::SerializationException,
             r#"{"Message":"so \"it\" is","__type":"SerializationException"}"#,
         );
+        let silent = ApiError::new(ErrorCode::UnknownOperationException, "");
+        assert_eq!(silent.body(), r#"{"__type":"UnknownOperationException"}"#.as_bytes());
     }
 }
