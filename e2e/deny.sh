@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
-cargo deny --config .deny.toml check licenses sources bans
+cargo deny --log-level error --config .deny.toml check licenses sources bans

@@ -248,6 +248,7 @@ impl Server {
             query: parts.uri.query().unwrap_or_default(),
             headers: &headers,
         })?;
+        signed.check_service(call.service.signing_name())?;
         self.options.authenticator.recognize(&signed)?;
 
         let request_memory = self.reserve_for_body(&body).await?;

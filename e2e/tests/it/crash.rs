@@ -118,7 +118,7 @@ async fn write(client: Client, writer: u64, ledger: Arc<Ledger>, stop: Arc<Atomi
         format!("{writer}:{number:08}:{}", "x".repeat((number % 50) as usize * 100))
     };
     while !stop.load(Ordering::Relaxed) {
-        let acknowledged: Vec<(String, String, String)> = if writer % 2 == 0 {
+        let acknowledged: Vec<(String, String, String)> = if writer.is_multiple_of(2) {
             let payload = next();
             let put = client.put_record().stream_name(STREAM).partition_key(&key);
             match put.data(Blob::new(payload.clone())).send().await {

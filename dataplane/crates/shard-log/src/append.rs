@@ -87,13 +87,37 @@ impl<S: Storage> Writer<S> {
     /// # Cancel safety
     /// Dropping the future fences the log.
     pub async fn append(&mut self, entry: Entry<'_>) -> Result<Appended, AppendError> {
+        self.append_entry(entry, Durability::Later).await
+    }
+
+    /// Appends an entry and makes it, and everything before it, durable: as
+    /// [`append`](Self::append) and [`sync`](Self::sync), in one operation of the disk when all
+    /// before it is durable already.
+    ///
+    /// # Errors
+    /// As those of the two.
+    ///
+    /// # Panics
+    /// As [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    /// Dropping the future fences the log.
+    pub async fn append_durable(&mut self, entry: Entry<'_>) -> Result<Appended, AppendError> {
+        self.append_entry(entry, Durability::Now).await
+    }
+
+    async fn append_entry(
+        &mut self,
+        entry: Entry<'_>,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
         let (kind, record_count) = match entry.kind {
             EntryKind::Records(0) => panic!("the group commit never forms an empty batch"),
             EntryKind::Records(count) => (BatchKind::Records, count),
             EntryKind::Command => (BatchKind::Command, 0),
         };
         let new = New { kind, record_count, term: entry.term, timestamp: entry.timestamp };
-        let header = self.put(new, entry.parts).await?;
+        let header = self.put(new, entry.parts, durability).await?;
         Ok(Appended {
             offsets: header.base_offset..header.end_offset(),
             index: header.index,
@@ -113,7 +137,7 @@ impl<S: Storage> Writer<S> {
     /// Dropping the future fences the log.
     pub async fn append_hard_state(&mut self, hard_state: &[u8]) -> Result<(), AppendError> {
         assert!(hard_state.len() <= HARD_STATE_BYTES_MAX, "a hard state is a few numbers");
-        self.put(self.no_entry(BatchKind::HardState), &[hard_state]).await?;
+        self.put(self.no_entry(BatchKind::HardState), &[hard_state], Durability::Later).await?;
         self.hard_state = hard_state.to_vec();
         Ok(())
     }
@@ -128,10 +152,9 @@ impl<S: Storage> Writer<S> {
     /// Dropping the future fences the log.
     pub async fn sync(&mut self) -> Result<(), AppendError> {
         self.check_fence()?;
-        let (file, end, end_position) = {
+        let (file, end_position) = {
             let state = self.state();
-            let active = state.active();
-            (active_file(active), active.end, active.end_position)
+            (active_file(state.active()), state.active().end_position)
         };
         if end_position == self.durable_position {
             return Ok(());
@@ -139,9 +162,18 @@ impl<S: Storage> Writer<S> {
         self.fenced = Some("sync");
         file.sync().await.map_err(fenced("sync"))?;
         self.fenced = None;
+        self.advance_durable();
+        Ok(())
+    }
+
+    /// Everything written has become durable.
+    fn advance_durable(&mut self) {
+        let (end, end_position) = {
+            let state = self.state();
+            (state.active().end, state.active().end_position)
+        };
         self.durable_position = end_position;
         self.state().durable = end;
-        Ok(())
     }
 
     /// Leaves word behind the last batch that all of it is durable, so that later damage to it is
@@ -157,9 +189,9 @@ impl<S: Storage> Writer<S> {
         if self.marked {
             return self.check_fence();
         }
+        // Before the mark is written, so that it speaks the truth.
         self.sync().await?;
-        self.put(self.no_entry(BatchKind::DurableMark), &[]).await?;
-        self.sync().await?;
+        self.put(self.no_entry(BatchKind::DurableMark), &[], Durability::Now).await?;
         self.marked = true;
         Ok(())
     }
@@ -236,7 +268,12 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Writes one batch behind the last one, in a new segment if need be.
-    async fn put(&mut self, new: New, parts: &[&[u8]]) -> Result<BatchHeader, AppendError> {
+    async fn put(
+        &mut self,
+        new: New,
+        parts: &[&[u8]],
+        durability: Durability,
+    ) -> Result<BatchHeader, AppendError> {
         self.check_fence()?;
         let length = HEADER_BYTES + parts.iter().map(|part| part.len()).sum::<usize>();
         assert!(length <= BATCH_BYTES_MAX, "the group commit keeps batches under the limit");
@@ -252,8 +289,12 @@ impl<S: Storage> Writer<S> {
         };
         let header = encode_batch(&header, parts.iter().copied(), &mut buffer);
 
+        let all_durable = position == self.durable_position;
         self.fenced = Some("write"); // An error or a dropped future leaves the tail unknown.
-        let (written, buffer) = file.write_at(buffer, position).await;
+        let (written, buffer) = match durability {
+            Durability::Now if all_durable => file.write_durable_at(buffer, position).await,
+            Durability::Now | Durability::Later => file.write_at(buffer, position).await,
+        };
         written.map_err(fenced("write"))?;
         self.fenced = None;
         self.marked = false;
@@ -265,6 +306,11 @@ impl<S: Storage> Writer<S> {
             }
         }
         self.prepare_next();
+        match durability {
+            Durability::Now if all_durable => self.advance_durable(),
+            Durability::Now => self.sync().await?,
+            Durability::Later => {}
+        }
         Ok(header)
     }
 
@@ -335,9 +381,8 @@ impl<S: Storage> Writer<S> {
         let header = self.header(&new, number, end);
         let header = encode_batch(&header, [payload.as_slice()], &mut buffer);
         self.fenced = Some("start the next segment");
-        let (written, _) = prepared.file.write_at(buffer, 0).await;
+        let (written, _) = prepared.file.write_durable_at(buffer, 0).await;
         written.map_err(fenced("start the next segment"))?;
-        prepared.file.sync().await.map_err(fenced("sync the next segment's head"))?;
         self.fenced = None;
 
         let segment = Segment::new(prepared.file, prepared.size_bytes, &header);
@@ -363,6 +408,15 @@ impl<S: Storage> Writer<S> {
     fn next_size_bytes(&self) -> u64 {
         segment_size_bytes(&self.options, self.state().size_bytes())
     }
+}
+
+/// When a batch has to be durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// On return.
+    Now,
+    /// With the next sync.
+    Later,
 }
 
 /// What a new batch says about itself; the rest follows from its place.

@@ -220,9 +220,8 @@ impl<S: Storage> Recovery<S> {
         let mut preparer = Preparer::new(self.storage.clone(), self.directory.clone());
         let prepared = preparer.take(FIRST, 0, self.options.segment_bytes_min).await;
         let prepared = prepared.map_err(self.io("create the first segment"))?;
-        let (written, _) = prepared.file.write_at(buffer, 0).await;
+        let (written, _) = prepared.file.write_durable_at(buffer, 0).await;
         written.map_err(self.io("write the first segment"))?;
-        prepared.file.sync().await.map_err(self.io("sync the first segment"))?;
         let segment = Segment::new(prepared.file, prepared.size_bytes, &header);
         Ok(self.assemble(log_id, VecDeque::from([segment]), head, Scan::default()))
     }

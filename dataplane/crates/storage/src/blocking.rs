@@ -34,6 +34,7 @@ pub struct BlockingStorage;
 #[derive(Debug)]
 pub struct BlockingFile {
     file: Arc<File>,
+    durable: Arc<File>,
     size_bytes: u64,
 }
 
@@ -52,12 +53,12 @@ impl Storage for BlockingStorage {
 
     async fn open(&self, path: &Path) -> io::Result<BlockingFile> {
         let path = path.to_owned();
-        unblock(move || BlockingFile::new(direct::open(&path)?)).await
+        unblock(move || direct::open(&path).map(BlockingFile::new)).await
     }
 
     async fn create(&self, path: &Path, size_bytes: u64) -> io::Result<BlockingFile> {
         let path = path.to_owned();
-        unblock(move || BlockingFile::new(direct::create(&path, size_bytes)?)).await
+        unblock(move || direct::create(&path, size_bytes).map(BlockingFile::new)).await
     }
 
     async fn rename(&self, source: &Path, target: &Path) -> io::Result<()> {
@@ -82,9 +83,22 @@ impl Storage for BlockingStorage {
 }
 
 impl BlockingFile {
-    fn new(file: File) -> io::Result<BlockingFile> {
-        let size_bytes = file.metadata()?.len();
-        Ok(BlockingFile { file: Arc::new(file), size_bytes })
+    fn new(opened: direct::Opened) -> BlockingFile {
+        let direct::Opened { file, durable, size_bytes } = opened;
+        BlockingFile { file: Arc::new(file), durable: Arc::new(durable), size_bytes }
+    }
+
+    async fn write_to(
+        &self,
+        file: &Arc<File>,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
+            return (Err(error), buffer);
+        }
+        let file = Arc::clone(file);
+        unblock(move || (file.write_all_at(&buffer, position), buffer)).await
     }
 }
 
@@ -98,11 +112,15 @@ impl LogFile for BlockingFile {
         buffer: AlignedBuffer,
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer) {
-        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
-            return (Err(error), buffer);
-        }
-        let file = Arc::clone(&self.file);
-        unblock(move || (file.write_all_at(&buffer, position), buffer)).await
+        self.write_to(&self.file, buffer, position).await
+    }
+
+    async fn write_durable_at(
+        &self,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        self.write_to(&self.durable, buffer, position).await
     }
 
     async fn read_at(

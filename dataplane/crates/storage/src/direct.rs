@@ -9,17 +9,29 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::FILL_BYTES;
 
+/// A file opened twice.
+pub(crate) struct Opened {
+    pub(crate) file: File,
+    /// With O_DSYNC: a write to it returns when it is durable, in one operation where a write and an
+    /// fdatasync would be two.
+    pub(crate) durable: File,
+    pub(crate) size_bytes: u64,
+}
+
 /// Opens an existing file with O_DIRECT, or through the page cache on a file system that has no such
 /// thing (tmpfs), and says so once.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    open_with(path, OFlags::empty())
+pub(crate) fn open(path: &Path) -> io::Result<Opened> {
+    let file = open_with(path, OFlags::empty())?;
+    let durable = open_with(path, OFlags::DSYNC)?;
+    let size_bytes = file.metadata()?.len();
+    Ok(Opened { file, durable, size_bytes })
 }
 
 /// Creates a file of `size_bytes` of written, synced zeros; leaves nothing behind when it fails.
-pub(crate) fn create(path: &Path, size_bytes: u64) -> io::Result<File> {
+pub(crate) fn create(path: &Path, size_bytes: u64) -> io::Result<Opened> {
     let file = open_with(path, OFlags::CREATE | OFlags::EXCL)?;
-    match fill(&file, size_bytes) {
-        Ok(()) => Ok(file),
+    match fill(&file, size_bytes).and_then(|()| open(path)) {
+        Ok(opened) => Ok(opened),
         Err(error) => {
             // The first error tells more than that of the clean-up.
             let _ = std::fs::remove_file(path);

@@ -148,6 +148,18 @@ pub trait LogFile: 'static {
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer);
 
+    /// Writes all of `buffer` at `position`, and returns when these bytes are on stable storage: a
+    /// [`write_at`](Self::write_at) and a [`sync`](Self::sync) that covers at least this write, as
+    /// POSIX has it for O_DSYNC, in one operation.
+    ///
+    /// # Errors
+    /// As those of the two. Never retry: an unknown part is written, and may not be durable.
+    async fn write_durable_at(
+        &self,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer);
+
     /// Fills `buffer` from `position`; returns how many bytes existed, fewer only at the end of the
     /// file.
     ///

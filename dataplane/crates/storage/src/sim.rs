@@ -274,6 +274,18 @@ impl LogFile for SimFile {
         (self.write(&buffer, position).await, buffer)
     }
 
+    async fn write_durable_at(
+        &self,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        let written = self.write(&buffer, position).await;
+        match written {
+            Ok(()) => (self.sync().await, buffer),
+            failed => (failed, buffer),
+        }
+    }
+
     async fn read_at(
         &self,
         mut buffer: AlignedBuffer,

@@ -3,7 +3,6 @@
 //! The only file that names tokio-uring. What has to do with names (opening, creating, listing,
 //! renaming) is rare and goes to the runtime's thread pool, as in [`blocking`](crate::blocking).
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -58,6 +57,7 @@ pub struct UringStorage;
 /// A file read and written by io_uring.
 pub struct UringFile {
     file: tokio_uring::fs::File,
+    durable: tokio_uring::fs::File,
     size_bytes: u64,
 }
 
@@ -74,12 +74,12 @@ impl Storage for UringStorage {
 
     async fn open(&self, path: &Path) -> io::Result<UringFile> {
         let path = path.to_owned();
-        UringFile::new(unblock(move || direct::open(&path)).await?)
+        unblock(move || direct::open(&path)).await.map(UringFile::new)
     }
 
     async fn create(&self, path: &Path, size_bytes: u64) -> io::Result<UringFile> {
         let path = path.to_owned();
-        UringFile::new(unblock(move || direct::create(&path, size_bytes)).await?)
+        unblock(move || direct::create(&path, size_bytes)).await.map(UringFile::new)
     }
 
     async fn rename(&self, source: &Path, target: &Path) -> io::Result<()> {
@@ -100,9 +100,25 @@ impl Storage for UringStorage {
 }
 
 impl UringFile {
-    fn new(file: File) -> io::Result<UringFile> {
-        let size_bytes = file.metadata()?.len();
-        Ok(UringFile { file: tokio_uring::fs::File::from_std(file), size_bytes })
+    fn new(opened: direct::Opened) -> UringFile {
+        UringFile {
+            file: tokio_uring::fs::File::from_std(opened.file),
+            durable: tokio_uring::fs::File::from_std(opened.durable),
+            size_bytes: opened.size_bytes,
+        }
+    }
+
+    async fn write_to(
+        &self,
+        file: &tokio_uring::fs::File,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
+            return (Err(error), buffer);
+        }
+        // Continues short writes and interrupted ones.
+        file.write_all_at(buffer, position).await
     }
 }
 
@@ -116,11 +132,15 @@ impl LogFile for UringFile {
         buffer: AlignedBuffer,
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer) {
-        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
-            return (Err(error), buffer);
-        }
-        // Continues short writes and interrupted ones.
-        self.file.write_all_at(buffer, position).await
+        self.write_to(&self.file, buffer, position).await
+    }
+
+    async fn write_durable_at(
+        &self,
+        buffer: AlignedBuffer,
+        position: u64,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        self.write_to(&self.durable, buffer, position).await
     }
 
     async fn read_at(

@@ -9,6 +9,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let sizes = prop_oneof![4 => 0..200_usize, 2 => 3_000..6_000_usize, 1 => 20_000..40_000_usize];
     let step = prop_oneof![
         10 => prop::collection::vec(sizes, 1..5).prop_map(Step::Append),
+        6 => (0..9_000_usize).prop_map(Step::AppendDurable),
         3 => any::<u8>().prop_map(Step::Command),
         2 => any::<u8>().prop_map(Step::HardState),
         8 => Just(Step::Sync),
@@ -28,6 +29,8 @@ fn history() -> Vec<Step> {
         steps.push(Step::Append(vec![100, 5_000, 1]));
         steps.push(Step::Sync);
         steps.push(Step::Command(round));
+        steps.push(Step::AppendDurable(200));
+        steps.push(Step::AppendDurable(4_000));
         steps.push(Step::Append(vec![3_000]));
         steps.push(Step::Sync);
         match round % 4 {

@@ -25,6 +25,8 @@ pub(crate) fn directory() -> PathBuf {
 pub(crate) enum Step {
     /// Appends an entry with records of these sizes.
     Append(Vec<usize>),
+    /// As the same with a sync behind it.
+    AppendDurable(usize),
     /// Appends a command.
     Command(u8),
     HardState(u8),
@@ -92,6 +94,23 @@ impl Run {
         let writer = &mut log.writer;
         let model = &mut self.model;
         match step {
+            Step::AppendDurable(size) => {
+                let data = vec![model.end_offset as u8; *size];
+                let mut buffer = RecordBuffer::default();
+                buffer.push("key", &data);
+                let entry = Entry {
+                    kind: EntryKind::Records(1),
+                    term: 1,
+                    timestamp: UnixMillis(1_000 + model.last_index),
+                    parts: &[buffer.payload()],
+                };
+                let appended = writer.append_durable(entry).await.is_ok();
+                model.push(Known::Records { first: model.end_offset, data: vec![data] });
+                if appended {
+                    model.synced();
+                }
+                appended
+            }
             Step::Append(sizes) => {
                 let mut buffer = RecordBuffer::default();
                 let mut data = Vec::new();

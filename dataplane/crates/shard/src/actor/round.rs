@@ -37,33 +37,27 @@ impl<S: Storage> Actor<S> {
             return;
         }
         let started = Instant::now();
-        let mut proposed = Vec::with_capacity(steps.len());
-        for step in steps {
-            match self.propose(&step).await {
-                Ok(appended) => proposed.push((step, appended)),
-                Err(unavailable) => step.refuse(&unavailable),
-            }
+        let Some(group) = &mut self.group else {
+            return steps.into_iter().for_each(|step| step.refuse(&Unavailable::Stopped));
+        };
+        let commands: Vec<Vec<u8>> = steps.iter().map(Step::command).collect();
+        let now = self.state.clock.now();
+        let steps_with_commands = steps.iter().zip(&commands);
+        let proposals: Vec<Proposal<'_>> =
+            steps_with_commands.map(|(step, command)| step.proposal(command, now)).collect();
+        let mut committed = Vec::with_capacity(proposals.len());
+        let result = group.commit(&proposals, &mut committed).await;
+        if !committed.is_empty() {
+            self.disk_full = None;
         }
-        if proposed.is_empty() {
-            return;
+        let refused = self.after(result).err();
+        let mut steps = steps.into_iter();
+        let done: Vec<_> = steps.by_ref().take(committed.len()).zip(committed).collect();
+        if !done.is_empty() {
+            self.answer(done, started);
         }
-        match self.commit().await {
-            Ok(()) => self.answer(proposed, started),
-            Err(unavailable) => {
-                proposed.into_iter().for_each(|(step, _)| step.refuse(&unavailable));
-            }
-        }
-    }
-
-    async fn commit(&mut self) -> Result<(), Unavailable> {
-        // A proposal of this round may have failed the log: then the tail is unknown.
-        match (&mut self.group, &self.failure) {
-            (Some(group), None) => {
-                let committed = group.commit().await;
-                self.after(committed)
-            }
-            _ => Err(self.unavailable().unwrap_or(Unavailable::Stopped)),
-        }
+        let refused = refused.unwrap_or(Unavailable::Stopped);
+        steps.for_each(|step| step.refuse(&refused));
     }
 
     /// Answers what cannot be appended and merges the rest into steps, in the order of the queue.
@@ -125,33 +119,7 @@ impl<S: Storage> Actor<S> {
         admitted.map_err(AppendError::Throttled)
     }
 
-    async fn propose(&mut self, step: &Step) -> Result<shard_log::Appended, Unavailable> {
-        if let Some(unavailable) = self.unavailable() {
-            return Err(unavailable);
-        }
-        let timestamp = self.state.clock.now();
-        let Some(group) = &mut self.group else {
-            return Err(Unavailable::Stopped);
-        };
-        let appended = match step {
-            Step::Records { buffers, .. } => {
-                let parts: Vec<&[u8]> = buffers.iter().map(RecordBuffer::payload).collect();
-                let kind = EntryKind::Records(buffers.iter().map(RecordBuffer::record_count).sum());
-                group.propose(Proposal { kind, timestamp, parts: &parts }).await
-            }
-            Step::Command { command, .. } => {
-                let payload = command.encode();
-                let parts = [payload.as_slice()];
-                group.propose(Proposal { kind: EntryKind::Command, timestamp, parts: &parts }).await
-            }
-        };
-        if appended.is_ok() {
-            self.disk_full = None;
-        }
-        self.after(appended)
-    }
-
-    /// Everything proposed is committed: applies it, shows it, and tells everybody.
+    /// What was committed is applied, shown, and told to everybody.
     fn answer(&mut self, proposed: Vec<(Step, shard_log::Appended)>, started: Instant) {
         self.last_append = Instant::now();
         self.count(&proposed, started);
@@ -201,6 +169,27 @@ impl Step {
         match self {
             Step::Records { bytes, .. } => *bytes,
             Step::Command { .. } => 0,
+        }
+    }
+
+    /// A command's payload; none for records, whose payloads are used where they are.
+    fn command(&self) -> Vec<u8> {
+        match self {
+            Step::Records { .. } => Vec::new(),
+            Step::Command { command, .. } => command.encode(),
+        }
+    }
+
+    fn proposal<'a>(&'a self, command: &'a [u8], timestamp: UnixMillis) -> Proposal<'a> {
+        match self {
+            Step::Records { buffers, .. } => Proposal {
+                kind: EntryKind::Records(buffers.iter().map(RecordBuffer::record_count).sum()),
+                timestamp,
+                parts: buffers.iter().map(RecordBuffer::payload).collect(),
+            },
+            Step::Command { .. } => {
+                Proposal { kind: EntryKind::Command, timestamp, parts: vec![command] }
+            }
         }
     }
 
