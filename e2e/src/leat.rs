@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -44,6 +45,8 @@ pub struct Leat {
     child: Child,
     address: String,
     log: Arc<Mutex<Vec<String>>>,
+    /// Ends with the process.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// The program under test, which `e2e/test.sh` builds.
@@ -86,12 +89,12 @@ impl Leat {
         let stderr = child.stderr.take().context("no standard error")?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let mut leat = Leat { child, address: String::new(), log };
+        let mut leat = Leat { child, address: String::new(), log, reader: Some(reader) };
         leat.address = leat.wait_until_serving()?;
         Ok(leat)
     }
@@ -133,10 +136,11 @@ impl Leat {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("a process id")?, Signal::TERM)?;
         let status = self.child.wait()?;
+        let log = self.last_log();
         if !status.success() {
-            bail!("{status}:\n{}", self.log());
+            bail!("{status}:\n{log}");
         }
-        Ok(self.log())
+        Ok(log)
     }
 
     /// A plain HTTP request without anything that AWS wants: status line, headers and body.
@@ -171,13 +175,22 @@ impl Leat {
                 return Ok(address.to_owned());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("{status}:\n{}", self.log());
+                bail!("{status}:\n{}", self.last_log());
             }
             if START_MAX < started.elapsed() {
                 bail!("it does not serve after {START_MAX:?}:\n{log}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// All that it logged, once it has ended.
+    fn last_log(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            // It only reads; it does not fail.
+            let _ = reader.join();
+        }
+        self.log()
     }
 
     fn end(&mut self) {

@@ -83,10 +83,9 @@ impl Drop for Fixture {
     }
 }
 
-/// One record, as a client's request brings it.
-pub(crate) fn record() -> RecordBuffer {
-    let data = vec![7; RECORD_BYTES];
-    let mut buffer = RecordBuffer::with_capacity(RecordBuffer::encoded_bytes("key", &data));
-    buffer.push("key", &data);
+/// Records as a client's request brings them.
+pub(crate) fn records(count: u32) -> RecordBuffer {
+    let mut buffer = RecordBuffer::default();
+    (0..count).for_each(|_| buffer.push("key", &[7; RECORD_BYTES]));
     buffer
 }

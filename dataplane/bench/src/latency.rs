@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::engine::{Fixture, record};
+use crate::engine::{Fixture, records};
 use crate::{Args, fio, say};
 
 const APPENDS: usize = 5_000;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let mut latencies = Histogram::<u64>::new(3)?;
         for number in 0..WARM_UP + APPENDS {
             let started = Instant::now();
-            shard.append(record()).await?;
+            shard.append(records(1)).await?;
             let elapsed = started.elapsed();
             if WARM_UP <= number {
                 latencies.record(u64::try_from(elapsed.as_nanos())?)?;

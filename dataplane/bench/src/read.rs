@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use model::Offset;
 use shard::{ReadRequest, ShardHandle};
-use shard_log::RecordBuffer;
 
-use crate::engine::{Fixture, RECORD_BYTES};
+use crate::engine::{Fixture, records};
 use crate::{Args, fio, say};
 
 const RECORDS: u64 = 256 << 10;
-const RECORDS_OF_AN_APPEND: u64 = 512;
+const RECORDS_OF_AN_APPEND: u32 = 512;
 const REPLY_BYTES_MAX: usize = 10 << 20;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -42,10 +41,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn fill(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.runtime.block_on(async {
-        for _ in 0..RECORDS / RECORDS_OF_AN_APPEND {
-            let mut records = RecordBuffer::default();
-            (0..RECORDS_OF_AN_APPEND).for_each(|_| records.push("key", &[7; RECORD_BYTES]));
-            fixture.shards[0].append(records).await?;
+        for _ in 0..RECORDS / u64::from(RECORDS_OF_AN_APPEND) {
+            fixture.shards[0].append(records(RECORDS_OF_AN_APPEND)).await?;
         }
         Ok(())
     })
