@@ -296,3 +296,24 @@ fn segments(directory: &std::path::Path) -> BTreeMap<std::path::PathBuf, Vec<u8>
     }
     found
 }
+
+#[tokio::test]
+async fn where_io_uring_is_refused_it_says_so_and_serves_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrapper =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/without_io_uring.py");
+    let start = Start { program: wrapper, ..Start::on(directory.path()) };
+    let leat = Leat::start(&start).unwrap();
+    assert!(leat.log().contains("io_uring is refused"), "{}", leat.log());
+    assert!(leat.log().contains("kernel.io_uring_disabled"), "{}", leat.log());
+    assert!(leat.get("/metrics").unwrap().contains("leat_io_uring_refused 1"));
+    let client = rust_sdk(&leat.endpoint());
+    client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
+    let put = client.put_record().stream_name("s").partition_key("k").data(Blob::new("x"));
+    put.send().await.unwrap();
+    assert_eq!(read_all(&client, "s").await, ["x"]);
+    drop(leat);
+    // Asked for by name, it is not replaced by something else.
+    let error = format!("{:#}", Leat::start(&start.with(&["--backend", "uring"])).err().unwrap());
+    assert!(error.contains("io_uring is refused"), "{error}");
+}
