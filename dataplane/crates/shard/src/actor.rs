@@ -283,10 +283,17 @@ impl<S: Storage> Actor<S> {
         mark.min(self.trim_due().unwrap_or(far))
     }
 
-    /// When the oldest sealed segment will have expired.
+    /// When the oldest sealed segment will have expired, or has to go because the log is too large.
     fn trim_due(&self) -> Option<Instant> {
-        let oldest = self.state.reader.borrow().as_ref()?.oldest_sealed_timestamp()?;
-        let left = oldest.since(self.state.horizon());
+        let reader = self.state.reader.borrow();
+        let reader = reader.as_ref()?;
+        let oldest = reader.oldest_sealed_timestamp()?;
+        let bytes_max = self.state.options.get().retention.bytes_max;
+        let is_too_large = bytes_max.is_some_and(|bytes_max| bytes_max < reader.size_bytes());
+        let left = match is_too_large {
+            true => Duration::ZERO,
+            false => oldest.since(self.state.horizon()),
+        };
         Some((Instant::now() + left).max(self.next_trim))
     }
 

@@ -315,6 +315,25 @@ fn expired_records_are_hidden_at_once_and_removed_in_time() {
 }
 
 #[test]
+fn a_log_above_its_size_loses_its_oldest_records_under_load() {
+    test(async {
+        let fixture = Fixture::new();
+        let handle = fixture.open("a").await;
+        let retention = Retention { age: HOUR, bytes_max: Some(200_000) };
+        let options = ShardOptions { throughput: Throughput::Unlimited, retention };
+        handle.configure(options).await.unwrap();
+        // Never idle for as long as a durable mark takes.
+        for _ in 0..60 {
+            handle.append(big()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let reply = read(&handle, 0).await.unwrap();
+        assert!(Offset(45) < reply.from(), "{:?}", reply.from());
+        assert_eq!(reply.records().count() as u64, 60 - reply.from().0);
+    });
+}
+
+#[test]
 fn aws_limits_throttle_bytes_and_records_and_reads() {
     test(async {
         let fixture = Fixture::new();

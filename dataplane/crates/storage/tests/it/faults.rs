@@ -101,7 +101,7 @@ fn after_a_failed_sync_what_it_covered_is_not_brought_back_by_the_next() {
             assert!(file.sync().await.is_err());
             sim.set_faults(Faults::default());
             sim.restart();
-            content(&sim).await[..BLOCK_BYTES].iter().any(|byte| *byte == 0)
+            content(&sim).await[..BLOCK_BYTES].contains(&0)
         })
     });
     assert!(30 < lost.count());
