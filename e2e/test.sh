@@ -6,6 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
 step() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "set up"
@@ -16,14 +19,14 @@ cargo fmt --check
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 step "unit and property tests"
-cargo test --quiet
+cargo test --quiet 2>&1 | tee -a "$log"
 
 step "end-to-end tests"
 # First the build that the crash tests must find out, then the one they must not.
 cargo build --quiet --package dataplane --features broken-ack-before-sync
 cp target/debug/leat target/leat-broken
 cargo build --quiet --package dataplane
-cargo test --quiet --package e2e
+cargo test --quiet --package e2e 2>&1 | tee -a "$log"
 
 step "fuzzing, bounded"
 dataplane/fuzz/run.sh 20
@@ -32,3 +35,4 @@ step "licences and advisories"
 e2e/deny.sh
 
 step "done"
+awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed" }' "$log"
