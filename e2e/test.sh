@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sets everything up and passes the tests: formatting, lints, licences, each crate alone, unit and
-# property tests, then the end-to-end tests with real clients, kills and power cuts, then bounded
-# fuzzing. Stops at the first failure.
+# Sets everything up and passes the tests: formatting, lints, unit and
+# property tests, end-to-end tests with real clients, kills and power cuts, bounded fuzzing,
+# licences. Stops at the first failure; ends with the sum of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0

@@ -11,7 +11,7 @@ const APPENDS: usize = 5_000;
 const WARM_UP: usize = 1_000;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let fixture = Fixture::new(args, 1, Some(8 << 20))?;
+    let fixture = Fixture::new(args, 1, None)?;
     let shard = fixture.shards[0].clone();
     let latencies = fixture.runtime.block_on(async {
         let mut latencies = Histogram::<u64>::new(3)?;

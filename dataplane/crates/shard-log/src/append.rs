@@ -428,11 +428,16 @@ struct New {
     timestamp: UnixMillis,
 }
 
-/// A segment's size: an eighth of the log, so that scanning the active one at open stays a small
-/// part of it, in powers of two and within the configured bounds.
+/// Up to this size segments are half of the log: making one disturbs appends for a few milliseconds, so
+/// a log that is written to should soon need few.
+const HALF_UNTIL_BYTES: u64 = 4 << 20;
+
+/// A segment's size: from there on an eighth of the log, so that scanning the active one at open stays a
+/// small part of it; in powers of two and within the configured bounds.
 fn segment_size_bytes(options: &Options, log_bytes: u64) -> u64 {
-    let eighth = (log_bytes / 8).checked_next_power_of_two().unwrap_or(u64::MAX);
-    let size_bytes = eighth.min(options.segment_bytes_max).max(options.segment_bytes_min);
+    let wanted = (log_bytes / 2).min(HALF_UNTIL_BYTES).max(log_bytes / 8);
+    let wanted = wanted.checked_next_power_of_two().unwrap_or(u64::MAX);
+    let size_bytes = wanted.min(options.segment_bytes_max).max(options.segment_bytes_min);
     size_bytes.next_multiple_of(BLOCK_BYTES as u64)
 }
 
@@ -453,7 +458,9 @@ mod tests {
         let options = Options::standard();
         let size_kib = |log_mib: u64| segment_size_bytes(&options, log_mib << 20) >> 10;
         assert_eq!(size_kib(0), 256);
-        assert_eq!(size_kib(2), 256);
+        assert_eq!(size_kib(1), 512);
+        assert_eq!(size_kib(4), 2 << 10);
+        assert_eq!(size_kib(16), 4 << 10);
         assert_eq!(size_kib(64), 8 << 10);
         assert_eq!(size_kib(1 << 20), 64 << 10);
     }

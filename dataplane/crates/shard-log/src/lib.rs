@@ -56,8 +56,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Fits from one shard to thousands: a log starts at 256 KiB, and its segments stay under an
-    /// eighth of what it holds, so that a start never has to read more than that.
+    /// Fits from one shard to thousands: a log starts at 256 KiB, and once it is larger than 32 MiB its
+    /// segments stay under an eighth of what it holds, so that a start has to read no more than that.
     #[must_use]
     pub fn standard() -> Options {
         Options {
