@@ -3,8 +3,10 @@
 //! The only file that names tokio-uring. What has to do with names (opening, creating, listing,
 //! renaming) is rare and goes to the runtime's thread pool, as in [`blocking`](crate::blocking).
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 use tokio_uring::buf::BoundedBuf;
 
@@ -47,18 +49,38 @@ fn push(
 /// # Panics
 /// When the kernel refuses the ring; [`probe`] tells in advance.
 pub fn start<F: Future>(entries: u32, program: impl FnOnce(UringStorage) -> F) -> F::Output {
-    tokio_uring::builder().entries(entries).start(program(UringStorage))
+    tokio_uring::builder().entries(entries).start(program(UringStorage::default()))
 }
 
 /// The real file system by io_uring.
-#[derive(Clone, Copy, Debug)]
-pub struct UringStorage;
+#[derive(Clone, Debug, Default)]
+pub struct UringStorage {
+    /// Durable writes under way on this ring.
+    under_way: Rc<Cell<usize>>,
+}
 
 /// A file read and written by io_uring.
 pub struct UringFile {
     file: tokio_uring::fs::File,
     durable: tokio_uring::fs::File,
     size_bytes: u64,
+    under_way: Rc<Cell<usize>>,
+}
+
+/// Counts a durable write while it is under way.
+struct UnderWay(Rc<Cell<usize>>);
+
+impl UnderWay {
+    fn start(count: &Rc<Cell<usize>>) -> UnderWay {
+        count.set(count.get() + 1);
+        UnderWay(Rc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Storage for UringStorage {
@@ -74,12 +96,12 @@ impl Storage for UringStorage {
 
     async fn open(&self, path: &Path) -> io::Result<UringFile> {
         let path = path.to_owned();
-        unblock(move || direct::open(&path)).await.map(UringFile::new)
+        unblock(move || direct::open(&path)).await.map(|opened| self.file(opened))
     }
 
     async fn create(&self, path: &Path, size_bytes: u64) -> io::Result<UringFile> {
         let path = path.to_owned();
-        unblock(move || direct::create(&path, size_bytes)).await.map(UringFile::new)
+        unblock(move || direct::create(&path, size_bytes)).await.map(|opened| self.file(opened))
     }
 
     async fn rename(&self, source: &Path, target: &Path) -> io::Result<()> {
@@ -99,15 +121,18 @@ impl Storage for UringStorage {
     }
 }
 
-impl UringFile {
-    fn new(opened: direct::Opened) -> UringFile {
+impl UringStorage {
+    fn file(&self, opened: direct::Opened) -> UringFile {
         UringFile {
             file: tokio_uring::fs::File::from_std(opened.file),
             durable: tokio_uring::fs::File::from_std(opened.durable),
             size_bytes: opened.size_bytes,
+            under_way: Rc::clone(&self.under_way),
         }
     }
+}
 
+impl UringFile {
     async fn write_to(
         &self,
         file: &tokio_uring::fs::File,
@@ -140,7 +165,17 @@ impl LogFile for UringFile {
         buffer: AlignedBuffer,
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer) {
-        self.write_to(&self.durable, buffer, position).await
+        let is_alone = self.under_way.get() == 0;
+        let _under_way = UnderWay::start(&self.under_way);
+        if !is_alone {
+            return self.write_to(&self.durable, buffer, position).await;
+        }
+        // One O_DSYNC write at a time is late now and then, because its completion goes through a
+        // kernel work queue; a write and an fdatasync take longer together only when there are many.
+        match self.write_to(&self.file, buffer, position).await {
+            (Ok(()), buffer) => (self.sync().await, buffer),
+            failed => failed,
+        }
     }
 
     async fn read_at(
