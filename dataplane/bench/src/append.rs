@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
+
 use crate::engine::{Fixture, RECORD_BYTES, records};
 use crate::{Args, fio, say};
 
@@ -11,36 +13,56 @@ const SHARDS: usize = 16;
 /// Clients of each shard, each with one append waiting; and the records of an append: one, as of
 /// PutRecord, or as many as a PutRecords of 500 brings to each of 16 shards.
 const LOADS: [(usize, u32); 4] = [(4, 1), (16, 1), (64, 1), (4, 32)];
-const WARM_UP: Duration = Duration::from_secs(4);
+const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
-/// Small enough that segments are recycled while measuring, as in a stream that has reached its
-/// retention.
-const SHARD_BYTES_MAX: u64 = 48 << 20;
+/// Every shard is filled to this size first, so that segments are recycled while measuring, as in a
+/// stream that has reached its retention.
+const SHARD_BYTES_MAX: u64 = 256 << 20;
+const FILL_RECORDS: u32 = 512;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!(
         "\nappend: {SHARDS} shards, {RECORD_BYTES} byte records, each acknowledged after fdatasync ({}, {} log threads)",
         args.backend, args.log_threads
     ));
+    let fixture = Fixture::new(args, SHARDS, Some(SHARD_BYTES_MAX))?;
+    fill(&fixture)?;
     for (clients, records_of_an_append) in LOADS {
-        measure(args, clients, records_of_an_append)?;
+        measure(args, &fixture, clients, records_of_an_append)?;
     }
     Ok(())
 }
 
-fn measure(args: &Args, clients: usize, records_of_an_append: u32) -> anyhow::Result<()> {
-    let fixture = Fixture::new(args, SHARDS, Some(SHARD_BYTES_MAX))?;
+fn fill(fixture: &Fixture) -> anyhow::Result<()> {
+    // A little more, so that all have begun to recycle.
+    let appends = SHARD_BYTES_MAX * 5 / 4 / (u64::from(FILL_RECORDS) * RECORD_BYTES as u64);
+    let filling = fixture.shards.iter().map(|shard| async move {
+        for _ in 0..appends {
+            shard.append(records(FILL_RECORDS)).await?;
+        }
+        anyhow::Ok(())
+    });
+    fixture.runtime.block_on(try_join_all(filling)).map(drop)
+}
+
+fn measure(
+    args: &Args,
+    fixture: &Fixture,
+    clients: usize,
+    records_of_an_append: u32,
+) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicU64::new(0));
+    let mut running = Vec::new();
     for shard in &fixture.shards {
         for _ in 0..clients {
             let (shard, stop, count) = (shard.clone(), Arc::clone(&stop), Arc::clone(&count));
             let request = records(records_of_an_append);
-            fixture.runtime.spawn(async move {
+            running.push(fixture.runtime.spawn(async move {
                 while !stop.load(Ordering::Relaxed) && shard.append(request.clone()).await.is_ok() {
                     count.fetch_add(u64::from(records_of_an_append), Ordering::Relaxed);
                 }
-            });
+            }));
         }
     }
     std::thread::sleep(WARM_UP);
@@ -51,7 +73,7 @@ fn measure(args: &Args, clients: usize, records_of_an_append: u32) -> anyhow::Re
     let put = (count.load(Ordering::Relaxed) - before.0) as f64;
     let commits = fixture.metric("leat_shard_commits_total")? - before.1;
     stop.store(true, Ordering::Relaxed);
-    drop(fixture);
+    fixture.runtime.block_on(try_join_all(running))?;
 
     // The blocks a commit writes: a header and its records, padded.
     let payload = put / commits * (RECORD_BYTES + 3 + 6) as f64;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use model::{Offset, UnixMillis};
-use storage::{AlignedBuffer, BLOCK_BYTES, LogFile, Storage};
+use storage::{BLOCK_BYTES, LogFile, Storage};
 
 use crate::Options;
 use crate::batch::Batch;
@@ -16,7 +16,7 @@ use crate::format::{
     BATCH_BYTES_MAX, BatchHeader, BatchKind, HARD_STATE_BYTES_MAX, HEADER_BYTES, IMAGE_BYTES_MAX,
     PreviousSegment, SegmentHead, encode_batch, padded,
 };
-use crate::prepare::Preparer;
+use crate::prepare::{Leaving, Preparer};
 use crate::segment::{End, Segment};
 use crate::state::{Shared, State};
 
@@ -27,6 +27,7 @@ pub struct Writer<S: Storage> {
     pub(crate) shared: Rc<Shared<S>>,
     pub(crate) options: Options,
     pub(crate) preparer: Preparer<S>,
+    pub(crate) leaving: Leaving,
     /// The position in the active segment below which everything is durable.
     pub(crate) durable_position: u64,
     /// What the next segment's head will carry.
@@ -224,6 +225,12 @@ impl<S: Storage> Writer<S> {
         self.state().tail.set_bytes_max(bytes_max);
     }
 
+    /// What the log takes on disk.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.state().size_bytes()
+    }
+
     /// The index of the last durable entry.
     #[must_use]
     pub fn durable_index(&self) -> u64 {
@@ -247,7 +254,7 @@ impl<S: Storage> Writer<S> {
     /// more: the way to reopen a fenced log.
     pub async fn abandon(mut self) {
         // Whatever was being prepared is thrown away by recovery.
-        let _ = self.preparer.finish().await;
+        self.preparer.settle().await;
     }
 
     pub(crate) fn state(&self) -> RefMut<'_, State<S::File>> {
@@ -277,9 +284,8 @@ impl<S: Storage> Writer<S> {
         self.check_fence()?;
         let length = HEADER_BYTES + parts.iter().map(|part| part.len()).sum::<usize>();
         assert!(length <= BATCH_BYTES_MAX, "the group commit keeps batches under the limit");
-        let mut buffer = AlignedBuffer::zeroed(padded(length));
-        if self.state().active().free_bytes() < buffer.len() as u64 {
-            self.roll(buffer.len()).await?;
+        if self.state().active().free_bytes() < padded(length) as u64 {
+            self.roll(padded(length)).await?;
         }
         let (file, position, header) = {
             let state = self.state();
@@ -287,7 +293,7 @@ impl<S: Storage> Writer<S> {
             let header = self.header(&new, active.number, active.end);
             (active_file(active), active.end_position, header)
         };
-        let header = encode_batch(&header, parts.iter().copied(), &mut buffer);
+        let (header, buffer) = encode_batch(&header, parts);
 
         let all_durable = position == self.durable_position;
         self.fenced = Some("write"); // An error or a dropped future leaves the tail unknown.
@@ -362,12 +368,12 @@ impl<S: Storage> Writer<S> {
             image: self.image.clone(),
         };
         let payload = head.encode();
-        let mut buffer = AlignedBuffer::zeroed(padded(HEADER_BYTES + payload.len()));
+        let head_bytes = padded(HEADER_BYTES + payload.len());
         let number = self.state().active().number + 1;
         let size_bytes = self.next_size_bytes();
         let prepared = self
             .preparer
-            .take(number, (buffer.len() + bytes) as u64, size_bytes)
+            .take(number, (head_bytes + bytes) as u64, size_bytes)
             .await
             .map_err(AppendError::NextSegment)?;
 
@@ -379,7 +385,7 @@ impl<S: Storage> Writer<S> {
             timestamp: end.timestamp,
         };
         let header = self.header(&new, number, end);
-        let header = encode_batch(&header, [payload.as_slice()], &mut buffer);
+        let (header, buffer) = encode_batch(&header, &[&payload]);
         self.fenced = Some("start the next segment");
         let (written, _) = prepared.file.write_durable_at(buffer, 0).await;
         written.map_err(fenced("start the next segment"))?;
@@ -405,7 +411,7 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    fn next_size_bytes(&self) -> u64 {
+    pub(crate) fn next_size_bytes(&self) -> u64 {
         segment_size_bytes(&self.options, self.state().size_bytes())
     }
 }

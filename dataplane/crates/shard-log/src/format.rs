@@ -29,8 +29,10 @@
 //!
 //! Decoding never panics and never trusts a length before comparing it with a bound.
 
+use std::iter;
+
 use model::{Offset, UnixMillis};
-use storage::BLOCK_BYTES;
+use storage::{AlignedBuffer, BLOCK_BYTES};
 
 use crate::index::IndexEntry;
 
@@ -166,39 +168,36 @@ pub const fn padded(length: usize) -> usize {
     length.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
 }
 
-/// Writes a batch into `target`, which must be zeroed and at least [`padded`] of its length, and
-/// returns its checksum. `header.checksum` and `header.length` are computed, not read.
+/// A batch of `parts` as it will lie on disk, padded, and its header with `checksum` and `length`
+/// as computed: those of `header` are not read.
 ///
 /// # Panics
-/// When the batch is longer than [`BATCH_BYTES_MAX`] or than `target`.
-pub fn encode_batch<'a>(
-    header: &BatchHeader,
-    parts: impl IntoIterator<Item = &'a [u8]>,
-    target: &mut [u8],
-) -> BatchHeader {
-    let mut length = HEADER_BYTES;
-    for part in parts {
-        target[length..length + part.len()].copy_from_slice(part);
-        length += part.len();
-    }
+/// When the batch is longer than [`BATCH_BYTES_MAX`].
+#[must_use]
+pub fn encode_batch(header: &BatchHeader, parts: &[&[u8]]) -> (BatchHeader, AlignedBuffer) {
+    let length = HEADER_BYTES + parts.iter().map(|part| part.len()).sum::<usize>();
     assert!(length <= BATCH_BYTES_MAX, "the group commit never forms a batch above the limit");
     let length_field = u32::try_from(length).expect("BATCH_BYTES_MAX fits u32");
 
-    target[0..4].copy_from_slice(&MAGIC);
-    target[8..12].copy_from_slice(&length_field.to_le_bytes());
-    target[12..16].copy_from_slice(&header.record_count.to_le_bytes());
-    target[16] = header.kind as u8;
-    target[20..24].copy_from_slice(&header.previous_checksum.to_le_bytes());
-    target[24..32].copy_from_slice(&header.log_id.0.to_le_bytes());
-    target[32..40].copy_from_slice(&header.segment.to_le_bytes());
-    target[40..48].copy_from_slice(&header.base_offset.0.to_le_bytes());
-    target[48..56].copy_from_slice(&header.index.to_le_bytes());
-    target[56..64].copy_from_slice(&header.term.to_le_bytes());
-    target[64..72].copy_from_slice(&header.timestamp.0.to_le_bytes());
-    target[72..80].copy_from_slice(&header.durable_end.to_le_bytes());
-    let checksum = crc32c::crc32c(&target[CHECKSUM_START..length]);
-    target[4..8].copy_from_slice(&checksum.to_le_bytes());
-    BatchHeader { checksum, length: length_field, ..*header }
+    let mut head = [0; HEADER_BYTES];
+    head[0..4].copy_from_slice(&MAGIC);
+    head[8..12].copy_from_slice(&length_field.to_le_bytes());
+    head[12..16].copy_from_slice(&header.record_count.to_le_bytes());
+    head[16] = header.kind as u8;
+    head[20..24].copy_from_slice(&header.previous_checksum.to_le_bytes());
+    head[24..32].copy_from_slice(&header.log_id.0.to_le_bytes());
+    head[32..40].copy_from_slice(&header.segment.to_le_bytes());
+    head[40..48].copy_from_slice(&header.base_offset.0.to_le_bytes());
+    head[48..56].copy_from_slice(&header.index.to_le_bytes());
+    head[56..64].copy_from_slice(&header.term.to_le_bytes());
+    head[64..72].copy_from_slice(&header.timestamp.0.to_le_bytes());
+    head[72..80].copy_from_slice(&header.durable_end.to_le_bytes());
+
+    let all_parts: Vec<&[u8]> = iter::once(&head[..]).chain(parts.iter().copied()).collect();
+    let mut encoded = AlignedBuffer::concat(&all_parts);
+    let checksum = crc32c::crc32c(&encoded[CHECKSUM_START..length]);
+    encoded[4..8].copy_from_slice(&checksum.to_le_bytes());
+    (BatchHeader { checksum, length: length_field, ..*header }, encoded)
 }
 
 /// Reads the batch at the start of `bytes` and verifies its checksum. Bytes behind it are ignored.

@@ -5,13 +5,18 @@
 //! expired segment's old content) and whose directory entry is durable. It becomes part of the log
 //! when its head is written; until then recovery throws it away.
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use storage::Storage;
+use storage::{LogFile, Storage};
 use tokio::task::JoinHandle;
 
 use crate::segment;
+
+/// The oldest segment, when it has left the log and that may not be durable yet.
+pub(crate) type Leaving = Rc<Cell<Option<u64>>>;
 
 pub(crate) struct Prepared<F> {
     pub(crate) file: F,
@@ -22,32 +27,47 @@ pub(crate) struct Prepared<F> {
 pub(crate) struct Preparer<S: Storage> {
     storage: S,
     directory: PathBuf,
-    /// The size of the spare file, if there is one that no job has taken yet.
-    spare_bytes: Option<u64>,
-    job: Option<JoinHandle<io::Result<Prepared<S::File>>>>,
+    job: Option<Job<S>>,
+}
+
+enum Job<S: Storage> {
+    Running(JoinHandle<io::Result<Prepared<S::File>>>),
+    Done(io::Result<Prepared<S::File>>),
 }
 
 impl<S: Storage> Preparer<S> {
     pub(crate) fn new(storage: S, directory: PathBuf) -> Preparer<S> {
-        Preparer { storage, directory, spare_bytes: None, job: None }
+        Preparer { storage, directory, job: None }
     }
 
-    /// Whether an expired segment is wanted as the spare.
-    pub(crate) fn wants_spare(&self) -> bool {
-        self.spare_bytes.is_none() && self.job.is_none()
+    /// Whether nothing is prepared or being prepared.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.job.is_none()
     }
 
-    /// Takes note of a spare file of this size.
-    pub(crate) fn set_spare(&mut self, size_bytes: u64) {
-        self.spare_bytes = Some(size_bytes);
-    }
-
-    /// Starts to prepare in the background, unless that is under way or done.
+    /// Starts to make a new file in the background, unless that is under way or done.
     pub(crate) fn start(&mut self, number: u64, size_bytes: u64) {
-        if self.job.is_none() {
-            let work = self.work(number, size_bytes);
-            self.job = Some(tokio::task::spawn_local(work));
+        if self.is_idle() {
+            let work = create(self.storage.clone(), self.directory.clone(), number, size_bytes);
+            self.job = Some(Job::Running(tokio::task::spawn_local(work)));
         }
+    }
+
+    /// Starts to make segment `number` of the file of segment `expired`, which has left the log, and
+    /// clears `leaving` when that is durable.
+    pub(crate) fn recycle(&mut self, expired: u64, number: u64, leaving: &Leaving) {
+        let (storage, directory) = (self.storage.clone(), self.directory.clone());
+        let leaving = Rc::clone(leaving);
+        let work = async move {
+            let path = segment::path(&directory, number);
+            storage.rename(&segment::path(&directory, expired), &path).await?;
+            storage.sync_dir(&directory).await?;
+            leaving.set(None);
+            let file = storage.open(&path).await?;
+            let size_bytes = file.size_bytes();
+            Ok(Prepared { file, number, size_bytes })
+        };
+        self.job = Some(Job::Running(tokio::task::spawn_local(work)));
     }
 
     /// The segment `number` with room for at least `bytes_min`, prepared in advance if all went
@@ -60,54 +80,42 @@ impl<S: Storage> Preparer<S> {
         bytes_min: u64,
         size_bytes: u64,
     ) -> io::Result<Prepared<S::File>> {
-        if let Some(Ok(prepared)) = self.finish().await {
+        self.settle().await;
+        if let Some(Job::Done(Ok(prepared))) = self.job.take() {
             if prepared.number == number && bytes_min <= prepared.size_bytes {
                 return Ok(prepared);
             }
             drop(prepared.file);
             self.storage.remove(&segment::path(&self.directory, prepared.number)).await?;
         }
-        self.work(number, size_bytes.max(bytes_min)).await
+        let (storage, directory) = (self.storage.clone(), self.directory.clone());
+        create(storage, directory, number, size_bytes.max(bytes_min)).await
     }
 
-    /// Waits for a preparation under way, so that nothing touches the directory any more.
-    pub(crate) async fn finish(&mut self) -> Option<io::Result<Prepared<S::File>>> {
-        let result = self.job.as_mut()?.await;
-        self.job = None;
-        Some(result.unwrap_or_else(|failure| Err(io::Error::other(failure))))
-    }
-
-    /// The job as a future that borrows nothing.
-    fn work(
-        &mut self,
-        number: u64,
-        size_bytes: u64,
-    ) -> impl Future<Output = io::Result<Prepared<S::File>>> + use<S> {
-        let storage = self.storage.clone();
-        let directory = self.directory.clone();
-        let spare_bytes = self.spare_bytes.take();
-        async move {
-            let path = segment::path(&directory, number);
-            if let Some(spare_bytes) = spare_bytes {
-                let spare = directory.join(segment::SPARE_FILE_NAME);
-                if size_bytes <= spare_bytes {
-                    storage.rename(&spare, &path).await?;
-                    storage.sync_dir(&directory).await?;
-                    let file = storage.open(&path).await?;
-                    return Ok(Prepared { file, number, size_bytes: spare_bytes });
-                }
-                storage.remove(&spare).await?;
-            }
-            let file = match storage.create(&path, size_bytes).await {
-                // What an earlier attempt left when it was interrupted. Never part of the log.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    storage.remove(&path).await?;
-                    storage.create(&path, size_bytes).await?
-                }
-                created => created?,
-            };
-            storage.sync_dir(&directory).await?;
-            Ok(Prepared { file, number, size_bytes })
+    /// Waits until nothing is going on in the directory any more.
+    pub(crate) async fn settle(&mut self) {
+        if let Some(Job::Running(running)) = &mut self.job {
+            let result = running.await.unwrap_or_else(|failure| Err(io::Error::other(failure)));
+            self.job = Some(Job::Done(result));
         }
     }
+}
+
+async fn create<S: Storage>(
+    storage: S,
+    directory: PathBuf,
+    number: u64,
+    size_bytes: u64,
+) -> io::Result<Prepared<S::File>> {
+    let path = segment::path(&directory, number);
+    let file = match storage.create(&path, size_bytes).await {
+        // What an earlier attempt left when it was interrupted. Never part of the log.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            storage.remove(&path).await?;
+            storage.create(&path, size_bytes).await?
+        }
+        created => created?,
+    };
+    storage.sync_dir(&directory).await?;
+    Ok(Prepared { file, number, size_bytes })
 }

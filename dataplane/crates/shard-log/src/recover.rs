@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use storage::{AlignedBuffer, BLOCK_BYTES, LogFile, Storage};
+use storage::{BLOCK_BYTES, LogFile, Storage};
 
 use crate::Options;
 use crate::append::Writer;
@@ -26,11 +26,11 @@ use crate::batch::Batch;
 use crate::cursor::{Cursor, CursorError};
 use crate::error::{Corruption, OpenError};
 use crate::format::{
-    BatchHeader, BatchKind, DecodeError, HEADER_BYTES, IMAGE_BYTES_MAX, LogId, PreviousSegment,
-    SegmentHead, encode_batch, padded,
+    BatchHeader, BatchKind, DecodeError, IMAGE_BYTES_MAX, LogId, PreviousSegment, SegmentHead,
+    encode_batch,
 };
 use crate::index::SparseIndex;
-use crate::prepare::Preparer;
+use crate::prepare::{Leaving, Preparer};
 use crate::read::Reader;
 use crate::segment::{self, End, Segment};
 use crate::state::{Shared, State};
@@ -144,10 +144,6 @@ impl<S: Storage> Recovery<S> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(self.io("list"))?,
         };
-        if entries.iter().any(|entry| entry.name == segment::SPARE_FILE_NAME) {
-            let spare = self.directory.join(segment::SPARE_FILE_NAME);
-            self.storage.remove(&spare).await.map_err(self.io("remove the spare segment"))?;
-        }
         let mut numbers: Vec<u64> =
             entries.iter().filter_map(|entry| segment::parse_file_name(&entry.name)).collect();
         numbers.sort_unstable();
@@ -214,9 +210,7 @@ impl<S: Storage> Recovery<S> {
     async fn create(self, log_id: LogId) -> Result<Opened<S>, OpenError> {
         const FIRST: u64 = 1;
         let head = SegmentHead::default();
-        let payload = head.encode();
-        let mut buffer = AlignedBuffer::zeroed(padded(HEADER_BYTES + payload.len()));
-        let header = encode_batch(&first_head(log_id, FIRST), [payload.as_slice()], &mut buffer);
+        let (header, buffer) = encode_batch(&first_head(log_id, FIRST), &[&head.encode()]);
         let mut preparer = Preparer::new(self.storage.clone(), self.directory.clone());
         let prepared = preparer.take(FIRST, 0, self.options.segment_bytes_min).await;
         let prepared = prepared.map_err(self.io("create the first segment"))?;
@@ -364,6 +358,7 @@ impl<S: Storage> Recovery<S> {
             shared: Rc::clone(&shared),
             options: self.options,
             preparer,
+            leaving: Leaving::default(),
             durable_position: end_position,
             hard_state,
             image_index: head.image_index,

@@ -9,8 +9,6 @@ use crate::format::BatchHeader;
 use crate::index::{IndexEntry, SparseIndex};
 
 const FILE_SUFFIX: &str = ".segment";
-/// An expired segment whose blocks will serve again. Not part of the log.
-pub(crate) const SPARE_FILE_NAME: &str = "spare";
 
 /// `00000000000000000042.segment`
 pub(crate) fn file_name(number: u64) -> String {

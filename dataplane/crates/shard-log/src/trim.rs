@@ -5,6 +5,7 @@
 //! names an earlier end takes effect at once, when that head is durable; the segments it cut off
 //! are removed afterwards, or by recovery.
 
+use std::io;
 use std::rc::Rc;
 
 use model::{Offset, UnixMillis};
@@ -79,7 +80,9 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Removes the oldest segment, if there is another and its commands are in the carried image.
+    /// Its file becomes the next segment if one is wanted and nobody reads it.
     async fn remove_oldest(&mut self) -> Result<bool, TrimError> {
+        self.finish_removal().await?;
         let removed = {
             let mut state = self.state();
             let oldest = state.segments.front().expect("a log has at least one segment");
@@ -88,29 +91,38 @@ impl<S: Storage> Writer<S> {
             }
             state.segments.pop_front().expect("just seen")
         };
-        // A reader may be in the middle of the file: then its blocks cannot serve again yet.
-        let idle = removed.file.is_none_or(|file| Rc::strong_count(&file) == 1);
-        if idle && self.preparer.wants_spare() {
-            self.keep_as_spare(removed.number).await?;
-            self.preparer.set_spare(removed.size_bytes);
+        self.leaving.set(Some(removed.number));
+        let is_read = removed.file.is_some_and(|file| 1 < Rc::strong_count(&file));
+        let is_large_enough = self.next_size_bytes() <= removed.size_bytes;
+        if is_large_enough && !is_read && self.preparer.is_idle() {
+            let next = self.state().active().number + 1;
+            self.preparer.recycle(removed.number, next, &self.leaving);
         } else {
-            self.remove_file(removed.number).await?;
+            self.finish_removal().await?;
         }
         Ok(true)
     }
 
-    async fn keep_as_spare(&self, number: u64) -> Result<(), TrimError> {
-        let Shared { storage, directory, .. } = &*self.shared;
-        let path = segment::path(directory, number);
-        let renamed = storage.rename(&path, &directory.join(segment::SPARE_FILE_NAME)).await;
-        renamed.map_err(failed("rename an expired segment"))?;
-        storage.sync_dir(directory).await.map_err(failed("sync the log's directory"))
+    /// Makes it durable that the segment removed last is gone: before the next one goes, or a crash
+    /// could leave a gap.
+    async fn finish_removal(&mut self) -> Result<(), TrimError> {
+        if self.leaving.get().is_some() {
+            self.preparer.settle().await;
+        }
+        if let Some(number) = self.leaving.get() {
+            self.remove_file(number).await?;
+            self.leaving.set(None);
+        }
+        Ok(())
     }
 
     async fn remove_file(&self, number: u64) -> Result<(), TrimError> {
         let Shared { storage, directory, .. } = &*self.shared;
-        let removed = storage.remove(&segment::path(directory, number)).await;
-        removed.map_err(failed("remove an expired segment"))?;
+        match storage.remove(&segment::path(directory, number)).await {
+            // It has another name by now, or the sync failed the last time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(failed("remove an expired segment"))?,
+        }
         storage.sync_dir(directory).await.map_err(failed("sync the log's directory"))
     }
 
@@ -173,7 +185,7 @@ impl<S: Storage> Writer<S> {
     }
 }
 
-fn failed(action: &'static str) -> impl FnOnce(std::io::Error) -> TrimError {
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> TrimError {
     move |source| TrimError { action, source }
 }
 

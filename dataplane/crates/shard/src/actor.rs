@@ -37,7 +37,7 @@ const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Back-off of reopening a failed log: doubles from the first to the second.
 const REOPEN_PAUSE_MIN: Duration = Duration::from_millis(500);
 const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// The log is never looked through for expired segments more often than this.
+/// After a trim that removed nothing, how long until the next.
 const TRIM_PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// Where a shard's log is and how to open it.
@@ -317,7 +317,7 @@ impl<S: Storage> Actor<S> {
     /// Removes segments past the retention, by age and by size.
     async fn trim(&mut self) {
         let Some(group) = &mut self.group else { return };
-        self.next_trim = Instant::now() + TRIM_PAUSE_MIN;
+        let size_before = group.writer.size_bytes();
         let mut trimmed = group.writer.trim_before(self.state.horizon()).await;
         if let (Ok(_), Some(bytes_max)) = (&trimmed, self.state.options.get().retention.bytes_max) {
             trimmed = group.writer.trim_to_size(bytes_max).await;
@@ -329,6 +329,10 @@ impl<S: Storage> Actor<S> {
                 error = chain(&error),
                 "could not remove an expired segment"
             );
+        }
+        // Nothing may have been removable yet.
+        if group.writer.size_bytes() == size_before {
+            self.next_trim = Instant::now() + TRIM_PAUSE_MIN;
         }
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::{fmt, slice};
@@ -35,6 +35,38 @@ impl AlignedBuffer {
         let Some(start) = NonNull::new(memory) else { handle_alloc_error(layout) };
         AlignedBuffer { start, length }
     }
+}
+
+impl AlignedBuffer {
+    /// A buffer of `parts` one behind the other, and zeros from there to the end of the block.
+    ///
+    /// # Panics
+    /// When there is nothing in the parts.
+    #[must_use]
+    pub fn concat(parts: &[&[u8]]) -> AlignedBuffer {
+        let filled: usize = parts.iter().map(|part| part.len()).sum();
+        assert!(0 < filled, "a buffer is whole blocks");
+        let length = filled.next_multiple_of(BLOCK_BYTES);
+        let layout = layout(length);
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc(layout) };
+        let Some(start) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        let mut position = 0;
+        for part in parts {
+            // SAFETY: the parts end at `filled`, within the `length` bytes just allocated, which
+            // nothing else refers to.
+            unsafe { start.add(position).copy_from_nonoverlapping(part_start(part), part.len()) };
+            position += part.len();
+        }
+        // SAFETY: from `filled` to the end of the allocation.
+        unsafe { start.add(filled).write_bytes(0, length - filled) };
+        // All of it is initialized now.
+        AlignedBuffer { start, length }
+    }
+}
+
+fn part_start(part: &[u8]) -> NonNull<u8> {
+    NonNull::from_ref(part).cast()
 }
 
 fn layout(length: usize) -> Layout {
@@ -112,6 +144,22 @@ mod tests {
             assert!(buffer.iter().all(|byte| *byte == 0));
             buffer.fill(1);
             assert!(buffer.iter().all(|byte| *byte == 1));
+        }
+    }
+
+    #[test]
+    fn parts_follow_one_another_and_zeros_follow_them() {
+        for lengths in
+            [&[1][..], &[0, BLOCK_BYTES], &[3, 0, BLOCK_BYTES, 7], &[2 * BLOCK_BYTES - 1]]
+        {
+            let parts: Vec<Vec<u8>> =
+                lengths.iter().zip(1..).map(|(length, byte)| vec![byte; *length]).collect();
+            let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let buffer = AlignedBuffer::concat(&slices);
+            let mut want = parts.concat();
+            want.resize(want.len().next_multiple_of(BLOCK_BYTES), 0);
+            assert_eq!(&*buffer, want);
+            assert_eq!(buffer.as_ptr() as usize % BLOCK_BYTES, 0);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The bytes of version 1 are frozen, and no input makes a decoder panic.
 
+use bytes::Bytes;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
@@ -27,9 +28,8 @@ fn encoded() -> (BatchHeader, Vec<u8>) {
     let mut records = RecordBuffer::default();
     records.push("N725MD", b"first");
     records.push("", b"no key");
-    let mut bytes = vec![0; padded(HEADER_BYTES + records.payload().len())];
-    let header = encode_batch(&header(), [records.payload()], &mut bytes);
-    (header, bytes)
+    let (header, bytes) = encode_batch(&header(), &[records.payload()]);
+    (header, bytes.to_vec())
 }
 
 fn check_dump(bytes: &[u8], want: &Expect) {
@@ -145,10 +145,9 @@ proptest! {
         for (key, data) in &records {
             buffer.push(key, data);
         }
-        let mut bytes = vec![0; padded(HEADER_BYTES + buffer.payload().len())];
         let header = BatchHeader { record_count: buffer.record_count(), ..header() };
-        encode_batch(&header, [buffer.payload()], &mut bytes);
-        let batch = Batch::decode(&bytes.into()).unwrap();
+        let (_, bytes) = encode_batch(&header, &[buffer.payload()]);
+        let batch = Batch::decode(&Bytes::from_owner(bytes)).unwrap();
         let read: Vec<_> = batch
             .records_from(Offset(0))
             .map(|record| (record.partition_key.to_owned(), record.data.to_vec()))
