@@ -67,7 +67,7 @@ pub(crate) struct StandaloneArgs {
     /// How logs are written: uring or blocking. Without it, uring if this machine allows it.
     #[arg(long)]
     pub(crate) backend: Option<Backend>,
-    /// Threads that write logs. Without it, one for each two processors.
+    /// Threads that write logs. Without it, one for each two processors, and at least two.
     #[arg(long, value_name = "COUNT")]
     pub(crate) log_threads: Option<usize>,
     /// Memory for recent records, from which readers at the tip are served, in MiB.

@@ -15,10 +15,7 @@ const SHARDS: usize = 16;
 const LOADS: [(usize, u32); 4] = [(4, 1), (16, 1), (64, 1), (4, 32)];
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
-/// Every shard is filled to this size first, so that segments are recycled while measuring, as in a
-/// stream that has reached its retention.
 const SHARD_BYTES_MAX: u64 = 256 << 20;
-const FILL_RECORDS: u32 = 512;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!(
@@ -26,23 +23,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.backend, args.log_threads
     ));
     let fixture = Fixture::new(args, SHARDS, Some(SHARD_BYTES_MAX))?;
-    fill(&fixture)?;
+    fixture.fill(SHARD_BYTES_MAX)?;
     for (clients, records_of_an_append) in LOADS {
         measure(args, &fixture, clients, records_of_an_append)?;
     }
     Ok(())
-}
-
-fn fill(fixture: &Fixture) -> anyhow::Result<()> {
-    // A little more, so that all have begun to recycle.
-    let appends = SHARD_BYTES_MAX * 5 / 4 / (u64::from(FILL_RECORDS) * RECORD_BYTES as u64);
-    let filling = fixture.shards.iter().map(|shard| async move {
-        for _ in 0..appends {
-            shard.append(records(FILL_RECORDS)).await?;
-        }
-        anyhow::Ok(())
-    });
-    fixture.runtime.block_on(try_join_all(filling)).map(drop)
 }
 
 fn measure(
@@ -78,7 +63,7 @@ fn measure(
     // The blocks a commit writes: a header and its records, padded.
     let payload = put / commits * (RECORD_BYTES + 3 + 6) as f64;
     let block_bytes = (payload as u64 + 80).next_multiple_of(4096);
-    let limit = fio::overwrite(&args.dir, block_bytes, SHARDS)?;
+    let limit = fio::overwrite(&args.dir, block_bytes, SHARDS, Duration::ZERO)?;
     let written = commits * block_bytes as f64 / seconds;
     say(&format!(
         "  {clients:>2} clients a shard x {records_of_an_append:>2} records: {:>8.0} records/s {:>7.1} MB/s of data, {:>6.0} commits/s of {:>3} KiB = {:>7.1} MB/s written; fio {:>7.1} MB/s; {:>3.0} %",

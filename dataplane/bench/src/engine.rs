@@ -68,6 +68,20 @@ impl Fixture {
         Ok(Fixture { runtime, shards, registry, engine, _directory: directory })
     }
 
+    /// Fills every shard beyond `bytes_max`, so that from then on segments are recycled, as in a
+    /// stream that has reached its retention.
+    pub(crate) fn fill(&self, bytes_max: u64) -> anyhow::Result<()> {
+        const RECORDS: u32 = 512;
+        let appends = bytes_max * 5 / 4 / (u64::from(RECORDS) * RECORD_BYTES as u64);
+        let filling = self.shards.iter().map(|shard| async move {
+            for _ in 0..appends {
+                shard.append(records(RECORDS)).await?;
+            }
+            anyhow::Ok(())
+        });
+        self.runtime.block_on(try_join_all(filling)).map(drop)
+    }
+
     /// The value of a metric without labels.
     pub(crate) fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let mut text = String::new();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -15,15 +16,18 @@ pub(crate) struct Fio {
     pub(crate) p99_micros: f64,
 }
 
-/// Overwrites of written blocks, each followed by fdatasync.
-pub(crate) fn overwrite(dir: &Path, block_bytes: u64, jobs: usize) -> anyhow::Result<Fio> {
+/// Overwrites of written blocks, each followed by fdatasync and a `pause`.
+pub(crate) fn overwrite(
+    dir: &Path,
+    block_bytes: u64,
+    jobs: usize,
+    pause: Duration,
+) -> anyhow::Result<Fio> {
     let block = format!("--bs={block_bytes}");
+    let pause = format!("--thinktime={}us", pause.as_micros());
     run(dir, jobs, &["--rw=write", "--bs=1M"])?;
-    let report = run(
-        dir,
-        jobs,
-        &["--rw=write", &block, "--fdatasync=1", "--overwrite=1", "--time_based", "--runtime=5"],
-    )?;
+    let overwrites = ["--rw=write", "--overwrite=1", "--fdatasync=1", &block, &pause];
+    let report = run(dir, jobs, &[&overwrites[..], &["--time_based", "--runtime=5"]].concat())?;
     let percentile = |node: &Value| node["percentile"]["99.000000"].as_f64().unwrap_or(0.0);
     let write = &report["write"];
     Ok(Fio {

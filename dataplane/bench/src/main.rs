@@ -26,8 +26,8 @@ struct Args {
     /// io_uring or blocking calls: uring or blocking.
     #[arg(long, default_value = "uring")]
     backend: storage::Backend,
-    /// Log threads.
-    #[arg(long, default_value_t = 1)]
+    /// Log threads; the default is that of the server on two processors.
+    #[arg(long, default_value_t = 2)]
     log_threads: usize,
     #[command(subcommand)]
     what: Option<What>,

@@ -115,7 +115,7 @@ fn start_engine(
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let options = EngineOptions {
         backend,
-        threads: args.log_threads.unwrap_or(processors.div_ceil(2)),
+        threads: args.log_threads.unwrap_or(processors.div_ceil(2).max(2)),
         tail_bytes_max: args.memory_tail << 20,
         read_bytes_max: args.memory_reads << 20,
         log: shard_log::Options::standard(),

@@ -36,7 +36,7 @@ const READ_BYTES_MIN: usize = 32 << 20;
 pub struct EngineOptions {
     /// How log files are read and written.
     pub backend: Backend,
-    /// Log threads, each pinned to a processor; at least one.
+    /// Log threads, at least one; pinned to processors where there are four or more.
     pub threads: usize,
     /// Memory for the in-memory tails of all shards together.
     pub tail_bytes_max: usize,
@@ -208,9 +208,17 @@ fn start_thread(
     thread::Builder::new().name(format!("log-{number}")).spawn(body).map(drop)
 }
 
-/// Ties the calling thread to one processor. Without the right to do so it runs anywhere.
+/// Fewer processors are shared with clients and the kernel's interrupts: a thread tied to one of them
+/// waits behind those (a third longer at the 99th percentile, on two processors).
+const PROCESSORS_TO_PIN: usize = 4;
+
+/// Ties the calling thread to one processor, where there are enough. Without the right to do so it
+/// runs anywhere.
 fn pin(number: usize) {
     let processors = thread::available_parallelism().map_or(1, usize::from);
+    if processors < PROCESSORS_TO_PIN {
+        return;
+    }
     let mut set = rustix::thread::CpuSet::new();
     set.set(number % processors);
     if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {

@@ -97,9 +97,18 @@ impl BlockingFile {
         if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
             return (Err(error), buffer);
         }
-        let file = Arc::clone(file);
-        unblock(move || (file.write_all_at(&buffer, position), buffer)).await
+        write_all(file, buffer, position).await
     }
+}
+
+/// Writes all of `buffer` on a thread of the pool.
+pub(crate) async fn write_all(
+    file: &Arc<File>,
+    buffer: AlignedBuffer,
+    position: u64,
+) -> (io::Result<()>, AlignedBuffer) {
+    let file = Arc::clone(file);
+    unblock(move || (file.write_all_at(&buffer, position), buffer)).await
 }
 
 impl LogFile for BlockingFile {

@@ -4,9 +4,11 @@
 //! renaming) is rare and goes to the runtime's thread pool, as in [`blocking`](crate::blocking).
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio_uring::buf::BoundedBuf;
 
@@ -49,7 +51,19 @@ fn push(
 /// # Panics
 /// When the kernel refuses the ring; [`probe`] tells in advance.
 pub fn start<F: Future>(entries: u32, program: impl FnOnce(UringStorage) -> F) -> F::Output {
-    tokio_uring::builder().entries(entries).start(program(UringStorage::default()))
+    let mut ring = tokio_uring::uring_builder();
+    if interrupts_can_be_spared() {
+        ring.setup_coop_taskrun();
+    }
+    let mut builder = tokio_uring::builder();
+    builder.entries(entries).uring_builder(&ring);
+    builder.start(program(UringStorage::default()))
+}
+
+/// Whether the kernel lets a thread that is running collect completions when it next enters the
+/// kernel, instead of interrupting it for each (Linux 5.19).
+fn interrupts_can_be_spared() -> bool {
+    tokio_uring::uring_builder().setup_coop_taskrun().build(1).is_ok()
 }
 
 /// The real file system by io_uring.
@@ -63,6 +77,8 @@ pub struct UringStorage {
 pub struct UringFile {
     file: tokio_uring::fs::File,
     durable: tokio_uring::fs::File,
+    /// `durable` again, for calls.
+    lone: Arc<File>,
     size_bytes: u64,
     under_way: Rc<Cell<usize>>,
 }
@@ -96,12 +112,14 @@ impl Storage for UringStorage {
 
     async fn open(&self, path: &Path) -> io::Result<UringFile> {
         let path = path.to_owned();
-        unblock(move || direct::open(&path)).await.map(|opened| self.file(opened))
+        unblock(move || direct::open(&path)).await.and_then(|opened| self.file(opened))
     }
 
     async fn create(&self, path: &Path, size_bytes: u64) -> io::Result<UringFile> {
         let path = path.to_owned();
-        unblock(move || direct::create(&path, size_bytes)).await.map(|opened| self.file(opened))
+        unblock(move || direct::create(&path, size_bytes))
+            .await
+            .and_then(|opened| self.file(opened))
     }
 
     async fn rename(&self, source: &Path, target: &Path) -> io::Result<()> {
@@ -122,28 +140,15 @@ impl Storage for UringStorage {
 }
 
 impl UringStorage {
-    fn file(&self, opened: direct::Opened) -> UringFile {
-        UringFile {
+    fn file(&self, opened: direct::Opened) -> io::Result<UringFile> {
+        let lone = opened.durable.try_clone()?;
+        Ok(UringFile {
             file: tokio_uring::fs::File::from_std(opened.file),
             durable: tokio_uring::fs::File::from_std(opened.durable),
+            lone: Arc::new(lone),
             size_bytes: opened.size_bytes,
             under_way: Rc::clone(&self.under_way),
-        }
-    }
-}
-
-impl UringFile {
-    async fn write_to(
-        &self,
-        file: &tokio_uring::fs::File,
-        buffer: AlignedBuffer,
-        position: u64,
-    ) -> (io::Result<()>, AlignedBuffer) {
-        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
-            return (Err(error), buffer);
-        }
-        // Continues short writes and interrupted ones.
-        file.write_all_at(buffer, position).await
+        })
     }
 }
 
@@ -157,7 +162,11 @@ impl LogFile for UringFile {
         buffer: AlignedBuffer,
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer) {
-        self.write_to(&self.file, buffer, position).await
+        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
+            return (Err(error), buffer);
+        }
+        // Continues short writes and interrupted ones.
+        self.file.write_all_at(buffer, position).await
     }
 
     async fn write_durable_at(
@@ -165,17 +174,17 @@ impl LogFile for UringFile {
         buffer: AlignedBuffer,
         position: u64,
     ) -> (io::Result<()>, AlignedBuffer) {
+        if let Err(error) = check_bounds(self.size_bytes, position, buffer.len()) {
+            return (Err(error), buffer);
+        }
         let is_alone = self.under_way.get() == 0;
         let _under_way = UnderWay::start(&self.under_way);
-        if !is_alone {
-            return self.write_to(&self.durable, buffer, position).await;
+        if is_alone {
+            // A kernel work queue completes an O_DSYNC write of the ring, and on an idle machine is
+            // late now and then; the thread that waits in the call itself is not.
+            return blocking::write_all(&self.lone, buffer, position).await;
         }
-        // One O_DSYNC write at a time is late now and then, because its completion goes through a
-        // kernel work queue; a write and an fdatasync take longer together only when there are many.
-        match self.write_to(&self.file, buffer, position).await {
-            (Ok(()), buffer) => (self.sync().await, buffer),
-            failed => failed,
-        }
+        self.durable.write_all_at(buffer, position).await
     }
 
     async fn read_at(
