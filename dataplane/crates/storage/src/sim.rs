@@ -47,6 +47,8 @@ pub struct Faults {
     pub read_errors_per_mille: u32,
     /// Of 1,000 writes, how many stop half way with an error.
     pub write_errors_per_mille: u32,
+    /// Of 1,000 renames and removals, how many fail and change nothing.
+    pub name_errors_per_mille: u32,
     /// Syncs succeed and do nothing: a disk that lies, or a program that does not sync. For tests
     /// that must be able to fail.
     pub syncs_do_nothing: bool,
@@ -219,6 +221,7 @@ impl Storage for SimStorage {
 
     async fn rename(&self, source: &Path, target: &Path) -> io::Result<()> {
         let mut disk = self.operation().await?;
+        disk.fail_name_change()?;
         let inode = disk.find(source).ok_or(io::ErrorKind::NotFound)?;
         let replaced = disk.find(target);
         let (_, target_name) = disk.directory_of(target)?;
@@ -232,6 +235,7 @@ impl Storage for SimStorage {
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.operation().await?;
+        disk.fail_name_change()?;
         let inode = disk.find(path).ok_or(io::ErrorKind::NotFound)?;
         let (directory, name) = disk.directory_of(path)?;
         directory.change(NameChange::Remove(name));
@@ -382,6 +386,14 @@ async fn operation(disk: &Rc<RefCell<Disk>>, life: u64) -> io::Result<RefMut<'_,
 }
 
 impl Disk {
+    fn fail_name_change(&mut self) -> io::Result<()> {
+        let per_mille = self.faults.name_errors_per_mille;
+        match self.random.per_mille(per_mille) {
+            true => Err(io::Error::other("simulated: rename or removal failed")),
+            false => Ok(()),
+        }
+    }
+
     fn directory_of(&mut self, path: &Path) -> io::Result<(&mut Directory, String)> {
         let parent = path.parent().ok_or(io::ErrorKind::NotFound)?;
         let name =

@@ -173,3 +173,25 @@ fn a_full_disk_refuses_and_then_takes_again() {
         log.writer.sync().await.unwrap();
     });
 }
+
+/// Expired segments that could not be removed are not forgotten: the ones behind them stay until
+/// they are gone, so that the log has no gap.
+#[test]
+fn a_segment_that_cannot_be_removed_leaves_no_gap() {
+    for seed in 0..50 {
+        on_log_thread(async move {
+            let mut run = Run::new(seed, Faults::default()).await;
+            for round in 0..40 {
+                assert!(run.step(&Step::Append(vec![3_000])).await);
+                assert!(run.step(&Step::Sync).await);
+                assert!(run.step(&Step::Image).await);
+                let name_errors_per_mille = if round % 4 == 0 { 0 } else { 500 };
+                run.sim.set_faults(Faults { name_errors_per_mille, ..Faults::default() });
+                let _ = run.step(&Step::Trim(6)).await;
+                run.sim.set_faults(Faults::default());
+            }
+            run.recover().await;
+            run.check_reads().await;
+        });
+    }
+}
