@@ -336,7 +336,7 @@ fn text_headers(headers: &HeaderMap) -> Vec<(&str, &str)> {
 }
 
 fn refused(error: &ApiError, encoding: Encoding) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::from(error.body()));
+    let mut response = Response::new(ReplyBody::from(error.body(encoding)));
     *response.status_mut() = error.code.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));

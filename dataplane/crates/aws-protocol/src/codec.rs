@@ -11,16 +11,29 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, ErrorCode};
+use cbor::CborError;
+
+mod cbor;
+mod json;
 
 /// The most values a body may hold. A whole PutRecords takes about two thousand; but a body of
 /// millions of empty records would decode into many times its size.
 const VALUES_MAX: usize = 50_000;
+const EMPTY_CBOR_MAP: &[u8] = &[0xa0];
+
+const CONTENT_TYPES: [(&str, Encoding); 3] = [
+    ("application/x-amz-json-1.1", Encoding::Json),
+    ("application/x-amz-cbor-1.1", Encoding::Cbor),
+    ("application/json", Encoding::Json),
+];
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// `application/x-amz-json-1.1`
     Json,
+    /// `application/x-amz-cbor-1.1`, which the AWS SDKs for Java send unless told not to.
+    Cbor,
 }
 
 impl Encoding {
@@ -28,8 +41,8 @@ impl Encoding {
     #[must_use]
     pub fn parse(content_type: &str) -> Option<Encoding> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let json = ["application/x-amz-json-1.1", "application/json"];
-        json.iter().any(|known| essence.eq_ignore_ascii_case(known)).then_some(Encoding::Json)
+        let known = CONTENT_TYPES.iter().find(|(known, _)| essence.eq_ignore_ascii_case(known));
+        known.map(|(_, encoding)| *encoding)
     }
 
     /// The content type of a reply.
@@ -37,6 +50,7 @@ impl Encoding {
     pub fn content_type(self) -> &'static str {
         match self {
             Encoding::Json => "application/x-amz-json-1.1",
+            Encoding::Cbor => "application/x-amz-cbor-1.1",
         }
     }
 }
@@ -51,13 +65,23 @@ pub fn decode<'de, T: Deserialize<'de>>(
     body: &'de [u8],
 ) -> Result<T, ApiError> {
     match encoding {
+        Encoding::Json if json::has_too_many_values(body, VALUES_MAX) => Err(too_many_values()),
         Encoding::Json => {
             let body = if body.is_empty() { b"{}" } else { body };
-            if has_too_many_values(body) {
-                let message = format!("The request holds more than {VALUES_MAX} values");
-                return Err(ApiError::new(ErrorCode::SerializationException, message));
-            }
-            serde_json::from_slice(body).map_err(|error| serialization_error(&error))
+            serde_json::from_slice(body).map_err(|error| {
+                let text = error.to_string();
+                // From the end, because what was found is quoted and may hold the same words.
+                let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+                if error.is_data() { wrong_member(what) } else { not("JSON") }
+            })
+        }
+        Encoding::Cbor => {
+            let body = if body.is_empty() { EMPTY_CBOR_MAP } else { body };
+            cbor::from_slice(body, VALUES_MAX).map_err(|error| match error {
+                CborError::Malformed => not("CBOR"),
+                CborError::TooManyValues => too_many_values(),
+                CborError::Data(what) => wrong_member(&what),
+            })
         }
     }
 }
@@ -69,54 +93,30 @@ pub fn decode<'de, T: Deserialize<'de>>(
 pub fn encode(encoding: Encoding, shape: &impl Serialize) -> Bytes {
     match encoding {
         Encoding::Json => serde_json::to_vec(shape).expect("shapes have a JSON form").into(),
+        Encoding::Cbor => cbor::to_vec(shape).into(),
     }
 }
 
-/// Whether a JSON text holds more than [`VALUES_MAX`] values: all but the first of each list and
-/// object come after a comma, and the parser bounds how deep those are nested.
-fn has_too_many_values(body: &[u8]) -> bool {
-    // A value and its comma take two bytes.
-    if body.len() / 2 <= VALUES_MAX {
-        return false;
-    }
-    let mut commas = 0;
-    let mut rest = body;
-    while let Some(at) = memchr::memchr2(b',', b'"', rest) {
-        let (found, after) = (rest[at], &rest[at + 1..]);
-        rest = if found == b'"' { after_text(after) } else { after };
-        commas += usize::from(found == b',');
-        if VALUES_MAX < commas {
-            return true;
-        }
-    }
-    false
+fn too_many_values() -> ApiError {
+    serialization_error(format!("The request holds more than {VALUES_MAX} values"))
 }
 
-/// What follows a text whose opening quote has been passed.
-fn after_text(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        if rest[at] == b'"' {
-            return &rest[at + 1..];
-        }
-        rest = rest.get(at + 2..).unwrap_or_default();
-    }
-    &[]
+fn not(form: &str) -> ApiError {
+    serialization_error(format!("Could not parse the request body as {form}"))
 }
 
-/// In AWS's words where it has some: a client cannot use the parser's line and column, nor the names
-/// of our types.
-fn serialization_error(error: &serde_json::Error) -> ApiError {
-    let text = error.to_string();
-    // From the end, because what was found is quoted and may hold the same words.
-    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+/// In AWS's words where it has some: a client cannot use the names of our types.
+fn wrong_member(what: &str) -> ApiError {
     let mismatch = what.strip_prefix("invalid type: ").or(what.strip_prefix("invalid value: "));
-    let message = match mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
+    serialization_error(match mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
         Some((found, wanted)) => {
             format!("{} can not be converted to {}", value_kind(found), shape_kind(wanted))
         }
-        None if error.is_data() => what.to_owned(),
-        None => "Could not parse the request body as JSON".to_owned(),
-    };
+        None => what.to_owned(),
+    })
+}
+
+fn serialization_error(message: String) -> ApiError {
     ApiError::new(ErrorCode::SerializationException, message)
 }
 
@@ -128,6 +128,7 @@ fn value_kind(found: &str) -> &'static str {
         "boolean" => "BOOLEAN_VALUE",
         "sequence" => "START_ARRAY",
         "map" => "START_OBJECT",
+        "byte" => "BINARY_VALUE",
         _ => "NULL_VALUE",
     }
 }
@@ -148,128 +149,4 @@ fn shape_kind(wanted: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{Blob, Timestamp};
-
-    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    struct Shape {
-        name: Option<String>,
-        count: Option<i32>,
-        on: Option<bool>,
-        data: Option<Blob<'static>>,
-        at: Option<Timestamp>,
-        list: Option<Vec<Shape>>,
-        map: Option<BTreeMap<String, String>>,
-    }
-
-    fn check(body: &str, want: &str) {
-        let got = match decode::<Shape>(Encoding::Json, body.as_bytes()) {
-            Ok(_) => "ok".to_owned(),
-            Err(error) => {
-                assert_eq!(error.code, ErrorCode::SerializationException);
-                error.message
-            }
-        };
-        assert_eq!(got, want, "{body}");
-    }
-
-    #[test]
-    fn wrong_types_are_refused_in_the_words_of_aws() {
-        check("", "ok");
-        check("{}", "ok");
-        check(r#"{"Name":null,"Unknown":[1,{"x":2}]}"#, "ok");
-        check(r#"{"Name":1}"#, "NUMBER_VALUE can not be converted to String");
-        check(r#"{"Name":{}}"#, "START_OBJECT can not be converted to String");
-        check(r#"{"Count":"1"}"#, "STRING_VALUE can not be converted to Integer");
-        check(r#"{"Count":1.5}"#, "NUMBER_VALUE can not be converted to Integer");
-        check(r#"{"On":"true"}"#, "STRING_VALUE can not be converted to Boolean");
-        check(r#"{"Data":[1]}"#, "START_ARRAY can not be converted to Blob");
-        check(r#"{"Data":"not base64!"}"#, "invalid base64");
-        check(r#"{"Data":"YQ"}"#, "invalid base64");
-        check(r#"{"At":"now"}"#, "STRING_VALUE can not be converted to Timestamp");
-        check(r#"{"List":{}}"#, "START_OBJECT can not be converted to List");
-        check(r#"{"List":[true]}"#, "BOOLEAN_VALUE can not be converted to Structure");
-        check(r#"{"Map":[]}"#, "START_ARRAY can not be converted to Map");
-        check("[1]", "NUMBER_VALUE can not be converted to String");
-        check(r#"{"Count":99999999999}"#, "NUMBER_VALUE can not be converted to Integer");
-        check(r#"{"Name":"a","Name":"b"}"#, "duplicate field `Name`");
-        let words = r#"{"Count":"1, expected a boolean at line 7"}"#;
-        check(words, "STRING_VALUE can not be converted to Integer");
-        check(r#""text""#, "STRING_VALUE can not be converted to Structure");
-        for not_json in ["{", "nonsense", r#"{"Name":"#, "{\"Name\":\"\u{1}\"}", "{} {}"] {
-            check(not_json, "Could not parse the request body as JSON");
-        }
-    }
-
-    #[test]
-    fn depth_and_numbers_are_bounded() {
-        let deep = r#"{"List":["#.repeat(100_000);
-        assert!(decode::<Shape>(Encoding::Json, deep.as_bytes()).is_err());
-        let ignored = format!(r#"{{"Unknown":{}}}"#, "[".repeat(100_000));
-        assert!(decode::<Shape>(Encoding::Json, ignored.as_bytes()).is_err());
-        assert!(decode::<Shape>(Encoding::Json, b"{\"Name\":\"\xff\"}").is_err());
-        let far = decode::<Shape>(Encoding::Json, br#"{"At":1e300}"#).unwrap();
-        assert_eq!(far.at.map(|at| at.0.0), Some(u64::MAX));
-    }
-
-    #[test]
-    fn values_are_bounded_but_texts_may_hold_commas() {
-        const TOO_MANY: &str = "The request holds more than 50000 values";
-        let list = |values: usize, value: &str| {
-            let values = vec![value; values].join(" , ");
-            format!(r#"{{"List":[{values}]}}"#)
-        };
-        check(&list(50_001, "{}"), "ok");
-        check(&list(50_002, "{}"), TOO_MANY);
-        check(&list(50_002, r#"{"Name":","}"#), TOO_MANY);
-        check(&list(25_001, r#"{"Count":1,"Name":"x"}"#), TOO_MANY);
-        let commas = ",".repeat(100_000);
-        check(&format!(r#"{{"Name":"{commas}"}}"#), "ok");
-        check(&format!(r#"{{"Name":"\"\\{commas}\\"}}"#), "ok");
-        let unended = format!(r#"{{"Name":"{commas}\"#);
-        check(&unended, "Could not parse the request body as JSON");
-    }
-
-    #[test]
-    fn content_types_are_known_in_any_case() {
-        let check = |content_type: &str, known: bool| {
-            assert_eq!(Encoding::parse(content_type).is_some(), known, "{content_type}");
-        };
-        check("application/x-amz-json-1.1", true);
-        check("Application/X-Amz-JSON-1.1; charset=utf-8", true);
-        check("application/json", true);
-        check("application/x-amz-json-1.0", false);
-        check("", false);
-    }
-
-    proptest! {
-        #[test]
-        fn shapes_come_back(
-            name in prop::option::of(".*"),
-            data in prop::option::of(prop::collection::vec(any::<u8>(), 0..200)),
-            millis in prop::option::of(0..4_000_000_000_000_u64),
-        ) {
-            let shape = Shape {
-                name,
-                data: data.map(|bytes| Blob(Cow::Owned(bytes))),
-                at: millis.map(|millis| Timestamp(model::UnixMillis(millis))),
-                ..Shape::default()
-            };
-            let bytes = encode(Encoding::Json, &shape);
-            prop_assert_eq!(decode::<Shape>(Encoding::Json, &bytes), Ok(shape));
-        }
-
-        #[test]
-        fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}":,a-z0-9.e-]{0,80}"#) {
-            let _ = decode::<Shape>(Encoding::Json, &bytes);
-            let _ = decode::<Shape>(Encoding::Json, text.as_bytes());
-        }
-    }
-}
+mod tests;

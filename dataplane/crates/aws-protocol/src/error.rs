@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
+
+use crate::codec::{Encoding, encode};
 
 /// An error by its AWS name. What a client does about it follows from the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,17 +89,29 @@ impl ApiError {
         ApiError { code, message: message.into() }
     }
 
-    /// The JSON 1.1 body.
+    /// The body.
     #[must_use]
-    pub fn body(&self) -> Bytes {
-        let name = self.code.name();
-        let body = match self.code {
-            _ if self.message.is_empty() => json!({"__type": name}),
-            // AWS writes this one member with a capital M, and some clients look for that.
-            ErrorCode::SerializationException => json!({"__type": name, "Message": self.message}),
-            _ => json!({"__type": name, "message": self.message}),
-        };
-        body.to_string().into()
+    pub fn body(&self, encoding: Encoding) -> Bytes {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "__type")]
+            name: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            message: Option<&'a str>,
+            #[serde(rename = "Message", skip_serializing_if = "Option::is_none")]
+            capital_message: Option<&'a str>,
+        }
+        let message = Some(self.message.as_str()).filter(|message| !message.is_empty());
+        // AWS writes this one member with a capital M, and some clients look for that.
+        let is_capital = self.code == ErrorCode::SerializationException;
+        encode(
+            encoding,
+            &Body {
+                name: self.code.name(),
+                message: message.filter(|_| !is_capital),
+                capital_message: message.filter(|_| is_capital),
+            },
+        )
     }
 }
 
@@ -122,7 +136,7 @@ mod tests {
     #[test]
     fn bodies_are_those_of_aws() {
         let check = |code, want: &str| {
-            assert_eq!(ApiError::new(code, "so \"it\" is").body(), want.as_bytes());
+            assert_eq!(ApiError::new(code, "so \"it\" is").body(Encoding::Json), want.as_bytes());
         };
         check(
             ErrorCode::ResourceNotFoundException,
@@ -130,9 +144,12 @@ mod tests {
         );
         check(
             ErrorCode::SerializationException,
-            r#"{"Message":"so \"it\" is","__type":"SerializationException"}"#,
+            r#"{"__type":"SerializationException","Message":"so \"it\" is"}"#,
         );
         let silent = ApiError::new(ErrorCode::UnknownOperationException, "");
-        assert_eq!(silent.body(), r#"{"__type":"UnknownOperationException"}"#.as_bytes());
+        assert_eq!(
+            silent.body(Encoding::Json),
+            r#"{"__type":"UnknownOperationException"}"#.as_bytes()
+        );
     }
 }

@@ -7,7 +7,7 @@ use model::UnixMillis;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Binary data: base64 text in JSON, a byte string in binary encodings.
+/// Binary data: base64 text in JSON, a byte string in CBOR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob<'a>(pub Cow<'a, [u8]>);
 
@@ -49,7 +49,10 @@ impl Serialize for Blob<'_> {
     }
 }
 
-/// A moment: seconds with a fraction in JSON, whole milliseconds in binary encodings.
+/// "Epoch-based date/time" (RFC 8949 section 3.4.2).
+const EPOCH_TAG: u64 = 1;
+
+/// A moment: seconds with a fraction in JSON, tagged whole milliseconds in CBOR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub UnixMillis);
 
@@ -72,7 +75,7 @@ impl Serialize for Timestamp {
             // Exact for every date of this age: a double has 53 bits.
             serializer.serialize_f64(millis as f64 / 1_000.0)
         } else {
-            serializer.serialize_u64(millis)
+            minicbor_serde::tag::Required::<EPOCH_TAG, u64>::new(millis).serialize(serializer)
         }
     }
 }
