@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use model::UnixMillis;
-use serde::de::{self, Visitor};
+use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Binary data: base64 text in JSON, a byte string in CBOR.
@@ -13,7 +13,9 @@ pub struct Blob<'a>(pub Cow<'a, [u8]>);
 
 impl<'de> Deserialize<'de> for Blob<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BlobVisitor;
+        struct BlobVisitor {
+            is_base64: bool,
+        }
         impl Visitor<'_> for BlobVisitor {
             type Value = Blob<'static>;
 
@@ -22,6 +24,9 @@ impl<'de> Deserialize<'de> for Blob<'_> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob<'static>, E> {
+                if !self.is_base64 {
+                    return Err(E::invalid_type(Unexpected::Str(text), &self));
+                }
                 let decoded = base64_simd::STANDARD.decode_to_vec(text.as_bytes());
                 let bytes = decoded.map_err(|_| E::custom("invalid base64"))?;
                 Ok(Blob(Cow::Owned(bytes)))
@@ -32,9 +37,9 @@ impl<'de> Deserialize<'de> for Blob<'_> {
             }
         }
         if deserializer.is_human_readable() {
-            deserializer.deserialize_str(BlobVisitor)
+            deserializer.deserialize_str(BlobVisitor { is_base64: true })
         } else {
-            deserializer.deserialize_bytes(BlobVisitor)
+            deserializer.deserialize_bytes(BlobVisitor { is_base64: false })
         }
     }
 }
