@@ -138,7 +138,7 @@ fn shape_kind(wanted: &str) -> &'static str {
         "a string" | "a borrowed string" => "String",
         "a boolean" => "Boolean",
         "a blob" => "Blob",
-        "f64" => "Timestamp",
+        "a timestamp" => "Timestamp",
         "a sequence" => "List",
         "a map" => "Map",
         "i64" | "u64" => "Long",

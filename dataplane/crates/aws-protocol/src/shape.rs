@@ -63,13 +63,32 @@ pub struct Timestamp(pub UnixMillis);
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        if deserializer.is_human_readable() {
-            let seconds = f64::deserialize(deserializer)?;
-            // Saturates: a time before 1970 is the start, one past the end of time is the end.
-            Ok(Timestamp(UnixMillis((seconds * 1_000.0).round() as u64)))
-        } else {
-            u64::deserialize(deserializer).map(|millis| Timestamp(UnixMillis(millis)))
+        struct TimestampVisitor {
+            millis_per_unit: f64,
         }
+        impl Visitor<'_> for TimestampVisitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a timestamp")
+            }
+
+            // Saturates: a time before 1970 is the start, one past the end of time is the end.
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Timestamp, E> {
+                Ok(Timestamp(UnixMillis((number * self.millis_per_unit).round() as u64)))
+            }
+
+            // Exact for every date of this age: a double has 53 bits.
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Timestamp, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Timestamp, E> {
+                self.visit_f64(number as f64)
+            }
+        }
+        let millis_per_unit = if deserializer.is_human_readable() { 1_000.0 } else { 1.0 };
+        deserializer.deserialize_f64(TimestampVisitor { millis_per_unit })
     }
 }
 
