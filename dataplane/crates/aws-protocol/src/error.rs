@@ -11,6 +11,7 @@ use crate::codec::{Encoding, encode};
 #[expect(missing_docs, reason = "the names are AWS's and documented there")]
 pub enum ErrorCode {
     AccessDeniedException,
+    DryRunOperationException,
     ExpiredIteratorException,
     ExpiredNextTokenException,
     ExpiredTokenException,
@@ -18,6 +19,7 @@ pub enum ErrorCode {
     InternalFailure,
     InvalidArgumentException,
     InvalidSignatureException,
+    KmsNotFoundException,
     LimitExceededException,
     MissingAuthenticationTokenException,
     ProvisionedThroughputExceededException,
@@ -49,6 +51,7 @@ impl ErrorCode {
         const BAD: StatusCode = StatusCode::BAD_REQUEST;
         match self {
             E::AccessDeniedException => ("AccessDeniedException", BAD),
+            E::DryRunOperationException => ("DryRunOperationException", BAD),
             E::ExpiredIteratorException => ("ExpiredIteratorException", BAD),
             E::ExpiredNextTokenException => ("ExpiredNextTokenException", BAD),
             E::ExpiredTokenException => ("ExpiredTokenException", BAD),
@@ -56,6 +59,7 @@ impl ErrorCode {
             E::InternalFailure => ("InternalFailure", StatusCode::INTERNAL_SERVER_ERROR),
             E::InvalidArgumentException => ("InvalidArgumentException", BAD),
             E::InvalidSignatureException => ("InvalidSignatureException", BAD),
+            E::KmsNotFoundException => ("KMSNotFoundException", BAD),
             E::LimitExceededException => ("LimitExceededException", BAD),
             E::MissingAuthenticationTokenException => ("MissingAuthenticationTokenException", BAD),
             E::ProvisionedThroughputExceededException => {

@@ -5,6 +5,7 @@
 //!  body ─► codec::decode ─► a raw shape: every member optional, types checked
 //!       ─► validate      ─► a request whose every field is right; or all violations in one error
 //!  reply or ApiError ─► codec::encode, ApiError::body
+//!  a reply that goes on ─► event_stream: one message for each event
 //! ```
 //!
 //! Bytes in, bytes out: no sockets, no clock, and it does not know what an operation does. Shapes are
@@ -14,6 +15,7 @@
 pub mod codec;
 pub mod dispatch;
 mod error;
+pub mod event_stream;
 mod request_id;
 mod shape;
 pub mod validate;

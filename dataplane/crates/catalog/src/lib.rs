@@ -15,7 +15,10 @@ use model::StreamName;
 use tokio::sync::watch;
 
 pub use local::{LocalCatalog, OpenError};
-pub use stream::{Phase, RecordLimits, Settings, Stream, StreamUid};
+pub use stream::{
+    Account, Commitment, Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings,
+    ShardMetric, Stream, StreamUid,
+};
 
 /// A change under way.
 pub type Change<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChangeError>> + Send + 'a>>;
@@ -39,6 +42,12 @@ pub trait Catalog: Send + Sync {
 
     /// Removes a stream, if the stored one still has this version.
     fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()>;
+
+    /// What holds for all streams together. Never waits.
+    fn account(&self) -> Account;
+
+    /// Replaces it, if the stored one still has the version of this one.
+    fn replace_account(&self, account: Account) -> Change<'_, Account>;
 }
 
 /// Why a change did not happen.
@@ -53,6 +62,9 @@ pub enum ChangeError {
     /// Somebody else changed it since it was read: read again and decide again.
     #[error("stream {0} was changed meanwhile")]
     Conflict(StreamName),
+    /// Somebody else changed the account since it was read.
+    #[error("the account was changed meanwhile")]
+    AccountConflict,
     /// The disk refused. It is unknown whether the change will be there after a restart.
     #[error("store the catalog")]
     Io(#[source] std::io::Error),

@@ -10,15 +10,19 @@ use model::StreamName;
 use storage::crashsafe;
 use tokio::sync::{Mutex, watch};
 
-use crate::stream::Stream;
+use crate::stream::{Account, Stream};
 use crate::{Catalog, Change, ChangeError};
 
 mod file;
+
+/// Beside the streams' `NAME.json`, none of which has this name.
+const ACCOUNT_FILE: &str = "account";
 
 /// The catalog of a single process.
 pub struct LocalCatalog {
     directory: PathBuf,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
+    account: RwLock<Account>,
     /// Held while a change is being stored, so that they are stored in order.
     storing: Mutex<()>,
     changes: watch::Sender<u64>,
@@ -54,8 +58,14 @@ impl LocalCatalog {
         let io = |source| OpenError::Io { directory: directory.to_owned(), source };
         crashsafe::create_dir_all(directory).map_err(io)?;
         let mut streams = BTreeMap::new();
+        let mut account = Account::default();
         for file in crashsafe::read_dir_clean(directory).map_err(io)? {
             let bytes = std::fs::read(&file).map_err(io)?;
+            if file.file_name() == Some(ACCOUNT_FILE.as_ref()) {
+                account = file::decode_account(&bytes)
+                    .map_err(|what| OpenError::Damaged { file: file.clone(), what })?;
+                continue;
+            }
             let stream = file::decode(&bytes)
                 .map_err(|what| OpenError::Damaged { file: file.clone(), what })?;
             streams.insert(stream.name.clone(), Arc::new(stream));
@@ -63,6 +73,7 @@ impl LocalCatalog {
         Ok(LocalCatalog {
             directory: directory.to_owned(),
             streams: RwLock::new(streams),
+            account: RwLock::new(account),
             storing: Mutex::new(()),
             changes: watch::Sender::new(0),
         })
@@ -151,6 +162,26 @@ impl Catalog for LocalCatalog {
             drop(streams);
             self.changes.send_modify(|number| *number += 1);
             Ok(())
+        })
+    }
+
+    fn account(&self) -> Account {
+        self.account.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace_account(&self, mut account: Account) -> Change<'_, Account> {
+        Box::pin(async move {
+            let _storing = self.storing.lock().await;
+            if self.account().version != account.version {
+                return Err(ChangeError::AccountConflict);
+            }
+            account.version += 1;
+            let path = self.directory.join(ACCOUNT_FILE);
+            let bytes = file::encode_account(&account);
+            unblock(move || crashsafe::write_file(&path, &bytes)).await?;
+            *self.account.write().unwrap_or_else(PoisonError::into_inner) = account.clone();
+            self.changes.send_modify(|number| *number += 1);
+            Ok(account)
         })
     }
 }

@@ -15,7 +15,7 @@ mod shard_map;
 mod time;
 
 pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
-pub use names::{ParseShardIdError, ShardId, StreamName, StreamNameError};
+pub use names::{ConsumerName, NameError, ParseShardIdError, ShardId, StreamName};
 pub use offset::Offset;
 pub use plan::{Boundaries, BoundariesError, Reshard, plan};
 pub use sequence_number::{Place, SequenceNumber, SequenceNumberError};

@@ -4,45 +4,57 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The longest stream name.
-const STREAM_NAME_CHARS_MAX: usize = 128;
+/// The longest name.
+const NAME_CHARS_MAX: usize = 128;
 
-/// A stream's name: 1 to 128 of `[a-zA-Z0-9_.-]`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamName(Arc<str>);
-
-/// A text that is no stream name.
+/// A text that is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stream name is 1 to 128 of the characters a-z, A-Z, 0-9, '_', '.' and '-'")]
-pub struct StreamNameError;
+#[error("a name is 1 to 128 of the characters a-z, A-Z, 0-9, '_', '.' and '-'")]
+pub struct NameError;
 
-impl StreamName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident,)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
-impl FromStr for StreamName {
-    type Err = StreamNameError;
-
-    fn from_str(text: &str) -> Result<StreamName, StreamNameError> {
-        let fits = (1..=STREAM_NAME_CHARS_MAX).contains(&text.len());
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        // "." and ".." would be names of other directories.
-        let is_dots = matches!(text, "." | "..");
-        if fits && !is_dots && text.bytes().all(is_name) {
-            return Ok(StreamName(text.into()));
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-        Err(StreamNameError)
-    }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<$name, NameError> {
+                if is_name(text) { Ok($name(text.into())) } else { Err(NameError) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
 }
 
-impl fmt::Display for StreamName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+names! {
+    /// A stream's name: 1 to 128 of `[a-zA-Z0-9_.-]`.
+    StreamName,
+    /// The name of a registered consumer of a stream, of the same characters.
+    ConsumerName,
+}
+
+fn is_name(text: &str) -> bool {
+    let fits = (1..=NAME_CHARS_MAX).contains(&text.len());
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    // "." and ".." would be names of other directories.
+    let is_dots = matches!(text, "." | "..");
+    fits && !is_dots && text.bytes().all(is_name)
 }
 
 /// A shard's number within its stream, given in order: `shardId-000000000007` in the AWS API.

@@ -88,6 +88,10 @@ pub(crate) fn change(error: &ChangeError, identity: &Identity) -> ApiError {
                 identity.account
             ),
         ),
+        ChangeError::AccountConflict => ApiError::new(
+            ErrorCode::LimitExceededException,
+            "The account settings are being changed by another request; try again.",
+        ),
         ChangeError::Io(_) => internal(error),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use catalog::{Catalog, ChangeError, Phase, RecordLimits, Settings, Stream, StreamUid};
-use model::{Boundaries, Clock, ShardMap};
+use model::{Boundaries, Clock};
 use operator_core::ValidStream;
 use shard::SystemClock;
 
@@ -71,18 +71,20 @@ async fn apply_one(
     catalog: &dyn Catalog,
     wanted: &ValidStream,
 ) -> Result<&'static str, ChangeError> {
-    let settings = Settings {
+    // What a manifest does not speak of stays as the API set it.
+    let settings = |current: Settings| Settings {
         retention_hours: wanted.retention_hours,
         record_kib_max: wanted.record_kib_max,
         limits: if wanted.aws_limits { RecordLimits::Aws } else { RecordLimits::Unlimited },
         retention_bytes_per_shard: wanted.retention_bytes_per_shard.map(u64::from),
+        ..current
     };
     let Some(current) = catalog.get(&wanted.name) else {
-        catalog.create(new_stream(wanted, settings)).await?;
+        catalog.create(new_stream(wanted, settings(Settings::default()))).await?;
         return Ok("created");
     };
     let mut changed = (*current).clone();
-    changed.settings = settings;
+    changed.settings = settings(changed.settings);
     if let Some(boundaries) = &wanted.boundaries
         && current.desired != *boundaries
     {
@@ -101,16 +103,6 @@ async fn apply_one(
 fn new_stream(wanted: &ValidStream, settings: Settings) -> Stream {
     let one_shard = || Boundaries::new(vec![model::HashKey::MIN]).expect("0 alone cuts the ring");
     let desired = wanted.boundaries.clone().unwrap_or_else(one_shard);
-    let created = SystemClock.now();
-    Stream {
-        name: wanted.name.clone(),
-        uid: StreamUid(rand::random()),
-        version: 0,
-        created,
-        phase: Phase::Creating,
-        settings,
-        tags: std::collections::BTreeMap::new(),
-        shards: ShardMap::new(&desired, created),
-        desired,
-    }
+    let uid = StreamUid(rand::random());
+    Stream::new(wanted.name.clone(), uid, SystemClock.now(), desired, settings)
 }

@@ -1,16 +1,20 @@
 //! The JSON form of a stream on disk. These types mirror the model, so that the model can change
 //! without changing what was stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
     Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::stream::{Phase, RecordLimits, Settings, Stream, StreamUid};
+use crate::stream::{
+    Account, Commitment, Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings,
+    ShardMetric, Stream, StreamUid,
+};
 
-const FORMAT: u32 = 1;
+/// 2 brought consumers, encryption, policies, modes and shard metrics.
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,11 +29,53 @@ struct StreamFile {
     record_kib_max: u32,
     aws_limits: bool,
     retention_bytes_per_shard: Option<u64>,
+    on_demand: bool,
+    auto_distribution: bool,
+    warm_mib_per_second: Option<u32>,
+    /// By their CloudWatch names.
+    shard_metrics: Vec<String>,
+    /// The number of one of `data_keys`.
+    encryption: Option<u32>,
+    data_keys: Vec<DataKeyFile>,
     tags: BTreeMap<String, String>,
+    policy: Option<String>,
+    consumers: BTreeMap<String, ConsumerFile>,
     /// Starting hash keys, decimal: JSON numbers end at 2^53 for many readers.
     desired: Vec<String>,
     next_shard: u32,
     shards: Vec<ShardFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DataKeyFile {
+    number: u32,
+    key_id: String,
+    /// Base64.
+    wrapped: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsumerFile {
+    created_ms: u64,
+    tags: BTreeMap<String, String>,
+    policy: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountFile {
+    format: u32,
+    version: u64,
+    commitment: Option<CommitmentFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitmentFile {
+    started_ms: u64,
+    ended_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,7 +125,19 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
         record_kib_max: stream.settings.record_kib_max,
         aws_limits: stream.settings.limits == RecordLimits::Aws,
         retention_bytes_per_shard: stream.settings.retention_bytes_per_shard,
+        on_demand: stream.settings.mode == Mode::OnDemand,
+        auto_distribution: stream.settings.distribution == Distribution::Auto,
+        warm_mib_per_second: stream.settings.warm_mib_per_second,
+        shard_metrics: stream.settings.shard_metrics.iter().map(|m| m.name().to_owned()).collect(),
+        encryption: stream.settings.encryption,
+        data_keys: stream.data_keys.iter().map(encode_data_key).collect(),
         tags: stream.tags.clone(),
+        policy: stream.policy.clone(),
+        consumers: stream
+            .consumers
+            .iter()
+            .map(|(name, consumer)| (name.to_string(), encode_consumer(consumer)))
+            .collect(),
         desired: stream.desired.starting().iter().map(HashKey::to_string).collect(),
         next_shard: stream.shards.next_id(),
         shards: stream.shards.shards().iter().map(encode_shard).collect(),
@@ -90,8 +148,12 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
 /// The stream, or what is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
     let file: StreamFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if file.format != FORMAT {
-        return Err(format!("format {}, but this version reads {FORMAT}", file.format));
+    check_format(file.format)?;
+    let data_keys =
+        file.data_keys.into_iter().map(decode_data_key).collect::<Result<Vec<_>, _>>()?;
+    let is_known = |number| data_keys.iter().any(|key| key.number == number);
+    if let Some(number) = file.encryption.filter(|number| !is_known(*number)) {
+        return Err(format!("encryption: there is no data key {number}"));
     }
     let shards = file.shards.iter().map(decode_shard).collect::<Result<Vec<_>, String>>()?;
     let desired = file.desired.iter().map(|key| hash_key(key)).collect::<Result<Vec<_>, _>>()?;
@@ -111,12 +173,88 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
             record_kib_max: file.record_kib_max,
             limits: if file.aws_limits { RecordLimits::Aws } else { RecordLimits::Unlimited },
             retention_bytes_per_shard: file.retention_bytes_per_shard,
+            mode: if file.on_demand { Mode::OnDemand } else { Mode::Provisioned },
+            distribution: match file.auto_distribution {
+                true => Distribution::Auto,
+                false => Distribution::UserPartitionKey,
+            },
+            warm_mib_per_second: file.warm_mib_per_second,
+            shard_metrics: decode_shard_metrics(&file.shard_metrics)?,
+            encryption: file.encryption,
         },
+        data_keys,
         tags: file.tags,
+        policy: file.policy,
+        consumers: file
+            .consumers
+            .into_iter()
+            .map(|(name, consumer)| {
+                let name = name.parse().map_err(|error| format!("consumers: {error}"))?;
+                Ok((name, decode_consumer(consumer)))
+            })
+            .collect::<Result<_, String>>()?,
         desired: Boundaries::new(desired).map_err(|error| format!("desired: {error}"))?,
         shards: ShardMap::from_parts(shards, file.next_shard)
             .map_err(|error| format!("shards: {error}"))?,
     })
+}
+
+pub(super) fn encode_account(account: &Account) -> Vec<u8> {
+    let commitment = account.commitment.map(|commitment| CommitmentFile {
+        started_ms: commitment.started.0,
+        ended_ms: commitment.ended.map(|ended| ended.0),
+    });
+    let file = AccountFile { format: FORMAT, version: account.version, commitment };
+    serde_json::to_vec_pretty(&file).expect("plain data has a JSON form")
+}
+
+/// The account, or what is wrong.
+pub(super) fn decode_account(bytes: &[u8]) -> Result<Account, String> {
+    let file: AccountFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    check_format(file.format)?;
+    let commitment = file.commitment.map(|commitment| Commitment {
+        started: UnixMillis(commitment.started_ms),
+        ended: commitment.ended_ms.map(UnixMillis),
+    });
+    Ok(Account { version: file.version, commitment })
+}
+
+fn check_format(format: u32) -> Result<(), String> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    Err(format!("format {format}, but this version reads {FORMAT}"))
+}
+
+fn encode_consumer(consumer: &Consumer) -> ConsumerFile {
+    let Consumer { created, tags, policy } = consumer.clone();
+    ConsumerFile { created_ms: created.0, tags, policy }
+}
+
+fn decode_consumer(file: ConsumerFile) -> Consumer {
+    Consumer { created: UnixMillis(file.created_ms), tags: file.tags, policy: file.policy }
+}
+
+fn encode_data_key(key: &DataKey) -> DataKeyFile {
+    DataKeyFile {
+        number: key.number,
+        key_id: key.key_id.clone(),
+        wrapped: base64_simd::STANDARD.encode_to_string(&key.wrapped),
+    }
+}
+
+fn decode_data_key(file: DataKeyFile) -> Result<DataKey, String> {
+    let wrapped = base64_simd::STANDARD.decode_to_vec(&file.wrapped);
+    let wrapped = wrapped.map_err(|_| format!("data key {}: invalid base64", file.number))?;
+    Ok(DataKey { number: file.number, key_id: file.key_id, wrapped })
+}
+
+fn decode_shard_metrics(names: &[String]) -> Result<BTreeSet<ShardMetric>, String> {
+    let find = |name: &String| {
+        let found = ShardMetric::NAMES.iter().find(|(known, _)| known == name);
+        found.map(|(_, metric)| *metric).ok_or_else(|| format!("shard_metrics: no metric {name}"))
+    };
+    names.iter().map(find).collect()
 }
 
 fn encode_shard(shard: &Shard) -> ShardFile {

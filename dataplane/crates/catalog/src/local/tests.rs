@@ -1,22 +1,48 @@
 //! Changes are stored, versions are compared, damage is named.
 
 use super::*;
-use crate::stream::{Phase, Settings, StreamUid};
-use model::{Boundaries, ShardMap, UnixMillis};
+use crate::stream::{Commitment, Consumer, DataKey, Mode, Phase, Settings, ShardMetric, StreamUid};
+use model::{Boundaries, UnixMillis};
 
 fn stream(name: &str) -> Stream {
+    let created = UnixMillis(1_700_000_000_000);
+    let settings = Settings {
+        mode: Mode::OnDemand,
+        shard_metrics: ShardMetric::NAMES.iter().map(|(_, metric)| *metric).collect(),
+        encryption: Some(1),
+        ..Settings::default()
+    };
+    let consumer = Consumer {
+        created,
+        tags: [("team".to_owned(), "fraud".to_owned())].into(),
+        policy: Some("{}".to_owned()),
+    };
     let desired = Boundaries::uniform(3).unwrap();
     Stream {
-        name: name.parse().unwrap(),
-        uid: StreamUid(7),
-        version: 0,
-        created: UnixMillis(1_700_000_000_000),
-        phase: Phase::Creating,
-        settings: Settings::default(),
         tags: [("team".to_owned(), "data".to_owned())].into(),
-        shards: ShardMap::new(&desired, UnixMillis(1_700_000_000_000)),
-        desired,
+        policy: Some("{}".to_owned()),
+        consumers: [("fraud".parse().unwrap(), consumer)].into(),
+        data_keys: vec![DataKey { number: 1, key_id: "alias/x".to_owned(), wrapped: vec![1, 2] }],
+        ..Stream::new(name.parse().unwrap(), StreamUid(7), created, desired, settings)
     }
+}
+
+#[tokio::test]
+async fn the_account_is_changed_by_compare_and_swap_and_survives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = LocalCatalog::open(directory.path()).unwrap();
+    let read = catalog.account();
+    assert_eq!(read, Account::default());
+    let commitment = Some(Commitment { started: UnixMillis(1), ended: Some(UnixMillis(2)) });
+    let changed = Account { commitment, ..read.clone() };
+    let stored = catalog.replace_account(changed.clone()).await.unwrap();
+    assert_eq!(stored, Account { version: 1, ..changed });
+    let late = catalog.replace_account(read).await;
+    assert!(matches!(late, Err(ChangeError::AccountConflict)));
+    let account = catalog.create(stream("account")).await.unwrap();
+    let reopened = LocalCatalog::open(directory.path()).unwrap();
+    assert_eq!(reopened.account(), stored);
+    assert_eq!(reopened.get(&account.name), Some(account));
 }
 
 #[tokio::test]
@@ -80,7 +106,7 @@ async fn a_damaged_file_is_named_and_nothing_is_dropped() {
     catalog.create(stream("a")).await.unwrap();
     let file = directory.path().join("a.json");
     let whole = std::fs::read_to_string(&file).unwrap();
-    for damaged in [&whole[..whole.len() / 2], "", &whole.replace("\"format\": 1", "\"format\": 2")]
+    for damaged in [&whole[..whole.len() / 2], "", &whole.replace("\"format\": 2", "\"format\": 9")]
     {
         std::fs::write(&file, damaged).unwrap();
         let error = LocalCatalog::open(directory.path()).err().unwrap().to_string();

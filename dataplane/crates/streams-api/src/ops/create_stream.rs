@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, ErrorCode};
-use catalog::{Phase, Settings, Stream, StreamUid};
-use model::{Boundaries, ShardMap, StreamName, limits};
+use catalog::{Settings, Stream, StreamUid};
+use model::{Boundaries, StreamName, limits};
 use serde::Deserialize;
 
 use super::tags;
@@ -94,18 +94,9 @@ fn too_many_shards(count: i64) -> ApiError {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let CreateStream { name, desired, settings, tags } = request.check()?;
-    let created = api.now();
-    let stream = Stream {
-        name: name.clone(),
-        uid: StreamUid((api.options.random)()),
-        version: 0,
-        created,
-        phase: Phase::Creating,
-        settings,
-        tags,
-        shards: ShardMap::new(&desired, created),
-        desired,
-    };
+    let uid = StreamUid((api.options.random)());
+    let stream = Stream::new(name.clone(), uid, api.now(), desired, settings);
+    let stream = Stream { tags, ..stream };
     let stored = api.options.catalog.create(stream).await;
     stored.map_err(|error| errors::change(&error, api.identity()))?;
     api.settle(&name).await;
