@@ -79,6 +79,9 @@ pub(crate) struct StandaloneArgs {
     /// Memory for requests and replies that are under way, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory_requests: usize,
+    /// Memory for events of subscriptions that have not been sent, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) memory_events: usize,
     /// How log lines look: text or json. RUST_LOG chooses what is logged.
     #[arg(long, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

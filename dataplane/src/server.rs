@@ -11,8 +11,9 @@ use auth::{Authenticator, RequestParts, SignedRequest, body_sha256};
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
-use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId};
+use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -23,7 +24,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use model::Clock;
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
-use streams_api::Api;
+use streams_api::{Answer, Api, Events};
 use telemetry::Readiness;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -134,6 +135,7 @@ impl Server {
         }
         drop(listener);
         self.options.readiness.set(false);
+        self.options.api.stop();
         if tokio::time::timeout(drain_max, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way after {drain_max:?}");
         }
@@ -198,12 +200,7 @@ impl Server {
 
     fn metrics(&self) -> Response<ReplyBody> {
         match telemetry::metrics_text(&self.options.registry) {
-            Ok(text) => {
-                let mut response = Response::new(ReplyBody::from(text));
-                let content_type = HeaderValue::from_static(telemetry::METRICS_CONTENT_TYPE);
-                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-                response
-            }
+            Ok(text) => typed(telemetry::METRICS_CONTENT_TYPE, ReplyBody::from(text)),
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be written\n"),
         }
     }
@@ -219,23 +216,22 @@ impl Server {
             }
         };
         match self.call(&parts, call, body).await {
-            Ok((reply, memory)) => {
-                let mut response = Response::new(ReplyBody::new(reply, Some(memory)));
-                let content_type = HeaderValue::from_static(call.encoding.content_type());
-                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-                response
+            Ok(Reply::Whole(reply, memory)) => {
+                typed(call.encoding.content_type(), ReplyBody::whole(reply, Some(memory)))
+            }
+            Ok(Reply::Events(events)) => {
+                typed(event_stream::CONTENT_TYPE, ReplyBody::Events(events))
             }
             Err(error) => refused(&error, call.encoding),
         }
     }
 
-    /// The reply and the memory it is allowed.
     async fn call(
         &self,
         parts: &http::request::Parts,
         call: Call<'_>,
         body: Incoming,
-    ) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    ) -> Result<Reply, ApiError> {
         let headers = text_headers(&parts.headers);
         // HTTP/2 has no Host header; its :authority is what was signed.
         let authority = parts.uri.authority().map(http::uri::Authority::as_str);
@@ -265,10 +261,15 @@ impl Server {
             Service::Streams => self.options.api.call(call.operation, call.encoding, &body).await?,
         };
         drop(request_memory);
+        let reply = match reply {
+            Answer::Whole(reply) => reply,
+            // They have a budget of their own.
+            Answer::Events(events) => return Ok(Reply::Events(events)),
+        };
         // Keeps what the reply takes until it has been sent.
         let kept = reply.len().div_ceil(1024).min(memory.num_permits());
         let kept = memory.split(kept);
-        Ok((reply, kept.unwrap_or(memory)))
+        Ok(Reply::Whole(reply, kept.unwrap_or(memory)))
     }
 
     /// Waits until there is memory for the body, which must not be too large.
@@ -367,21 +368,37 @@ fn preflight(headers: &HeaderMap) -> Response<ReplyBody> {
     response
 }
 
-/// A reply's body, and the memory it has been allowed until it is sent.
-pub(crate) struct ReplyBody {
-    bytes: Full<Bytes>,
-    _memory: Option<OwnedSemaphorePermit>,
+fn typed(content_type: &'static str, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// What a call is answered with.
+enum Reply {
+    /// A body, and the memory it is allowed.
+    Whole(Bytes, OwnedSemaphorePermit),
+    Events(Events),
+}
+
+/// A reply's body.
+pub(crate) enum ReplyBody {
+    /// All of it, and the memory it has been allowed until it is sent.
+    Whole { bytes: Full<Bytes>, _memory: Option<OwnedSemaphorePermit> },
+    /// One piece for each event.
+    Events(Events),
 }
 
 impl ReplyBody {
-    fn new(bytes: Bytes, memory: Option<OwnedSemaphorePermit>) -> ReplyBody {
-        ReplyBody { bytes: Full::new(bytes), _memory: memory }
+    fn whole(bytes: Bytes, memory: Option<OwnedSemaphorePermit>) -> ReplyBody {
+        ReplyBody::Whole { bytes: Full::new(bytes), _memory: memory }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for ReplyBody {
     fn from(bytes: T) -> ReplyBody {
-        ReplyBody::new(bytes.into(), None)
+        ReplyBody::whole(bytes.into(), None)
     }
 }
 
@@ -393,14 +410,25 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.bytes).poll_frame(context)
+        match &mut *self {
+            ReplyBody::Whole { bytes, .. } => Pin::new(bytes).poll_frame(context),
+            ReplyBody::Events(events) => {
+                events.poll_next_unpin(context).map(|event| Some(Ok(Frame::data(event?))))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
+        match self {
+            ReplyBody::Whole { bytes, .. } => bytes.is_end_stream(),
+            ReplyBody::Events(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
+        match self {
+            ReplyBody::Whole { bytes, .. } => bytes.size_hint(),
+            ReplyBody::Events(_) => SizeHint::default(),
+        }
     }
 }

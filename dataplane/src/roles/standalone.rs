@@ -56,6 +56,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         identity: Identity { region: args.region.clone(), account: args.account_id.clone() },
         random: rand::random,
         metrics: streams_api::Metrics::register(&mut registry),
+        event_bytes_max: args.memory_events << 20,
     });
     let directory = args.data_dir.join("shards");
     let reconciler =

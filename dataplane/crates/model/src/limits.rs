@@ -45,3 +45,11 @@ pub const SHARD_WRITE_RECORDS_PER_SECOND: u64 = 1_000;
 pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 << 20;
 /// GetRecords calls on one shard.
 pub const SHARD_READ_CALLS_PER_SECOND: u64 = 5;
+/// Registered consumers of one stream.
+pub const CONSUMERS_MAX: usize = 20;
+/// How long a subscription lasts.
+pub const SUBSCRIPTION_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a subscription cannot be taken over.
+pub const SUBSCRIPTION_EXCLUSIVE: Duration = Duration::from_secs(5);
+/// What one shard gives to each of its subscribers.
+pub const SUBSCRIBER_BYTES_PER_SECOND: u64 = 2 << 20;

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use aws_protocol::{ApiError, Encoding, ErrorCode};
 use bytes::Bytes;
 use catalog::{Catalog, Phase, Stream};
-use model::{Clock, StreamName, UnixMillis};
+use model::{Clock, Shard, StreamName, UnixMillis};
+use shard::{ShardHandle, Unavailable};
 
 use crate::errors;
+use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::ops;
-use crate::shards::Shards;
+use crate::shards::{ShardKey, Shards};
+use crate::subscription::Events;
+use crate::subscriptions::Subscriptions;
 
 /// How long an operation that changes a topology waits for it before it answers. AWS answers at
 /// once; SDK waiters then sleep for ten seconds where we need milliseconds.
@@ -42,19 +46,40 @@ pub struct ApiOptions {
     pub random: fn() -> u64,
     /// Where to count.
     pub metrics: Metrics,
+    /// For the events of all subscriptions that have not been sent.
+    pub event_bytes_max: usize,
+}
+
+/// What an operation answers.
+pub enum Answer {
+    /// A body.
+    Whole(Bytes),
+    /// A body of events that goes on.
+    Events(Events),
 }
 
 /// Kinesis Data Streams. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     pub(crate) options: Arc<ApiOptions>,
+    pub(crate) feeds: Feeds,
+    pub(crate) subscriptions: Subscriptions,
 }
 
 impl Api {
     /// The service on these parts.
     #[must_use]
     pub fn new(options: ApiOptions) -> Api {
-        Api { options: Arc::new(options) }
+        Api {
+            feeds: Feeds::new(options.event_bytes_max),
+            subscriptions: Subscriptions::new(),
+            options: Arc::new(options),
+        }
+    }
+
+    /// Ends all subscriptions, so that the process can: their clients subscribe again.
+    pub fn stop(&self) {
+        self.subscriptions.stop();
     }
 
     /// Carries out one operation.
@@ -69,7 +94,7 @@ impl Api {
         operation: &str,
         encoding: Encoding,
         body: &[u8],
-    ) -> Result<Bytes, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let Some(known) = Operation::parse(operation) else {
             return Err(unknown_operation(operation));
         };
@@ -88,8 +113,7 @@ impl Api {
     }
 
     pub(crate) fn arn(&self, name: &StreamName) -> String {
-        let Identity { region, account } = self.identity();
-        format!("arn:aws:kinesis:{region}:{account}:stream/{name}")
+        self.identity().stream_arn(name)
     }
 
     /// The stream, whatever its phase.
@@ -107,6 +131,13 @@ impl Api {
                 Err(errors::stream_not_found(name, self.identity()))
             }
         }
+    }
+
+    /// A shard that runs here.
+    pub(crate) fn handle(&self, stream: &Stream, shard: &Shard) -> Result<ShardHandle, ApiError> {
+        let key = ShardKey { stream: stream.uid, shard: shard.id };
+        let handle = self.options.shards.get(key);
+        handle.ok_or_else(|| errors::unavailable(shard.id, &Unavailable::Stopped))
     }
 
     /// Reads, decides and stores, again when somebody else got ahead. What `decide` refuses is
@@ -203,12 +234,12 @@ macro_rules! operations {
                 api: &Api,
                 encoding: Encoding,
                 body: &[u8],
-            ) -> Result<Bytes, ApiError> {
+            ) -> Result<Answer, ApiError> {
                 match self {
                     $(Operation::$variant => {
                         let request = aws_protocol::codec::decode(encoding, body)?;
                         let reply = Box::pin(ops::$module::run(api, request)).await?;
-                        Ok(reply.into_body(encoding))
+                        Ok(reply.into_answer(encoding))
                     })*
                 }
             }
@@ -221,38 +252,43 @@ operations! {
     CreateStream => create_stream,
     DecreaseStreamRetentionPeriod => decrease_stream_retention_period,
     DeleteStream => delete_stream,
+    DeregisterStreamConsumer => deregister_stream_consumer,
     DescribeStream => describe_stream,
+    DescribeStreamConsumer => describe_stream_consumer,
     DescribeStreamSummary => describe_stream_summary,
     GetRecords => get_records,
     GetShardIterator => get_shard_iterator,
     IncreaseStreamRetentionPeriod => increase_stream_retention_period,
     ListShards => list_shards,
+    ListStreamConsumers => list_stream_consumers,
     ListStreams => list_streams,
     ListTagsForStream => list_tags_for_stream,
     MergeShards => merge_shards,
     PutRecord => put_record,
     PutRecords => put_records,
+    RegisterStreamConsumer => register_stream_consumer,
     RemoveTagsFromStream => remove_tags_from_stream,
     SplitShard => split_shard,
+    SubscribeToShard => subscribe_to_shard,
     UpdateMaxRecordSize => update_max_record_size,
     UpdateShardCount => update_shard_count,
 }
 
-/// What an operation answers: a shape, or nothing at all.
+/// What an operation makes: a shape, nothing at all, or events.
 pub(crate) trait Reply {
-    fn into_body(self, encoding: Encoding) -> Bytes;
+    fn into_answer(self, encoding: Encoding) -> Answer;
 }
 
 impl Reply for () {
     /// AWS answers with an empty body, not with an empty shape.
-    fn into_body(self, _: Encoding) -> Bytes {
-        Bytes::new()
+    fn into_answer(self, _: Encoding) -> Answer {
+        Answer::Whole(Bytes::new())
     }
 }
 
 impl<T: serde::Serialize> Reply for Shape<T> {
-    fn into_body(self, encoding: Encoding) -> Bytes {
-        aws_protocol::codec::encode(encoding, &self.0)
+    fn into_answer(self, encoding: Encoding) -> Answer {
+        Answer::Whole(aws_protocol::codec::encode(encoding, &self.0))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aws_protocol::{ApiError, ErrorCode};
 use catalog::{ChangeError, Phase, Stream};
-use model::{ShardId, StreamName};
+use model::{ConsumerName, ShardId, StreamName};
 use shard::Unavailable;
 
 use crate::api::Identity;
@@ -23,6 +23,20 @@ pub(crate) fn shard_not_found(shard: &str, name: &StreamName, identity: &Identit
         ErrorCode::ResourceNotFoundException,
         format!(
             "Could not find shard {shard} in stream {name} under account {}.",
+            identity.account
+        ),
+    )
+}
+
+pub(crate) fn consumer_not_found(
+    consumer: &ConsumerName,
+    stream: &StreamName,
+    identity: &Identity,
+) -> ApiError {
+    ApiError::new(
+        ErrorCode::ResourceNotFoundException,
+        format!(
+            "Consumer {consumer} of stream {stream} under account {} not found.",
             identity.account
         ),
     )

@@ -2,23 +2,31 @@
 //!
 //! An operation decodes its raw shape, checks every constraint of the model at once, then the rules
 //! of the service one by one, and acts: on the catalog, or on a shard through its handle. What
-//! happens to a record on its way is in [`routing`]; positions handed to clients are in [`token`].
+//! happens to a record on its way is in [`routing`]; positions handed to clients are in [`token`];
+//! records that are sent without being asked for go through [`feed`] and [`subscription`].
 //!
 //! It does not know sockets, signatures or where shards keep their records.
 
 mod api;
+mod consumers;
 mod errors;
+mod feed;
 mod metrics;
 mod ops;
+mod position;
+mod resource;
 mod routing;
 mod shapes;
 mod shards;
 mod stream_ref;
+mod subscription;
+mod subscriptions;
 mod token;
 
-pub use api::{Api, ApiOptions, Identity};
+pub use api::{Answer, Api, ApiOptions, Identity};
 pub use metrics::Metrics;
 pub use shards::{ShardKey, Shards};
+pub use subscription::Events;
 pub use token::{Iterator as ShardIterator, TokenError};
 
 /// For the fuzz targets: whatever `text` is, decoding it answers.

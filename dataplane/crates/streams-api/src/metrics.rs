@@ -8,6 +8,7 @@ use model::StreamName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -48,6 +49,12 @@ pub struct Metrics {
     get_records_success: ByStream,
     write_exceeded: ByStream,
     read_exceeded: ByStream,
+    subscribe_success: ByStream,
+    subscribe_exceeded: ByStream,
+    events: ByStream,
+    events_bytes: ByStream,
+    events_records: ByStream,
+    events_behind: Family<StreamLabels, Gauge>,
 }
 
 impl Metrics {
@@ -68,6 +75,12 @@ impl Metrics {
             errors.clone(),
         );
         let registry = registry.sub_registry_with_prefix("aws_kinesis");
+        let events_behind = Family::default();
+        registry.register(
+            "SubscribeToShardEvent_MillisBehindLatest",
+            "How far behind the tip the last event was",
+            events_behind.clone(),
+        );
         let mut add = |name: &str, help: &str| {
             let family = ByStream::default();
             registry.register(name, help, family.clone());
@@ -76,6 +89,7 @@ impl Metrics {
         Metrics {
             seconds,
             errors,
+            events_behind,
             incoming_bytes: add("IncomingBytes", "Data and partition keys put"),
             incoming_records: add("IncomingRecords", "Records put"),
             put_record_success: add("PutRecord_Success", "PutRecord calls that succeeded"),
@@ -92,6 +106,14 @@ impl Metrics {
             get_records_success: add("GetRecords_Success", "GetRecords calls that succeeded"),
             write_exceeded: add("WriteProvisionedThroughputExceeded", "Records throttled"),
             read_exceeded: add("ReadProvisionedThroughputExceeded", "GetRecords throttled"),
+            subscribe_success: add("SubscribeToShard_Success", "Subscriptions begun"),
+            subscribe_exceeded: add(
+                "SubscribeToShard_RateExceeded",
+                "Subscriptions refused because another had only just begun",
+            ),
+            events: add("SubscribeToShardEvent_Success", "Events with records"),
+            events_bytes: add("SubscribeToShardEvent_Bytes", "Data sent to subscribers"),
+            events_records: add("SubscribeToShardEvent_Records", "Records sent to subscribers"),
         }
     }
 
@@ -154,12 +176,37 @@ impl Metrics {
         count(&self.read_exceeded, stream, 1);
     }
 
+    pub(crate) fn subscribed(&self, stream: &StreamName) {
+        count(&self.subscribe_success, stream, 1);
+    }
+
+    pub(crate) fn subscription_refused(&self, stream: &StreamName) {
+        count(&self.subscribe_exceeded, stream, 1);
+    }
+
+    /// Counts one event with records.
+    pub(crate) fn records_sent(
+        &self,
+        stream: &StreamName,
+        records: usize,
+        bytes: usize,
+        behind: Duration,
+    ) {
+        count(&self.events, stream, 1);
+        count(&self.events_records, stream, records as u64);
+        count(&self.events_bytes, stream, bytes as u64);
+        let labels = StreamLabels { StreamName: stream.to_string() };
+        let millis = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
+        self.events_behind.get_or_create(&labels).set(millis);
+    }
+
     /// Forgets a stream's numbers, so that names do not pile up.
     pub(crate) fn forget(&self, stream: &StreamName) {
         let labels = StreamLabels { StreamName: stream.to_string() };
         for family in self.by_stream() {
             family.remove(&labels);
         }
+        self.events_behind.remove(&labels);
     }
 
     fn incoming(&self, stream: &StreamName, records: u64, bytes: usize) {
@@ -167,7 +214,7 @@ impl Metrics {
         count(&self.incoming_bytes, stream, bytes as u64);
     }
 
-    fn by_stream(&self) -> [&ByStream; 13] {
+    fn by_stream(&self) -> [&ByStream; 18] {
         [
             &self.incoming_bytes,
             &self.incoming_records,
@@ -182,6 +229,11 @@ impl Metrics {
             &self.get_records_success,
             &self.write_exceeded,
             &self.read_exceeded,
+            &self.subscribe_success,
+            &self.subscribe_exceeded,
+            &self.events,
+            &self.events_bytes,
+            &self.events_records,
         ]
     }
 }

@@ -1,9 +1,12 @@
 //! Shapes that several operations answer with, letter for letter as in the service model.
 
+use std::borrow::Cow;
+
 use aws_protocol::{Blob, Timestamp};
 use catalog::Stream;
-use model::{SequenceNumber, Shard as ModelShard, ShardState, UnixMillis};
+use model::{Offset, SequenceNumber, Shard as ModelShard, ShardState, UnixMillis};
 use serde::Serialize;
+use shard::ReadReply;
 
 use crate::api::Api;
 use crate::errors::phase_name;
@@ -110,6 +113,23 @@ pub(crate) struct Record<'a> {
     pub(crate) data: Blob<'a>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(crate) partition_key: &'a str,
+}
+
+/// The records that were read, from an offset on.
+pub(crate) fn records<'a>(
+    shard: &ModelShard,
+    read: &'a ReadReply,
+    from: Offset,
+) -> impl Iterator<Item = Record<'a>> {
+    let (id, created) = (shard.id, shard.created);
+    let wanted = read.records().filter(move |(record, _)| from <= record.offset);
+    wanted.map(move |(record, timestamp)| Record {
+        sequence_number: SequenceNumber::of_record(id, created, record.offset, timestamp)
+            .to_string(),
+        approximate_arrival_timestamp: Timestamp(timestamp),
+        data: Blob(Cow::Borrowed(record.data)),
+        partition_key: record.partition_key,
+    })
 }
 
 #[derive(Debug, Serialize)]

@@ -5,10 +5,9 @@ use aws_protocol::validate::Violations;
 use model::StreamName;
 
 use crate::errors::invalid_argument;
+use crate::resource::Arn;
 
 pub(crate) const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
-const ARN_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+";
-const ARN_CHARS_MAX: usize = 2048;
 
 /// A stream as a request names it, its members already checked against the model.
 #[derive(Debug)]
@@ -29,9 +28,7 @@ impl StreamRef {
         if name.is_some_and(|name| (1..=128).contains(&name.chars().count())) {
             checks.pattern("streamName", name, NAME_PATTERN, by_name.is_some());
         }
-        checks.length("streamARN", arn, 1..=ARN_CHARS_MAX);
-        let by_arn = arn.and_then(name_in_arn);
-        checks.pattern("streamARN", arn, ARN_PATTERN, by_arn.is_some());
+        let by_arn = Arn::check_stream(checks, "streamARN", arn);
         StreamRef { by_name, by_arn }
     }
 
@@ -45,22 +42,6 @@ impl StreamRef {
             (None, None) => Err(invalid_argument("Either StreamName or StreamARN is required.")),
         }
     }
-}
-
-fn name_in_arn(arn: &str) -> Option<StreamName> {
-    let mut parts = arn.splitn(6, ':');
-    let mut next = || parts.next();
-    let (prefix, partition, service) = (next()?, next()?, next()?);
-    let (_region, account, resource) = (next()?, next()?, next()?);
-    let fits = prefix == "arn"
-        && partition.starts_with("aws")
-        && service == "kinesis"
-        && account.len() == 12
-        && account.bytes().all(|digit| digit.is_ascii_digit());
-    if !fits {
-        return None;
-    }
-    resource.strip_prefix("stream/")?.parse().ok()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
             enhanced_monitoring: [NO_ENHANCED_METRICS],
             encryption_type: "NONE",
             open_shard_count: stream.shards.owners().len(),
-            consumer_count: 0,
+            consumer_count: stream.consumers.len(),
             max_record_size_in_kib: stream.settings.record_kib_max,
         },
     }))

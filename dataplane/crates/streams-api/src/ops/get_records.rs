@@ -1,21 +1,18 @@
 //! As AWS GetRecords: what follows an iterator, and the iterator that follows it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_protocol::codec::encode;
 use aws_protocol::validate::Violations;
-use aws_protocol::{ApiError, Blob, Encoding, ErrorCode, Timestamp};
-use bytes::Bytes;
+use aws_protocol::{ApiError, Encoding, ErrorCode};
 use catalog::Stream;
-use model::{Offset, SequenceNumber, Shard, ShardState, UnixMillis, limits};
+use model::{Offset, Shard, ShardState, UnixMillis, limits};
 use serde::{Deserialize, Serialize};
 use shard::{ReadError, ReadReply, ReadRequest};
 
-use crate::api::{Api, Reply};
+use crate::api::{Answer, Api, Reply};
 use crate::errors::{self, invalid_argument, rate_exceeded, shard_not_found};
-use crate::shapes::{ChildShard, Record};
-use crate::shards::ShardKey;
+use crate::shapes::{ChildShard, Record, records};
 use crate::token;
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,10 +93,7 @@ async fn read(
     iterator: &token::Iterator,
     records_max: Option<usize>,
 ) -> Result<ReadReply, ApiError> {
-    let key = ShardKey { stream: stream.uid, shard: shard.id };
-    let handle = api.options.shards.get(key);
-    let handle =
-        handle.ok_or_else(|| errors::unavailable(shard.id, &shard::Unavailable::Stopped))?;
+    let handle = api.handle(stream, shard)?;
     let request = ReadRequest {
         from: iterator.offset,
         bytes_max: limits::GET_RECORDS_BYTES_MAX,
@@ -148,21 +142,13 @@ impl Got {
 }
 
 impl Reply for Got {
-    fn into_body(self, encoding: Encoding) -> Bytes {
-        let Shard { id, created, .. } = self.shard;
-        let records = self.read.records().map(|(record, timestamp)| Record {
-            sequence_number: SequenceNumber::of_record(id, created, record.offset, timestamp)
-                .to_string(),
-            approximate_arrival_timestamp: Timestamp(timestamp),
-            data: Blob(Cow::Borrowed(record.data)),
-            partition_key: record.partition_key,
-        });
+    fn into_answer(self, encoding: Encoding) -> Answer {
         let output = Output {
-            records: records.collect(),
+            records: records(&self.shard, &self.read, self.read.from()).collect(),
             next_shard_iterator: self.next_shard_iterator,
             millis_behind_latest: self.millis_behind_latest,
             child_shards: self.child_shards,
         };
-        encode(encoding, &output)
+        Answer::Whole(encode(encoding, &output))
     }
 }

@@ -1,15 +1,16 @@
 //! As AWS ListShards: a page of shards, all or those that a filter picks.
 
 use aws_protocol::validate::Violations;
-use aws_protocol::{ApiError, ErrorCode, Timestamp};
+use aws_protocol::{ApiError, Timestamp};
 use catalog::Stream;
-use model::limits::{LIST_SHARDS_MAX, NEXT_TOKEN_LIFETIME};
+use model::limits::LIST_SHARDS_MAX;
 use model::{ShardId, ShardState, StreamName, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::describe_stream::parse_shard_id;
+use super::paging::{check_created, decode_token, invalid_token};
 use crate::api::{Api, Shape};
-use crate::errors::{invalid_argument, stream_not_found};
+use crate::errors::invalid_argument;
 use crate::shapes::{Shard, horizon, listed_shards};
 use crate::stream_ref::StreamRef;
 use crate::token;
@@ -114,9 +115,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         Some(token) => continue_listing(api, &request, token)?,
         None => {
             let stream = api.stream(&named.resolve()?)?;
-            if request.stream_creation_timestamp.is_some_and(|at| !is_created(&stream, at)) {
-                return Err(stream_not_found(&stream.name, api.identity()));
-            }
+            check_created(api, &stream, request.stream_creation_timestamp)?;
             let wanted = wanted(api, &stream, &request, filter_type)?;
             (stream, wanted, None)
         }
@@ -148,11 +147,7 @@ fn continue_listing(api: &Api, request: &Request, text: &str) -> Result<Listing,
             "NextToken and StreamName, StreamCreationTimestamp, ExclusiveStartShardId or ShardFilter cannot be provided together.",
         ));
     }
-    let ([name, shard, wanted], issued) =
-        token::decode_page(text).map_err(|_| invalid_token(text))?;
-    if issued.saturating_add(NEXT_TOKEN_LIFETIME) < api.now() {
-        return Err(expired_token());
-    }
+    let [name, shard, wanted] = decode_token(api, text)?;
     let name: StreamName = name.parse().map_err(|_| invalid_token(text))?;
     let shard = shard.parse().map_err(|_| invalid_token(text))?;
     let wanted = Wanted::from_text(&wanted).ok_or_else(|| invalid_token(text))?;
@@ -187,11 +182,6 @@ fn wanted(
     }
 }
 
-/// To the second, as clients print it.
-fn is_created(stream: &Stream, at: Timestamp) -> bool {
-    stream.created.as_seconds() == at.0.as_seconds()
-}
-
 impl Wanted {
     fn to_text(self) -> String {
         match self {
@@ -214,16 +204,4 @@ impl Wanted {
             _ => None,
         }
     }
-}
-
-pub(super) fn invalid_token(token: &str) -> ApiError {
-    let shown: String = token.chars().take(64).collect();
-    invalid_argument(format!("Invalid NextToken {shown}"))
-}
-
-pub(super) fn expired_token() -> ApiError {
-    ApiError::new(
-        ErrorCode::ExpiredNextTokenException,
-        "The NextToken is older than 300 seconds. Start the listing again.",
-    )
 }

@@ -2,10 +2,9 @@
 
 use aws_protocol::ApiError;
 use aws_protocol::validate::Violations;
-use model::limits::NEXT_TOKEN_LIFETIME;
 use serde::{Deserialize, Serialize};
 
-use super::list_shards::{expired_token, invalid_token};
+use super::paging::decode_token;
 use crate::api::{Api, Shape};
 use crate::shapes::StreamSummary;
 use crate::token;
@@ -41,10 +40,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let after = match next_token {
         None => exclusive_start_stream_name,
         Some(text) => {
-            let ([name], issued) = token::decode_page(&text).map_err(|_| invalid_token(&text))?;
-            if issued.saturating_add(NEXT_TOKEN_LIFETIME) < api.now() {
-                return Err(expired_token());
-            }
+            let [name] = decode_token(api, &text)?;
             Some(name)
         }
     };

@@ -1,0 +1,195 @@
+//! ARNs: which resource a request means.
+
+use aws_protocol::ApiError;
+use aws_protocol::validate::Violations;
+use model::{ConsumerName, StreamName, UnixMillis};
+
+use crate::api::Identity;
+
+const STREAM_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+";
+const CONSUMER_PATTERN: &str =
+    r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+";
+const RESOURCE_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+";
+const ARN_CHARS_MAX: usize = 2048;
+
+/// A resource, as its ARN names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arn {
+    /// Twelve digits.
+    pub(crate) account: String,
+    pub(crate) resource: Resource,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Stream(StreamName),
+    Consumer(ConsumerId),
+    /// A channel or a queue: there are none here.
+    Other,
+}
+
+/// A registered consumer: with the second it was registered in, because another one may have had its
+/// name before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConsumerId {
+    pub(crate) stream: StreamName,
+    pub(crate) name: ConsumerName,
+    pub(crate) created_seconds: u64,
+}
+
+impl Arn {
+    fn parse(text: &str) -> Option<Arn> {
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next();
+        let (prefix, partition, service) = (next()?, next()?, next()?);
+        let (_region, account, resource) = (next()?, next()?, next()?);
+        let fits = prefix == "arn"
+            && partition.starts_with("aws")
+            && service == "kinesis"
+            && account.len() == 12
+            && account.bytes().all(|digit| digit.is_ascii_digit());
+        let resource = Resource::parse(resource).filter(|_| fits)?;
+        Some(Arn { account: account.to_owned(), resource })
+    }
+
+    /// A stream's ARN in the member of this name.
+    pub(crate) fn check_stream(
+        checks: &mut Violations,
+        path: &str,
+        text: Option<&str>,
+    ) -> Option<StreamName> {
+        let found = Self::check(checks, path, text, STREAM_PATTERN, |resource| {
+            matches!(resource, Resource::Stream(_))
+        });
+        match found?.resource {
+            Resource::Stream(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// A consumer's ARN in the member of this name.
+    pub(crate) fn check_consumer(
+        checks: &mut Violations,
+        path: &str,
+        text: Option<&str>,
+    ) -> Option<ConsumerId> {
+        let found = Self::check(checks, path, text, CONSUMER_PATTERN, |resource| {
+            matches!(resource, Resource::Consumer(_))
+        });
+        match found?.resource {
+            Resource::Consumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
+    /// The ARN of any resource in the member `ResourceARN`.
+    pub(crate) fn check_resource(checks: &mut Violations, text: Option<&str>) -> Option<Arn> {
+        checks.required("resourceARN", text);
+        Self::check(checks, "resourceARN", text, RESOURCE_PATTERN, |_| true)
+    }
+
+    fn check(
+        checks: &mut Violations,
+        path: &str,
+        text: Option<&str>,
+        pattern: &str,
+        is_meant: impl Fn(&Resource) -> bool,
+    ) -> Option<Arn> {
+        checks.length(path, text, 1..=ARN_CHARS_MAX);
+        let arn = text.and_then(Arn::parse).filter(|arn| is_meant(&arn.resource));
+        checks.pattern(path, text, pattern, arn.is_some());
+        arn
+    }
+}
+
+impl Resource {
+    fn parse(text: &str) -> Option<Resource> {
+        let (kind, name) = text.split_once('/')?;
+        match kind {
+            "channel" | "queue" => return Some(Resource::Other),
+            "stream" => {}
+            _ => return None,
+        }
+        match name.split_once('/') {
+            None => name.parse().ok().map(Resource::Stream),
+            Some((stream, rest)) => {
+                let (name, seconds) = rest.strip_prefix("consumer/")?.split_once(':')?;
+                Some(Resource::Consumer(ConsumerId {
+                    stream: stream.parse().ok()?,
+                    name: name.parse().ok()?,
+                    created_seconds: seconds.parse().ok()?,
+                }))
+            }
+        }
+    }
+}
+
+impl Identity {
+    pub(crate) fn stream_arn(&self, name: &StreamName) -> String {
+        format!("arn:aws:kinesis:{}:{}:stream/{name}", self.region, self.account)
+    }
+
+    pub(crate) fn consumer_arn(
+        &self,
+        stream: &StreamName,
+        name: &ConsumerName,
+        created: UnixMillis,
+    ) -> String {
+        format!("{}/consumer/{name}:{}", self.stream_arn(stream), created.as_seconds())
+    }
+}
+
+impl ConsumerId {
+    pub(crate) fn arn(&self, identity: &Identity) -> String {
+        let created = UnixMillis(self.created_seconds.saturating_mul(1_000));
+        identity.consumer_arn(&self.stream, &self.name, created)
+    }
+
+    pub(crate) fn not_found(&self, identity: &Identity) -> ApiError {
+        crate::errors::consumer_not_found(&self.name, &self.stream, identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_name_streams_and_consumers() {
+        let check = |text: &str, want: &str| {
+            let got = match Arn::parse(text).map(|arn| arn.resource) {
+                None => "nothing".to_owned(),
+                Some(Resource::Other) => "other".to_owned(),
+                Some(Resource::Stream(name)) => format!("stream {name}"),
+                Some(Resource::Consumer(consumer)) => {
+                    let ConsumerId { stream, name, created_seconds } = consumer;
+                    format!("consumer {name} of {stream} at {created_seconds}")
+                }
+            };
+            assert_eq!(got, want, "{text}");
+        };
+        const OURS: &str = "arn:aws:kinesis:us-east-1:000000000000:";
+        let of = |resource: &str| format!("{OURS}{resource}");
+        check(&of("stream/clicks"), "stream clicks");
+        check("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/a.b", "stream a.b");
+        check(&of("stream/a/consumer/b:17"), "consumer b of a at 17");
+        check(&of("queue/x"), "other");
+        check(&of("channel/x-1"), "other");
+        for bad in ["stream/", "stream/a b", "stream/a/consumer/b", "stream/a/consumer/b:", "x/a"] {
+            check(&of(bad), "nothing");
+        }
+        check("arn:aws:kinesis:us-east-1:12345:stream/a", "nothing");
+        check("arn:aws:s3:::stream/a", "nothing");
+        check("", "nothing");
+    }
+
+    #[test]
+    fn a_consumers_arn_comes_back() {
+        let identity = Identity { region: "eu-west-1".into(), account: "123456789012".into() };
+        let (stream, name) = ("clicks".parse().unwrap(), "fraud".parse().unwrap());
+        let arn = identity.consumer_arn(&stream, &name, UnixMillis(1_700_000_000_999));
+        let consumer = ConsumerId { stream, name, created_seconds: 1_700_000_000 };
+        assert_eq!(consumer.arn(&identity), arn);
+        assert_eq!(Arn::parse(&arn).map(|arn| arn.resource), Some(Resource::Consumer(consumer)));
+    }
+}
