@@ -58,6 +58,10 @@ pub(crate) struct StandaloneArgs {
     /// The private key of --tls-cert (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Encrypt streams, when StartStreamEncryption asks for it, under the master keys of this file: on
+    /// each line a key id and 32 bytes in base64. Without it, under a key made in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) encryption_key_file: Option<PathBuf>,
     /// The region in ARNs.
     #[arg(long, default_value = "us-east-1")]
     pub(crate) region: String,

@@ -1,13 +1,14 @@
 //! The socket side: connections, TLS, bounded bodies, bounded memory. What a request means is decided
 //! in `aws-protocol` and `streams-api`.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use auth::{Authenticator, RequestParts, SignedRequest, body_sha256};
+use auth::{Authenticator, Caller, RequestParts, SignedRequest, body_sha256};
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
@@ -51,11 +52,20 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct ServerOptions {
     pub(crate) api: Api,
     pub(crate) authenticator: Authenticator,
+    /// The account of users that name none.
+    pub(crate) account: String,
     pub(crate) tls: Option<TlsAcceptor>,
     /// For bodies and replies under way.
     pub(crate) memory_bytes_max: usize,
     pub(crate) readiness: Readiness,
     pub(crate) registry: Arc<Registry>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer {
+    ip: IpAddr,
+    is_secure: bool,
 }
 
 #[derive(Clone)]
@@ -117,8 +127,9 @@ impl Server {
             let accepted = async { (slot.await, listener.accept().await) };
             tokio::select! {
                 (slot, accepted) = accepted => match accepted {
-                    Ok((socket, _)) => {
-                        let connection = self.clone().connection(socket, graceful.watcher());
+                    Ok((socket, peer)) => {
+                        let peer = Peer { ip: peer.ip(), is_secure: self.options.tls.is_some() };
+                        let connection = self.clone().connection(socket, peer, graceful.watcher());
                         tokio::spawn(async move {
                             connection.await;
                             drop(slot);
@@ -141,13 +152,13 @@ impl Server {
         }
     }
 
-    async fn connection(self, socket: TcpStream, watcher: Watcher) {
+    async fn connection(self, socket: TcpStream, peer: Peer, watcher: Watcher) {
         // Replies are written whole; waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
         match &self.options.tls {
-            None => self.clone().http(socket, watcher).await,
+            None => self.clone().http(socket, peer, watcher).await,
             Some(tls) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(socket)).await {
-                Ok(Ok(socket)) => self.clone().http(socket, watcher).await,
+                Ok(Ok(socket)) => self.clone().http(socket, peer, watcher).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             },
@@ -157,6 +168,7 @@ impl Server {
     async fn http(
         self,
         socket: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
         watcher: Watcher,
     ) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -164,7 +176,7 @@ impl Server {
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
         let service = hyper::service::service_fn(move |request| {
             let server = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
@@ -172,7 +184,7 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
         let id = RequestId::from_random(rand::random());
         let from_browser = request.headers().contains_key(header::ORIGIN);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -183,7 +195,7 @@ impl Server {
                 plain(StatusCode::OK, "ok\n")
             }
             (&Method::GET, "/readyz") => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            _ => self.aws(request).await,
+            _ => self.aws(request, peer).await,
         };
         let headers = response.headers_mut();
         let text = HeaderValue::try_from(id.to_string()).expect("hex digits and dashes");
@@ -205,7 +217,7 @@ impl Server {
         }
     }
 
-    async fn aws(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn aws(&self, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let call = match dispatch(&parts.method, parts.uri.path(), &parts.headers) {
             Dispatch::Call(call) => call,
@@ -215,7 +227,7 @@ impl Server {
                 return plain(status, Refusal::xml_body(name, message));
             }
         };
-        match self.call(&parts, call, body).await {
+        match self.call(&parts, call, body, peer).await {
             Ok(Reply::Whole(reply, memory)) => {
                 typed(call.encoding.content_type(), ReplyBody::whole(reply, Some(memory)))
             }
@@ -231,13 +243,15 @@ impl Server {
         parts: &http::request::Parts,
         call: Call<'_>,
         body: Incoming,
+        peer: Peer,
     ) -> Result<Reply, ApiError> {
         let headers = text_headers(&parts.headers);
-        // HTTP/2 has no Host header; its :authority is what was signed.
+        // HTTP/2 has no Host header; its :authority is what was signed, by either name.
         let authority = parts.uri.authority().map(http::uri::Authority::as_str);
         let host = authority.filter(|_| !parts.headers.contains_key(header::HOST));
-        let headers: Vec<(&str, &str)> =
-            headers.into_iter().chain(host.map(|host| ("host", host))).collect();
+        let host = host.map(|host| ("host", host)).into_iter();
+        let authority = authority.map(|authority| (":authority", authority));
+        let headers: Vec<(&str, &str)> = headers.into_iter().chain(host).chain(authority).collect();
         let signed = SignedRequest::parse(RequestParts {
             method: parts.method.as_str(),
             path: parts.uri.path(),
@@ -250,7 +264,13 @@ impl Server {
         let request_memory = self.reserve_for_body(&body).await?;
         let body = read_body(body).await?;
         let now = SystemClock.now();
-        self.options.authenticator.authenticate(&signed, || body_sha256(&body), now)?;
+        let user = self.options.authenticator.authenticate(&signed, || body_sha256(&body), now)?;
+        let caller = Caller {
+            account: user.account.unwrap_or_else(|| self.options.account.clone()),
+            user: user.name,
+            source_ip: peer.ip,
+            is_secure: peer.is_secure,
+        };
 
         let reply_bytes_max = match call.operation {
             "GetRecords" => GET_RECORDS_REPLY_BYTES_MAX,
@@ -258,7 +278,10 @@ impl Server {
         };
         let mut memory = reserve(&self.reply_memory, reply_bytes_max).await;
         let reply = match call.service {
-            Service::Streams => self.options.api.call(call.operation, call.encoding, &body).await?,
+            Service::Streams => {
+                let Call { operation, encoding, .. } = call;
+                self.options.api.call(operation, encoding, caller, &body).await?
+            }
         };
         drop(request_memory);
         let reply = match reply {

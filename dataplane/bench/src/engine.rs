@@ -59,10 +59,11 @@ impl Fixture {
         let options = ShardOptions {
             throughput: Throughput::Unlimited,
             retention: Retention { age, bytes_max },
+            keyring: Arc::default(),
         };
         let opened = (0..count).map(|number| {
             let mode = OpenMode::Create(LogId(number as u64));
-            engine.open(directory.path().join(number.to_string()), mode, options)
+            engine.open(directory.path().join(number.to_string()), mode, options.clone())
         });
         let shards = runtime.block_on(try_join_all(opened))?;
         Ok(Fixture { runtime, shards, registry, engine, _directory: directory })

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  data-dir/lock                            one process at a time
+//!  data-dir/encryption.keys                 master keys, unless a key file is named
 //!  data-dir/catalog/NAME.json               the streams
 //!  data-dir/shards/UID/SHARD/*.segment      their records
 //! ```
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use auth::{Authenticator, CredentialStore};
 use catalog::{Catalog, LocalCatalog};
+use encryption::MasterKeys;
 use model::Clock;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use shard::{Engine, EngineOptions, SystemClock};
-use storage::Backend;
+use storage::{Backend, crashsafe};
 use streams_api::{Api, ApiOptions, Identity, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
@@ -49,18 +51,20 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
     let engine = start_engine(&args, &clock, &mut registry)?;
     let shards = Shards::default();
+    let keys = Arc::new(master_keys(&args)?);
     let api = Api::new(ApiOptions {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
         shards: shards.clone(),
         clock: Arc::clone(&clock),
         identity: Identity { region: args.region.clone(), account: args.account_id.clone() },
         random: rand::random,
+        keys: Arc::clone(&keys),
         metrics: streams_api::Metrics::register(&mut registry),
         event_bytes_max: args.memory_events << 20,
     });
     let directory = args.data_dir.join("shards");
     let reconciler =
-        Reconciler::new(Arc::clone(&catalog), engine.clone(), shards, clock, directory);
+        Reconciler::new(Arc::clone(&catalog), engine.clone(), shards, clock, directory, keys);
     let reconciling = reconciler.start().await;
     for line in manifests::apply(&*catalog, wanted).await? {
         tracing::info!("{line}");
@@ -73,6 +77,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let server = Server::new(ServerOptions {
         api,
         authenticator,
+        account: args.account_id.clone(),
         tls,
         memory_bytes_max: args.memory_requests << 20,
         readiness: readiness.clone(),
@@ -105,6 +110,19 @@ fn authenticator(args: &StandaloneArgs) -> anyhow::Result<Authenticator> {
     let store =
         CredentialStore::parse(&text).with_context(|| format!("read {}", file.display()))?;
     Ok(Authenticator::Store(store))
+}
+
+/// The keys of the file that was named; else of one beside the data, made at the first start.
+fn master_keys(args: &StandaloneArgs) -> anyhow::Result<MasterKeys> {
+    let named = args.encryption_key_file.clone();
+    let file = named.clone().unwrap_or_else(|| args.data_dir.join("encryption.keys"));
+    if named.is_none() && !file.exists() {
+        crashsafe::write_secret_file(&file, MasterKeys::new_file().as_bytes())
+            .with_context(|| format!("write {}", file.display()))?;
+    }
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    MasterKeys::parse(&text).with_context(|| format!("read {}", file.display()))
 }
 
 fn start_engine(

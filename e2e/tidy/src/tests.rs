@@ -13,13 +13,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["model"]),
     ("aws-protocol", &["auth", "model"]),
     ("bench", &["model", "shard", "shard-log", "storage"]),
-    ("catalog", &["model", "storage"]),
+    ("catalog", &["auth", "model", "storage"]),
     (
         "dataplane",
         &[
             "auth",
             "aws-protocol",
             "catalog",
+            "encryption",
             "model",
             "operator-core",
             "shard",
@@ -34,10 +35,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("operator", &["operator-api"]),
     ("operator-api", &[]),
     ("operator-core", &["model", "operator-api"]),
-    ("shard", &["model", "shard-log", "storage"]),
+    ("encryption", &[]),
+    ("shard", &["encryption", "model", "shard-log", "storage"]),
     ("shard-log", &["model", "storage"]),
     ("storage", &[]),
-    ("streams-api", &["aws-protocol", "catalog", "model", "shard", "shard-log"]),
+    (
+        "streams-api",
+        &["auth", "aws-protocol", "catalog", "encryption", "model", "shard", "shard-log"],
+    ),
     ("telemetry", &[]),
     ("tidy", &[]),
 ];

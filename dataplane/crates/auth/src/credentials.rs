@@ -3,6 +3,7 @@
 //! Reads the text of a credentials file, not the file, and never shows a secret in a debug form.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use model::UnixMillis;
@@ -15,6 +16,16 @@ use crate::sigv4::SignedRequest;
 pub struct Credential {
     secret_key: String,
     session_token: Option<String>,
+    user: User,
+}
+
+/// Whose access key it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The account, when it is not the one that owns the streams.
+    pub account: Option<String>,
+    /// The name: of the profile in the credentials file, or of the access key.
+    pub name: String,
 }
 
 impl fmt::Debug for Credential {
@@ -48,6 +59,14 @@ pub enum CredentialsFileError {
         /// The setting to add.
         missing: &'static str,
     },
+    /// An account that is none.
+    #[error("line {line}: profile {profile:?}: aws_account_id is twelve digits")]
+    Account {
+        /// Where the profile begins, counted from 1.
+        line: usize,
+        /// The profile's name.
+        profile: String,
+    },
     /// One access key with two secrets or session tokens.
     #[error("line {line}: access key {access_key} has another secret above; keep one of the two")]
     Contradictory {
@@ -69,6 +88,7 @@ struct Profile {
     access_key: Option<String>,
     secret_key: Option<String>,
     session_token: Option<String>,
+    account: Option<String>,
 }
 
 impl CredentialStore {
@@ -84,10 +104,16 @@ impl CredentialStore {
                 continue;
             };
             // Profiles often share a key and differ in their region.
-            if by_access_key.get(&access_key).is_some_and(|earlier| *earlier != credential) {
-                return Err(CredentialsFileError::Contradictory { line, access_key });
+            match by_access_key.entry(access_key) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(credential);
+                }
+                Entry::Occupied(earlier) if credential.is_same_as(earlier.get()) => {}
+                Entry::Occupied(earlier) => {
+                    let access_key = earlier.key().clone();
+                    return Err(CredentialsFileError::Contradictory { line, access_key });
+                }
             }
-            by_access_key.insert(access_key, credential);
         }
         if by_access_key.is_empty() {
             return Err(CredentialsFileError::Empty);
@@ -118,6 +144,7 @@ fn parse_profiles(text: &str) -> Result<Vec<Profile>, CredentialsFileError> {
             "aws_access_key_id" => profile.access_key = value,
             "aws_secret_access_key" => profile.secret_key = value,
             "aws_session_token" => profile.session_token = value,
+            "aws_account_id" => profile.account = value,
             // Clients keep other settings there, such as a region.
             _ => {}
         }
@@ -128,10 +155,15 @@ fn parse_profiles(text: &str) -> Result<Vec<Profile>, CredentialsFileError> {
 impl Profile {
     /// The access key and its credential; `None` for a profile of other settings only.
     fn check(self) -> Result<Option<(String, Credential)>, CredentialsFileError> {
-        let Profile { line, name: profile, access_key, secret_key, session_token } = self;
+        let Profile { line, name: profile, access_key, secret_key, session_token, account } = self;
+        let is_account = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        if account.as_deref().is_some_and(|account| !is_account(account)) {
+            return Err(CredentialsFileError::Account { line, profile });
+        }
         let missing = match (access_key, secret_key) {
             (Some(access_key), Some(secret_key)) => {
-                return Ok(Some((access_key, Credential { secret_key, session_token })));
+                let user = User { account, name: profile };
+                return Ok(Some((access_key, Credential { secret_key, session_token, user })));
             }
             (None, None) => return Ok(None),
             (None, Some(_)) => "aws_access_key_id",
@@ -168,7 +200,7 @@ impl Authenticator {
         }
     }
 
-    /// Lets a request in, or not.
+    /// Lets a request in, or not; who it is from.
     ///
     /// # Errors
     /// See [`AuthError`].
@@ -177,10 +209,16 @@ impl Authenticator {
         request: &SignedRequest<'_>,
         body_sha256: impl FnOnce() -> [u8; 32],
         now: UnixMillis,
-    ) -> Result<(), AuthError> {
+    ) -> Result<User, AuthError> {
         match self {
-            Authenticator::AnyCredentials => Ok(()),
-            Authenticator::Store(store) => store.find(request)?.verify(request, body_sha256(), now),
+            Authenticator::AnyCredentials => {
+                Ok(User { account: None, name: request.access_key().to_owned() })
+            }
+            Authenticator::Store(store) => {
+                let credential = store.find(request)?;
+                credential.verify(request, body_sha256(), now)?;
+                Ok(credential.user.clone())
+            }
         }
     }
 }
@@ -192,6 +230,14 @@ impl CredentialStore {
 }
 
 impl Credential {
+    /// Whether both let the same requests in, for the same account.
+    fn is_same_as(&self, other: &Credential) -> bool {
+        let of = |c: &Credential| {
+            (c.secret_key.clone(), c.session_token.clone(), c.user.account.clone())
+        };
+        of(self) == of(other)
+    }
+
     fn verify(
         &self,
         request: &SignedRequest<'_>,
@@ -305,7 +351,11 @@ region = eu-west-1
         let request = SignedRequest::parse(parts).unwrap();
         assert_eq!(request.access_key(), access_key);
         let got = authenticator.authenticate(&request, || body_sha256(b"{}"), NOW);
-        assert_eq!(got.map_err(|error| error.code()), want, "{access_key} {secret_key} {token:?}");
+        assert_eq!(
+            got.map(drop).map_err(|error| error.code()),
+            want,
+            "{access_key} {secret_key} {token:?}"
+        );
     }
 
     #[test]
@@ -319,6 +369,23 @@ region = eu-west-1
         check(&store, ("AK2", "s2", Some("u")), Err("UnrecognizedClientException"));
         check(&store, ("AK2", "s2", None), Err("UnrecognizedClientException"));
         check(&store, ("AK3", "s2", None), Err("UnrecognizedClientException"));
+    }
+
+    #[test]
+    fn users_are_named_by_profile_and_account() {
+        const OTHER: &str =
+            "[ann]\naws_access_key_id=A\naws_secret_access_key=s\naws_account_id=111111111111\n";
+        let store = CredentialStore::parse(&format!("{FILE}{OTHER}")).unwrap();
+        let user = |key: &str| store.by_access_key[key].user.clone();
+        assert_eq!(user("AKID"), User { account: None, name: "default".to_owned() });
+        let ann = User { account: Some("111111111111".to_owned()), name: "ann".to_owned() };
+        assert_eq!(user("A"), ann);
+        let bad = OTHER.replace("111111111111", "12");
+        let error = CredentialStore::parse(&bad).err();
+        let profile = "ann".to_owned();
+        assert_eq!(error, Some(CredentialsFileError::Account { line: 1, profile }));
+        let twice = format!("{OTHER}{}", OTHER.replace("111111111111", "222222222222"));
+        assert!(CredentialStore::parse(&twice).is_err());
     }
 
     #[test]

@@ -7,16 +7,20 @@
 //!  SignedRequest::parse(parts)            is it signed, and by which access key?
 //!  SignedRequest::check_service(name)     for the service that is called?
 //!  Authenticator::recognize(..)           is that key known?
-//!  Authenticator::authenticate(.., body)  does the signature hold?
+//!  Authenticator::authenticate(.., body)  does the signature hold, and whose is it?
 //! ```
+//!
+//! What a caller may then do with a stream is for the stream's [`Policy`] to say.
 
 mod canonical;
 mod credentials;
 mod error;
+mod policy;
 mod sigv4;
 mod time;
 
-pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError};
+pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError, User};
 pub use error::AuthError;
+pub use policy::{Caller, Policy, PolicyError, Verdict};
 pub use sigv4::{RequestParts, SignedRequest, Signer, body_sha256};
 pub use time::timestamp;

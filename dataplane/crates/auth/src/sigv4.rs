@@ -418,7 +418,8 @@ fn parse_signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
     if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(invalid(format!("'{}' must be a 'SignedHeader' only once.", twice[0])));
     }
-    if sorted.binary_search(&&"host".to_owned()).is_err() {
+    // Over HTTP/2 the host is the pseudo-header, and the AWS SDK for JavaScript signs it as that.
+    if !names.iter().any(|name| matches!(name.as_str(), "host" | ":authority")) {
         return Err(invalid(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
         ));

@@ -1,7 +1,9 @@
 //! A stream as the catalog knows it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use auth::Policy;
 use model::{Boundaries, ConsumerName, ShardMap, StreamName, UnixMillis};
 
 /// Tells a stream from all others, also from earlier ones of its name.
@@ -25,8 +27,8 @@ pub struct Stream {
     pub settings: Settings,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Its resource policy: the JSON text it was given.
-    pub policy: Option<String>,
+    /// Its resource policy.
+    pub policy: Option<Arc<Policy>>,
     /// Those who are registered to be sent its records.
     pub consumers: BTreeMap<ConsumerName, Consumer>,
     /// The keys its records have been encrypted with, in the order they came into use.
@@ -130,8 +132,8 @@ pub struct Consumer {
     pub created: UnixMillis,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Its resource policy: the JSON text it was given.
-    pub policy: Option<String>,
+    /// Its resource policy.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// A key that records are encrypted with, itself encrypted.
@@ -173,6 +175,12 @@ pub enum RecordLimits {
 }
 
 impl Stream {
+    /// What binds the stream's data keys to it.
+    #[must_use]
+    pub fn key_context(&self) -> [u8; 8] {
+        self.uid.0.to_le_bytes()
+    }
+
     /// A stream whose shards have yet to be made, with nothing else about it.
     #[must_use]
     pub fn new(

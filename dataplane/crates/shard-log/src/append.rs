@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::error::AppendError;
 use crate::format::{
     BATCH_BYTES_MAX, BatchHeader, BatchKind, HARD_STATE_BYTES_MAX, HEADER_BYTES, IMAGE_BYTES_MAX,
-    PreviousSegment, SegmentHead, encode_batch, padded,
+    LogId, PreviousSegment, SegmentHead, encode_batch, padded,
 };
 use crate::prepare::{Leaving, Preparer};
 use crate::segment::{End, Segment};
@@ -60,6 +60,8 @@ pub struct Entry<'a> {
 pub enum EntryKind {
     /// This many records, at least one, as [`RecordBuffer`](crate::RecordBuffer) encodes them.
     Records(u32),
+    /// This many records, at least one, encoded and then encrypted.
+    SealedRecords(u32),
     /// A command of the shard's state machine, opaque here.
     Command,
 }
@@ -113,8 +115,11 @@ impl<S: Storage> Writer<S> {
         durability: Durability,
     ) -> Result<Appended, AppendError> {
         let (kind, record_count) = match entry.kind {
-            EntryKind::Records(0) => panic!("the group commit never forms an empty batch"),
+            EntryKind::Records(0) | EntryKind::SealedRecords(0) => {
+                panic!("the group commit never forms an empty batch")
+            }
             EntryKind::Records(count) => (BatchKind::Records, count),
+            EntryKind::SealedRecords(count) => (BatchKind::SealedRecords, count),
             EntryKind::Command => (BatchKind::Command, 0),
         };
         let new = New { kind, record_count, term: entry.term, timestamp: entry.timestamp };
@@ -229,6 +234,12 @@ impl<S: Storage> Writer<S> {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.state().size_bytes()
+    }
+
+    /// What tells this log from all others.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.shared.log_id
     }
 
     /// The index of the last durable entry.

@@ -57,6 +57,8 @@ impl RecordBuffer {
 pub struct Batch {
     header: BatchHeader,
     payload: Bytes,
+    /// Whether it is encrypted on disk.
+    is_sealed: bool,
 }
 
 /// One record of a batch.
@@ -68,6 +70,8 @@ pub struct Record<'a> {
     pub partition_key: &'a str,
     /// What the producer sent.
     pub data: &'a [u8],
+    /// Whether it is encrypted on disk.
+    pub is_encrypted: bool,
 }
 
 impl Batch {
@@ -82,7 +86,22 @@ impl Batch {
 
     /// A batch that was just encoded at the start of `bytes` under `header`.
     pub(crate) fn from_encoded(header: BatchHeader, bytes: &Bytes) -> Batch {
-        Batch { header, payload: bytes.slice(HEADER_BYTES..header.length as usize) }
+        let is_sealed = header.kind == BatchKind::SealedRecords;
+        let payload = bytes.slice(HEADER_BYTES..header.length as usize);
+        Batch { header, payload, is_sealed }
+    }
+
+    /// Whether its records have to be decrypted before they can be read.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.header.kind == BatchKind::SealedRecords
+    }
+
+    /// The same batch with its records decrypted.
+    #[must_use]
+    pub fn opened(self, payload: Bytes) -> Batch {
+        let header = BatchHeader { kind: BatchKind::Records, ..self.header };
+        Batch { header, payload, is_sealed: true }
     }
 
     /// Its header.
@@ -97,7 +116,7 @@ impl Batch {
         &self.payload
     }
 
-    /// Its records from `from` on, in order; none when it holds no user records.
+    /// Its records from `from` on, in order; none when it holds no user records, or encrypted ones.
     ///
     /// The checksum has been verified, so a payload that does not parse was written by something
     /// that is not this program; iteration ends there.
@@ -107,7 +126,8 @@ impl Batch {
             BatchKind::Records => &self.payload,
             _ => &[],
         };
-        let mut records = Records { next: self.header.base_offset, payload };
+        let is_encrypted = self.is_sealed;
+        let mut records = Records { next: self.header.base_offset, payload, is_encrypted };
         while records.next < from && records.next().is_some() {}
         records
     }
@@ -118,6 +138,7 @@ impl Batch {
 pub struct Records<'a> {
     next: Offset,
     payload: &'a [u8],
+    is_encrypted: bool,
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -125,7 +146,8 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         let (partition_key, data, rest) = format::decode_record(self.payload)?;
-        let record = Record { offset: self.next, partition_key, data };
+        let record =
+            Record { offset: self.next, partition_key, data, is_encrypted: self.is_encrypted };
         self.next = self.next.advance(1);
         self.payload = rest;
         Some(record)

@@ -9,7 +9,8 @@
 //!   4       4      checksum           CRC32C of bytes 8..length
 //!   8       4      length             header and payload, without the padding
 //!  12       4      record_count
-//!  16       1      kind               1 head, 2 records, 3 command, 4 hard state, 5 durable mark
+//!  16       1      kind               1 head, 2 records, 3 command, 4 hard state, 5 durable mark,
+//!                                  6 sealed records
 //!  17       3      zero
 //!  20       4      previous_checksum  of the batch before, across segments; 0 for the very first
 //!  24       8      log_id             random, fixed when the log is created
@@ -24,6 +25,8 @@
 //!
 //! A records payload is, for each record: partition key length (2), data length (4), partition key
 //! (UTF-8), data. A key length of 0 means that the record has no partition key.
+//!
+//! A sealed records payload is such a payload, encrypted by whoever appended it; opaque here.
 //!
 //! A head's payload is a [`SegmentHead`]. Command and hard-state payloads are opaque here.
 //!
@@ -72,6 +75,8 @@ pub enum BatchKind {
     HardState = 4,
     /// Nothing but the statement that all before it was durable. Not an entry.
     DurableMark = 5,
+    /// An entry with encrypted user records.
+    SealedRecords = 6,
 }
 
 impl BatchKind {
@@ -82,13 +87,19 @@ impl BatchKind {
             3 => Some(BatchKind::Command),
             4 => Some(BatchKind::HardState),
             5 => Some(BatchKind::DurableMark),
+            6 => Some(BatchKind::SealedRecords),
             _ => None,
         }
     }
 
     /// Whether it has an index of its own.
     pub(crate) fn is_entry(self) -> bool {
-        matches!(self, BatchKind::Records | BatchKind::Command)
+        matches!(self, BatchKind::Records | BatchKind::SealedRecords | BatchKind::Command)
+    }
+
+    /// Whether it holds user records.
+    pub(crate) fn has_records(self) -> bool {
+        matches!(self, BatchKind::Records | BatchKind::SealedRecords)
     }
 }
 
@@ -99,7 +110,7 @@ pub struct BatchHeader {
     pub checksum: u32,
     /// Header and payload in bytes, without padding.
     pub length: u32,
-    /// Records in the payload; 0 unless the kind is `Records`.
+    /// Records in the payload; 0 unless the kind is `Records` or `SealedRecords`.
     pub record_count: u32,
     /// What the payload is.
     pub kind: BatchKind,
@@ -386,7 +397,7 @@ impl<'a> Fields<'a> {
             durable_end: self.u64()?,
         };
         let length_fits = (HEADER_BYTES..=BATCH_BYTES_MAX).contains(&(length as usize));
-        let count_fits = (kind == BatchKind::Records) == (record_count != 0);
+        let count_fits = kind.has_records() == (record_count != 0);
         (length_fits && count_fits && zero == [0; 3]).then_some(header)
     }
 

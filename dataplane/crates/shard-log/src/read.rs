@@ -10,7 +10,6 @@ use storage::Storage;
 use crate::batch::Batch;
 use crate::cursor::{Cursor, CursorError};
 use crate::error::{Corruption, ReadError};
-use crate::format::BatchKind;
 use crate::segment;
 use crate::state::Shared;
 
@@ -313,7 +312,7 @@ impl Taken {
     fn push(&mut self, batch: Batch) {
         let header = batch.header();
         let end_offset = header.end_offset();
-        if header.kind != BatchKind::Records || end_offset <= self.next {
+        if !header.kind.has_records() || end_offset <= self.next {
             return;
         }
         let records = end_offset.0 - self.next.0;

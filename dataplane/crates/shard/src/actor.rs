@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encryption::Sealer;
 use model::Offset;
 use shard_log::{OpenMode, Opened, Reader};
 use storage::Storage;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::error::{OpenError, Unavailable, chain};
 use crate::group::SingleMember;
-use crate::handle::Write;
+use crate::handle::{ShardOptions, Write};
 use crate::machine::Machine;
 use crate::metrics::{Cause, UnwritableGuard};
 use crate::reads::ShardState;
@@ -56,6 +57,8 @@ pub(crate) struct Actor<S: Storage> {
     /// `None` while the log is not open.
     group: Option<SingleMember<S>>,
     machine: Machine,
+    /// Seals records, if they are to be encrypted; or the data key that is missing for that.
+    sealer: Result<Option<Sealer>, u32>,
     failure: Option<Failure>,
     disk_full: Option<DiskFull>,
     last_append: Instant,
@@ -95,6 +98,7 @@ impl<S: Storage> Actor<S> {
             mailbox,
             group: None,
             machine: Machine::default(),
+            sealer: Ok(None),
             failure: None,
             disk_full: None,
             last_append: now,
@@ -136,12 +140,7 @@ impl<S: Storage> Actor<S> {
             match queue.front() {
                 Some(Write::Append { .. } | Write::Command { .. }) => self.round(queue).await,
                 _ => match queue.pop_front()? {
-                    Write::Configure(options) => {
-                        self.state.options.set(options);
-                        let throttle = Throttle::new(options.throughput, self.state.clock.now());
-                        self.state.throttle.replace(throttle);
-                        self.next_trim = Instant::now();
-                    }
+                    Write::Configure(options) => self.configure(options),
                     Write::TailBytesMax(bytes_max) => {
                         self.place.log_options.tail_bytes_max = bytes_max;
                         if let Some(group) = &mut self.group {
@@ -154,6 +153,16 @@ impl<S: Storage> Actor<S> {
             }
         }
         None
+    }
+
+    fn configure(&mut self, options: ShardOptions) {
+        let before = self.state.options.replace(options.clone());
+        if before.throughput != options.throughput {
+            let throttle = Throttle::new(options.throughput, self.state.clock.now());
+            self.state.throttle.replace(throttle);
+        }
+        self.sealer = Sealer::new(&options.keyring);
+        self.next_trim = Instant::now();
     }
 
     async fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
@@ -202,6 +211,8 @@ impl<S: Storage> Actor<S> {
         }
         self.machine = Machine::recover(&recovered).map_err(ReopenError::Machine)?;
         writer.set_image(writer.durable_index(), self.machine.image());
+        // Counting begins anew with each opening, so the key must be another.
+        self.sealer = Sealer::new(&self.state.options.borrow().keyring);
         self.state.reader.replace(Some(reader));
         self.group = Some(SingleMember { writer });
         self.place.mode = OpenMode::Existing;
@@ -288,7 +299,7 @@ impl<S: Storage> Actor<S> {
         let reader = self.state.reader.borrow();
         let reader = reader.as_ref()?;
         let oldest = reader.oldest_sealed_timestamp()?;
-        let bytes_max = self.state.options.get().retention.bytes_max;
+        let bytes_max = self.state.options.borrow().retention.bytes_max;
         let is_too_large = bytes_max.is_some_and(|bytes_max| bytes_max < reader.size_bytes());
         let left = match is_too_large {
             true => Duration::ZERO,
@@ -319,7 +330,8 @@ impl<S: Storage> Actor<S> {
         let Some(group) = &mut self.group else { return };
         let size_before = group.writer.size_bytes();
         let mut trimmed = group.writer.trim_before(self.state.horizon()).await;
-        if let (Ok(_), Some(bytes_max)) = (&trimmed, self.state.options.get().retention.bytes_max) {
+        let bytes_max = self.state.options.borrow().retention.bytes_max;
+        if let (Ok(_), Some(bytes_max)) = (&trimmed, bytes_max) {
             trimmed = group.writer.trim_to_size(bytes_max).await;
         }
         if let Err(error) = trimmed {

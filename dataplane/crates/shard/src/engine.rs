@@ -1,6 +1,6 @@
 //! The engine: the log threads, and the shards spread over them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -280,7 +280,8 @@ impl<S: Storage> Thread<S> {
         let state = Rc::new(ShardState {
             reader: RefCell::default(),
             throttle: RefCell::new(Throttle::new(options.throughput, clock.now())),
-            options: Cell::new(options),
+            options: RefCell::new(options),
+            opener: RefCell::default(),
             progress,
             trouble: ReadTrouble::default(),
             clock: Arc::clone(clock),

@@ -32,6 +32,9 @@ pub enum AppendError {
     /// they were not acknowledged.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// Records are to be encrypted with this data key, which could not be unwrapped.
+    #[error("data key {0} of the stream is not available")]
+    NoKey(u32),
     /// The shard keeps checkpoints of at most [`CONSUMERS_MAX`](crate::CONSUMERS_MAX) consumers.
     #[error("the shard keeps checkpoints of at most {} consumers", crate::CONSUMERS_MAX)]
     TooManyConsumers,
@@ -46,6 +49,9 @@ pub enum ReadError {
     /// Over the shard's read throughput; room again in this time.
     #[error("read throughput exceeded")]
     Throttled(Duration),
+    /// Records there are encrypted with this data key, which could not be unwrapped.
+    #[error("data key {0} of the stream is not available")]
+    NoKey(u32),
     /// The log could not be read there.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

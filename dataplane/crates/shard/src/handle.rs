@@ -1,7 +1,9 @@
 //! A shard as the rest of the program sees it: a handle to send to from any thread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use encryption::Keyring;
 use model::{Offset, UnixMillis};
 use shard_log::{Batch, Record, RecordBuffer};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -10,12 +12,14 @@ use crate::error::{AppendError, CloseError, ReadError, Unavailable};
 use crate::machine::{Command, Machine};
 
 /// What can be changed about a running shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardOptions {
     /// How much it takes and gives.
     pub throughput: Throughput,
     /// How long it keeps records.
     pub retention: Retention,
+    /// What records are encrypted with on disk, and have been.
+    pub keyring: Arc<Keyring>,
 }
 
 /// Whether a shard imposes AWS's limits.

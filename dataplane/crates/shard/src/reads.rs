@@ -6,8 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use encryption::Opener;
 use model::{Clock, Offset, UnixMillis};
-use shard_log::Reader;
+use shard_log::{Batch, LogId, Reader};
 use storage::Storage;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -24,7 +25,8 @@ pub(crate) struct ShardState<S: Storage> {
     /// `None` while the log is not open.
     pub(crate) reader: RefCell<Option<Reader<S>>>,
     pub(crate) throttle: RefCell<Throttle>,
-    pub(crate) options: Cell<ShardOptions>,
+    pub(crate) options: RefCell<ShardOptions>,
+    pub(crate) opener: RefCell<Opener>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) trouble: ReadTrouble,
     pub(crate) clock: Arc<dyn Clock>,
@@ -78,7 +80,7 @@ async fn answer<S: Storage>(
 impl<S: Storage> ShardState<S> {
     /// Records that arrived before this have expired.
     pub(crate) fn horizon(&self) -> UnixMillis {
-        self.clock.now().saturating_sub(self.options.get().retention.age)
+        self.clock.now().saturating_sub(self.options.borrow().retention.age)
     }
 
     async fn records(
@@ -114,8 +116,9 @@ impl<S: Storage> ShardState<S> {
                 }
             }
         };
+        let batches = batches.into_iter().map(|batch| self.opened(batch));
         let reply = ReadReply {
-            batches,
+            batches: batches.collect::<Result<_, ReadError>>()?,
             from: log_request.from,
             end: progress.commit_end,
             bytes_max: request.bytes_max,
@@ -128,6 +131,28 @@ impl<S: Storage> ShardState<S> {
             self.throttle.borrow_mut().read_done(bytes, self.clock.now());
         }
         Ok(reply)
+    }
+
+    /// The batch with records that can be read.
+    fn opened(&self, batch: Batch) -> Result<Batch, ReadError> {
+        if !batch.is_closed() {
+            return Ok(batch);
+        }
+        let header = batch.header();
+        let context = seal_context(header.log_id, header.record_count);
+        let keyring = Arc::clone(&self.options.borrow().keyring);
+        let opened = self.opener.borrow_mut().open(&keyring, &context, batch.payload());
+        match opened {
+            Ok(payload) => Ok(batch.opened(payload.into())),
+            Err(encryption::OpenError::NoKey(number)) => Err(ReadError::NoKey(number)),
+            // The checksum held, so the disk is not to blame and reading again does not help.
+            Err(encryption::OpenError::Refused) => {
+                let at = header.base_offset;
+                let reason = format!("the records from offset {} on do not decrypt", at.0);
+                tracing::error!(reason, "a batch was sealed by something else");
+                Err(ReadError::Unavailable(Unavailable::Failed(reason.into())))
+            }
+        }
     }
 
     async fn offset_at(&self, timestamp: UnixMillis) -> Result<Offset, ReadError> {
@@ -170,6 +195,14 @@ impl<S: Storage> ShardState<S> {
         self.trouble.noticed.notify_one();
         ReadError::Unavailable(Unavailable::Failed(reason))
     }
+}
+
+/// What binds a sealed batch to its log: in another one, or with another count, it does not open.
+pub(crate) fn seal_context(log: LogId, record_count: u32) -> [u8; 12] {
+    let mut context = [0; 12];
+    context[..8].copy_from_slice(&log.0.to_le_bytes());
+    context[8..].copy_from_slice(&record_count.to_le_bytes());
+    context
 }
 
 /// Waits for memory for a cold read; none is needed for what the tail holds.

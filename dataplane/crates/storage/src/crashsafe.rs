@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Files of this ending were being written when a crash came. They are never read.
@@ -15,10 +16,23 @@ pub const TEMPORARY_SUFFIX: &str = ".writing";
 /// # Errors
 /// As the operating system's. The file has its old content or its new one.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, 0o666)
+}
+
+/// As [`write_file`], for nobody else to read.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_secret_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, 0o600)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(TEMPORARY_SUFFIX);
     let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary)?;
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -86,6 +100,8 @@ fn parent(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -101,6 +117,9 @@ mod tests {
         assert_eq!(read_dir_clean(&deep).unwrap(), std::slice::from_ref(&file));
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert_eq!(fs::read_dir(&deep).unwrap().count(), 1);
+        let secret = deep.join("key");
+        write_secret_file(&secret, b"k").unwrap();
+        assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
         remove_file(&file).unwrap();
         remove_file(&file).unwrap();
         assert!(!file.exists());

@@ -1,18 +1,23 @@
 //! The service: what every operation needs, and the table of operations.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
+use auth::{Caller, Policy, Verdict};
 use aws_protocol::{ApiError, Encoding, ErrorCode};
 use bytes::Bytes;
 use catalog::{Catalog, Phase, Stream};
+use encryption::MasterKeys;
 use model::{Clock, Shard, StreamName, UnixMillis};
 use shard::{ShardHandle, Unavailable};
 
+use crate::consumers::Found;
 use crate::errors;
 use crate::feed::Feeds;
 use crate::metrics::Metrics;
 use crate::ops;
+use crate::resource::ConsumerId;
 use crate::shards::{ShardKey, Shards};
 use crate::subscription::Events;
 use crate::subscriptions::Subscriptions;
@@ -44,6 +49,8 @@ pub struct ApiOptions {
     pub identity: Identity,
     /// Gives new streams their identity.
     pub random: fn() -> u64,
+    /// What data keys are wrapped with.
+    pub keys: Arc<MasterKeys>,
     /// Where to count.
     pub metrics: Metrics,
     /// For the events of all subscriptions that have not been sent.
@@ -64,6 +71,16 @@ pub struct Api {
     pub(crate) options: Arc<ApiOptions>,
     pub(crate) feeds: Feeds,
     pub(crate) subscriptions: Subscriptions,
+    /// Whose turn it is to take a record that nobody chose a shard for.
+    pub(crate) turns: Arc<AtomicUsize>,
+    /// Who calls what; `None` between calls, when nothing is asked of a policy.
+    call: Option<Arc<CallContext>>,
+}
+
+/// On whose behalf operations find streams.
+struct CallContext {
+    caller: Caller,
+    operation: Operation,
 }
 
 impl Api {
@@ -73,7 +90,9 @@ impl Api {
         Api {
             feeds: Feeds::new(options.event_bytes_max),
             subscriptions: Subscriptions::new(),
+            turns: Arc::default(),
             options: Arc::new(options),
+            call: None,
         }
     }
 
@@ -93,13 +112,16 @@ impl Api {
         &self,
         operation: &str,
         encoding: Encoding,
+        caller: Caller,
         body: &[u8],
     ) -> Result<Answer, ApiError> {
         let Some(known) = Operation::parse(operation) else {
             return Err(unknown_operation(operation));
         };
         let started = Instant::now();
-        let result = Box::pin(known.run(self, encoding, body)).await;
+        let call = Some(Arc::new(CallContext { caller, operation: known }));
+        let api = Api { call, ..self.clone() };
+        let result = Box::pin(known.run(&api, encoding, body)).await;
         self.options.metrics.called(known.name(), started.elapsed(), result.as_ref().err());
         result
     }
@@ -116,19 +138,72 @@ impl Api {
         self.identity().stream_arn(name)
     }
 
+    /// Lets the caller do this to something that has no policy of its own.
+    pub(crate) fn authorize(&self) -> Result<(), ApiError> {
+        self.authorize_on("*", None)
+    }
+
+    /// Lets the caller do this to the resource of this ARN, under its policy, or not.
+    fn authorize_on(&self, arn: &str, policy: Option<&Policy>) -> Result<(), ApiError> {
+        let Some(CallContext { caller, operation }) = self.call.as_deref() else {
+            return Ok(());
+        };
+        let is_owner = caller.account == self.identity().account;
+        let verdict = match policy {
+            None => Verdict::Silent,
+            Some(policy) => policy.evaluate(caller, operation.action(), arn),
+        };
+        match (verdict, is_owner) {
+            (Verdict::Allow, _) | (Verdict::Silent, true) => Ok(()),
+            (Verdict::Silent, false) | (Verdict::Deny, _) => {
+                Err(errors::access_denied(caller, operation.action(), arn, verdict))
+            }
+        }
+    }
+
     /// The stream, whatever its phase.
     pub(crate) fn stream(&self, name: &StreamName) -> Result<Arc<Stream>, ApiError> {
-        let stream = self.options.catalog.get(name);
-        stream.ok_or_else(|| errors::stream_not_found(name, self.identity()))
+        let Some(stream) = self.options.catalog.get(name) else {
+            // Whoever may not look is not told either.
+            self.authorize_on(&self.arn(name), None)?;
+            return Err(errors::stream_not_found(name, self.identity()));
+        };
+        match &stream.policy {
+            // Nothing to compare: no ARN need be made, which would cost more than the rest.
+            None if self.is_owner() => {}
+            policy => self.authorize_on(&self.arn(name), policy.as_deref())?,
+        }
+        Ok(stream)
+    }
+
+    /// A consumer that is registered, under its own policy and not its stream's.
+    pub(crate) fn consumer(&self, id: &ConsumerId) -> Result<Found, ApiError> {
+        let stream = self.options.catalog.get(&id.stream);
+        let registered = stream.and_then(|stream| {
+            let consumer = stream.consumers.get(&id.name)?.clone();
+            let is_meant = consumer.created.as_seconds() == id.created_seconds;
+            is_meant.then(|| Found { stream, name: id.name.clone(), consumer })
+        });
+        let policy = registered.as_ref().and_then(|found| found.consumer.policy.as_deref());
+        self.authorize_on(&id.arn(self.identity()), policy)?;
+        registered.ok_or_else(|| errors::consumer_not_found(&id.name, &id.stream, self.identity()))
+    }
+
+    fn is_owner(&self) -> bool {
+        let account = &self.identity().account;
+        self.call.as_ref().is_none_or(|call| call.caller.account == *account)
     }
 
     /// The stream, if records can be put and read.
     pub(crate) fn serving_stream(&self, name: &StreamName) -> Result<Arc<Stream>, ApiError> {
-        let stream = self.stream(name)?;
+        self.check_serving(self.stream(name)?)
+    }
+
+    pub(crate) fn check_serving(&self, stream: Arc<Stream>) -> Result<Arc<Stream>, ApiError> {
         match stream.phase {
             Phase::Active | Phase::Updating => Ok(stream),
             Phase::Creating | Phase::Deleting => {
-                Err(errors::stream_not_found(name, self.identity()))
+                Err(errors::stream_not_found(&stream.name, self.identity()))
             }
         }
     }
@@ -147,8 +222,20 @@ impl Api {
         name: &StreamName,
         decide: impl Fn(&mut Stream) -> Result<bool, ApiError>,
     ) -> Result<Arc<Stream>, ApiError> {
+        self.stream(name)?;
+        self.change_unauthorized(name, decide).await
+    }
+
+    /// As [`change`](Self::change), when the caller may do it for another reason than the stream's
+    /// policy.
+    pub(crate) async fn change_unauthorized(
+        &self,
+        name: &StreamName,
+        decide: impl Fn(&mut Stream) -> Result<bool, ApiError>,
+    ) -> Result<Arc<Stream>, ApiError> {
         for _ in 0..CONFLICTS_MAX {
-            let current = self.stream(name)?;
+            let current = self.options.catalog.get(name);
+            let current = current.ok_or_else(|| errors::stream_not_found(name, self.identity()))?;
             let mut changed = (*current).clone();
             if !decide(&mut changed)? {
                 return Ok(current);
@@ -203,8 +290,35 @@ impl Api {
 
 fn unknown_operation(operation: &str) -> ApiError {
     let shown: String = operation.chars().take(64).collect();
-    ApiError::new(ErrorCode::UnknownOperationException, format!("Unknown operation {shown}"))
+    let message = match UNSUPPORTED.contains(&operation) {
+        true => format!(
+            "{shown} is not supported by this service: it has no channels and no queues. A DeliveryStream delivers to S3; consumers share a stream by SubscribeToShard or GetRecords."
+        ),
+        false => format!("Unknown operation {shown}"),
+    };
+    ApiError::new(ErrorCode::UnknownOperationException, message)
 }
+
+/// The operations of the service model on channels and queues.
+pub const UNSUPPORTED: [&str; 17] = [
+    "AcknowledgeDeadLetterQueueRecords",
+    "AcknowledgeQueueRecords",
+    "CreateChannel",
+    "CreateQueue",
+    "DeleteChannel",
+    "DeleteQueue",
+    "DescribeChannel",
+    "DescribeQueue",
+    "ListChannels",
+    "ListQueues",
+    "ReceiveDeadLetterQueueRecords",
+    "ReceiveQueueRecords",
+    "RestoreDeadLetterQueueRecords",
+    "UpdateChannel",
+    "UpdateDeadLetterQueueRecordsVisibility",
+    "UpdateQueue",
+    "UpdateQueueRecordsVisibility",
+];
 
 /// Declares the operations: each is a module of the same name with a `run`.
 macro_rules! operations {
@@ -214,6 +328,9 @@ macro_rules! operations {
         enum Operation {
             $($variant,)*
         }
+
+        /// Their names.
+        pub const OPERATIONS: &[&str] = &[$(stringify!($variant)),*];
 
         impl Operation {
             fn parse(name: &str) -> Option<Operation> {
@@ -226,6 +343,13 @@ macro_rules! operations {
             fn name(self) -> &'static str {
                 match self {
                     $(Operation::$variant => stringify!($variant),)*
+                }
+            }
+
+            /// As policies name it.
+            fn action(self) -> &'static str {
+                match self {
+                    $(Operation::$variant => concat!("kinesis:", stringify!($variant)),)*
                 }
             }
 
@@ -251,27 +375,43 @@ operations! {
     AddTagsToStream => add_tags_to_stream,
     CreateStream => create_stream,
     DecreaseStreamRetentionPeriod => decrease_stream_retention_period,
+    DeleteResourcePolicy => delete_resource_policy,
     DeleteStream => delete_stream,
     DeregisterStreamConsumer => deregister_stream_consumer,
+    DescribeAccountSettings => describe_account_settings,
+    DescribeLimits => describe_limits,
     DescribeStream => describe_stream,
     DescribeStreamConsumer => describe_stream_consumer,
     DescribeStreamSummary => describe_stream_summary,
+    DisableEnhancedMonitoring => disable_enhanced_monitoring,
+    EnableEnhancedMonitoring => enable_enhanced_monitoring,
     GetRecords => get_records,
+    GetResourcePolicy => get_resource_policy,
     GetShardIterator => get_shard_iterator,
     IncreaseStreamRetentionPeriod => increase_stream_retention_period,
     ListShards => list_shards,
     ListStreamConsumers => list_stream_consumers,
     ListStreams => list_streams,
+    ListTagsForResource => list_tags_for_resource,
     ListTagsForStream => list_tags_for_stream,
     MergeShards => merge_shards,
     PutRecord => put_record,
     PutRecords => put_records,
+    PutResourcePolicy => put_resource_policy,
     RegisterStreamConsumer => register_stream_consumer,
     RemoveTagsFromStream => remove_tags_from_stream,
     SplitShard => split_shard,
+    StartStreamEncryption => start_stream_encryption,
+    StopStreamEncryption => stop_stream_encryption,
     SubscribeToShard => subscribe_to_shard,
+    TagResource => tag_resource,
+    UntagResource => untag_resource,
+    UpdateAccountSettings => update_account_settings,
     UpdateMaxRecordSize => update_max_record_size,
     UpdateShardCount => update_shard_count,
+    UpdateStreamMode => update_stream_mode,
+    UpdateStreamRecordDistributionStrategy => update_stream_record_distribution_strategy,
+    UpdateStreamWarmThroughput => update_stream_warm_throughput,
 }
 
 /// What an operation makes: a shape, nothing at all, or events.

@@ -51,32 +51,16 @@ impl Request {
             }
             (None, Some(stream), Some(name)) => {
                 let stream = api.stream(&stream)?;
-                find(stream, name, api.identity())
+                let Some(consumer) = stream.consumers.get(&name) else {
+                    return Err(consumer_not_found(&name, &stream.name, api.identity()));
+                };
+                let created_seconds = consumer.created.as_seconds();
+                api.consumer(&ConsumerId { stream: stream.name.clone(), name, created_seconds })
             }
             _ => Err(invalid_argument(
                 "Either ConsumerARN, or both StreamARN and ConsumerName, must be specified.",
             )),
         }
-    }
-}
-
-impl Api {
-    /// The consumer that was registered then.
-    pub(crate) fn consumer(&self, id: &ConsumerId) -> Result<Found, ApiError> {
-        let identity = self.identity();
-        let stream = self.stream(&id.stream)?;
-        let found = find(stream, id.name.clone(), identity)?;
-        if found.consumer.created.as_seconds() != id.created_seconds {
-            return Err(consumer_not_found(&id.name, &id.stream, identity));
-        }
-        Ok(found)
-    }
-}
-
-fn find(stream: Arc<Stream>, name: ConsumerName, identity: &Identity) -> Result<Found, ApiError> {
-    match stream.consumers.get(&name).cloned() {
-        Some(consumer) => Ok(Found { stream, name, consumer }),
-        None => Err(consumer_not_found(&name, &stream.name, identity)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From what went wrong inside to what AWS would say. The only place where that is decided.
 
+use auth::{Caller, Verdict};
 use aws_protocol::{ApiError, ErrorCode};
 use catalog::{ChangeError, Phase, Stream};
 use model::{ConsumerName, ShardId, StreamName};
@@ -9,6 +10,36 @@ use crate::api::Identity;
 
 pub(crate) fn invalid_argument(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidArgumentException, message)
+}
+
+pub(crate) fn access_denied(
+    caller: &Caller,
+    action: &str,
+    arn: &str,
+    verdict: Verdict,
+) -> ApiError {
+    let because = match verdict {
+        Verdict::Deny => "with an explicit deny in a resource-based policy",
+        _ => "because no resource-based policy allows the action",
+    };
+    ApiError::new(
+        ErrorCode::AccessDeniedException,
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: {arn} {because}",
+            caller.arn()
+        ),
+    )
+}
+
+/// With DryRun, a request that would have been carried out ends here.
+pub(crate) fn check_dry_run(dry_run: Option<bool>) -> Result<(), ApiError> {
+    match dry_run {
+        Some(true) => Err(ApiError::new(
+            ErrorCode::DryRunOperationException,
+            "The request would have succeeded, but it was rejected because the DryRun parameter was specified.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn stream_not_found(name: &StreamName, identity: &Identity) -> ApiError {
@@ -62,6 +93,12 @@ pub(crate) fn rate_exceeded(shard: ShardId, name: &StreamName, identity: &Identi
             identity.account
         ),
     )
+}
+
+/// As AWS when its KMS has no such key.
+pub(crate) fn key_error(error: &dyn std::fmt::Display) -> ApiError {
+    let message = format!("{error}. The key file is named by --encryption-key-file.");
+    ApiError::new(ErrorCode::KmsNotFoundException, message)
 }
 
 /// Retried by every SDK: the shard comes back by itself.

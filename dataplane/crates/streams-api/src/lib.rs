@@ -7,11 +7,16 @@
 //!
 //! It does not know sockets, signatures or where shards keep their records.
 
+mod account;
 mod api;
+mod attached;
 mod consumers;
+mod encryption_ops;
 mod errors;
 mod feed;
 mod metrics;
+mod mode;
+mod monitoring;
 mod ops;
 mod position;
 mod resource;
@@ -23,7 +28,7 @@ mod subscription;
 mod subscriptions;
 mod token;
 
-pub use api::{Answer, Api, ApiOptions, Identity};
+pub use api::{Answer, Api, ApiOptions, Identity, OPERATIONS, UNSUPPORTED};
 pub use metrics::Metrics;
 pub use shards::{ShardKey, Shards};
 pub use subscription::Events;

@@ -1,10 +1,13 @@
 //! What the service counts, under AWS's own names: `IncomingBytes` of CloudWatch is
 //! `aws_kinesis_IncomingBytes_total` here, with the dimension `StreamName` as a label.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_protocol::{ApiError, ErrorCode};
-use model::StreamName;
+use catalog::{ShardMetric, Stream};
+use model::{ShardId, StreamName};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,6 +30,13 @@ struct OperationLabels {
 struct ErrorLabels {
     operation: &'static str,
     code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(non_snake_case, reason = "CloudWatch's dimensions, letter for letter")]
+struct ShardLabels {
+    StreamName: String,
+    ShardId: String,
 }
 
 type ByStream = Family<StreamLabels, Counter>;
@@ -55,6 +65,17 @@ pub struct Metrics {
     events_bytes: ByStream,
     events_records: ByStream,
     events_behind: Family<StreamLabels, Gauge>,
+    by_shard: ByShard,
+}
+
+/// What EnableEnhancedMonitoring switches on, shard by shard.
+#[derive(Clone)]
+struct ByShard {
+    /// In the order of [`ShardMetric::NAMES`]; that of the age is not used.
+    counters: [Family<ShardLabels, Counter>; ShardMetric::NAMES.len()],
+    age: Family<ShardLabels, Gauge>,
+    /// Which there are, to forget them.
+    shown: Arc<Mutex<BTreeSet<(StreamName, ShardMetric, ShardId)>>>,
 }
 
 impl Metrics {
@@ -81,6 +102,7 @@ impl Metrics {
             "How far behind the tip the last event was",
             events_behind.clone(),
         );
+        let by_shard = ByShard::register(registry);
         let mut add = |name: &str, help: &str| {
             let family = ByStream::default();
             registry.register(name, help, family.clone());
@@ -90,6 +112,7 @@ impl Metrics {
             seconds,
             errors,
             events_behind,
+            by_shard,
             incoming_bytes: add("IncomingBytes", "Data and partition keys put"),
             incoming_records: add("IncomingRecords", "Records put"),
             put_record_success: add("PutRecord_Success", "PutRecord calls that succeeded"),
@@ -200,8 +223,32 @@ impl Metrics {
         self.events_behind.get_or_create(&labels).set(millis);
     }
 
+    /// Counts something of one shard, if the stream is watched that closely.
+    pub(crate) fn shard(&self, stream: &Stream, shard: ShardId, metric: ShardMetric, by: u64) {
+        if stream.settings.shard_metrics.contains(&metric) && by != 0 {
+            let labels = self.by_shard.show(stream, shard, metric);
+            self.by_shard.counters[metric as usize].get_or_create(&labels).inc_by(by);
+        }
+    }
+
+    /// How old what was read last is, if the stream is watched that closely.
+    pub(crate) fn shard_age(&self, stream: &Stream, shard: ShardId, age: Duration) {
+        let metric = ShardMetric::IteratorAgeMilliseconds;
+        if stream.settings.shard_metrics.contains(&metric) {
+            let labels = self.by_shard.show(stream, shard, metric);
+            let millis = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            self.by_shard.age.get_or_create(&labels).set(millis);
+        }
+    }
+
+    /// Shows a metric of a stream's shards no more.
+    pub(crate) fn forget_shard_metric(&self, stream: &StreamName, metric: ShardMetric) {
+        self.by_shard.forget(stream, |shown| shown == metric);
+    }
+
     /// Forgets a stream's numbers, so that names do not pile up.
     pub(crate) fn forget(&self, stream: &StreamName) {
+        self.by_shard.forget(stream, |_| true);
         let labels = StreamLabels { StreamName: stream.to_string() };
         for family in self.by_stream() {
             family.remove(&labels);
@@ -236,6 +283,50 @@ impl Metrics {
             &self.events_records,
         ]
     }
+}
+
+impl ByShard {
+    fn register(registry: &mut Registry) -> ByShard {
+        let registry = registry.sub_registry_with_prefix("shard");
+        let age = Family::default();
+        let counters = ShardMetric::NAMES.map(|(name, metric)| {
+            let family = Family::default();
+            match metric {
+                ShardMetric::IteratorAgeMilliseconds => {
+                    registry.register(name, "Age of the record read last", age.clone());
+                }
+                _ => registry.register(name, "As the stream's, of one shard", family.clone()),
+            }
+            family
+        });
+        ByShard { counters, age, shown: Arc::default() }
+    }
+
+    fn show(&self, stream: &Stream, shard: ShardId, metric: ShardMetric) -> ShardLabels {
+        self.shown().insert((stream.name.clone(), metric, shard));
+        labels(&stream.name, shard)
+    }
+
+    fn forget(&self, stream: &StreamName, which: impl Fn(ShardMetric) -> bool) {
+        self.shown().retain(|(name, metric, shard)| {
+            let is_forgotten = name == stream && which(*metric);
+            if is_forgotten {
+                self.counters[*metric as usize].remove(&labels(name, *shard));
+                if *metric == ShardMetric::IteratorAgeMilliseconds {
+                    self.age.remove(&labels(name, *shard));
+                }
+            }
+            !is_forgotten
+        });
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeSet<(StreamName, ShardMetric, ShardId)>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn labels(stream: &StreamName, shard: ShardId) -> ShardLabels {
+    ShardLabels { StreamName: stream.to_string(), ShardId: shard.to_string() }
 }
 
 fn operation_seconds() -> Histogram {

@@ -178,6 +178,7 @@ pub(crate) async fn offset(
     };
     let failed = |error: shard::ReadError| match error {
         shard::ReadError::Unavailable(why) => errors::unavailable(shard.id, &why),
+        shard::ReadError::NoKey(_) => errors::key_error(&error),
         shard::ReadError::Throttled(_) => errors::internal(&error),
     };
     match position {

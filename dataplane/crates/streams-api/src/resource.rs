@@ -5,6 +5,7 @@ use aws_protocol::validate::Violations;
 use model::{ConsumerName, StreamName, UnixMillis};
 
 use crate::api::Identity;
+use crate::errors::invalid_argument;
 
 const STREAM_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+";
 const CONSUMER_PATTERN: &str =
@@ -12,11 +13,10 @@ const CONSUMER_PATTERN: &str =
 const RESOURCE_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+";
 const ARN_CHARS_MAX: usize = 2048;
 
-/// A resource, as its ARN names it.
+/// A resource, as its ARN names it. Its region and account are not compared with ours: a client that
+/// made an ARN up means the stream of that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arn {
-    /// Twelve digits.
-    pub(crate) account: String,
     pub(crate) resource: Resource,
 }
 
@@ -49,7 +49,7 @@ impl Arn {
             && account.len() == 12
             && account.bytes().all(|digit| digit.is_ascii_digit());
         let resource = Resource::parse(resource).filter(|_| fits)?;
-        Some(Arn { account: account.to_owned(), resource })
+        Some(Arn { resource })
     }
 
     /// A stream's ARN in the member of this name.
@@ -86,6 +86,12 @@ impl Arn {
     pub(crate) fn check_resource(checks: &mut Violations, text: Option<&str>) -> Option<Arn> {
         checks.required("resourceARN", text);
         Self::check(checks, "resourceARN", text, RESOURCE_PATTERN, |_| true)
+    }
+
+    /// The ARN that [`check_resource`](Self::check_resource) found, when nothing was wrong.
+    pub(crate) fn found(checks: Violations, arn: Option<Arn>) -> Result<Arn, ApiError> {
+        checks.finish()?;
+        arn.ok_or_else(|| invalid_argument("ResourceARN is required."))
     }
 
     fn check(
@@ -143,10 +149,6 @@ impl ConsumerId {
     pub(crate) fn arn(&self, identity: &Identity) -> String {
         let created = UnixMillis(self.created_seconds.saturating_mul(1_000));
         identity.consumer_arn(&self.stream, &self.name, created)
-    }
-
-    pub(crate) fn not_found(&self, identity: &Identity) -> ApiError {
-        crate::errors::consumer_not_found(&self.name, &self.stream, identity)
     }
 }
 

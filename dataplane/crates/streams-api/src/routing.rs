@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_protocol::ApiError;
-use catalog::Stream;
+use catalog::{Distribution, ShardMetric, Stream};
 use futures_util::future::join_all;
 use model::{HashKey, SequenceNumber, ShardId, StreamName};
 use shard::AppendError;
@@ -17,7 +18,7 @@ use shard_log::RecordBuffer;
 use tokio::time::Instant;
 
 use crate::api::Api;
-use crate::errors;
+use crate::errors::{self, invalid_argument};
 use crate::shards::ShardKey;
 
 /// How long a record waits for a reshard to open the shard it belongs to.
@@ -28,6 +29,13 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) hash_key: HashKey,
     pub(crate) partition_key: &'a str,
     pub(crate) data: &'a [u8],
+}
+
+/// What its producer said about where a record belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen<'a> {
+    pub(crate) partition_key: Option<&'a str>,
+    pub(crate) explicit_hash_key: Option<&'a str>,
 }
 
 /// Where a record went.
@@ -45,6 +53,37 @@ impl Outgoing<'_> {
 }
 
 impl Api {
+    /// The hash key of a record. `missing` is told when there is neither a key nor a stream that needs
+    /// none; the hash key then means nothing.
+    pub(crate) fn hash_key(
+        &self,
+        stream: &Stream,
+        chosen: Chosen<'_>,
+        missing: impl FnOnce(),
+    ) -> Result<HashKey, ApiError> {
+        match (stream.settings.distribution, chosen.explicit_hash_key, chosen.partition_key) {
+            (Distribution::Auto, ..) => Ok(self.next_hash_key(stream)),
+            (Distribution::UserPartitionKey, _, None) => {
+                missing();
+                Ok(HashKey::MIN)
+            }
+            (Distribution::UserPartitionKey, None, Some(key)) => Ok(HashKey::of(key)),
+            (Distribution::UserPartitionKey, Some(text), Some(_)) => text.parse().map_err(|_| {
+                invalid_argument(format!(
+                    "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
+                ))
+            }),
+        }
+    }
+
+    /// A hash key of each shard in turn, so that all get as many records.
+    fn next_hash_key(&self, stream: &Stream) -> HashKey {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let mut owners = stream.shards.owners();
+        let at = turn % owners.len().max(1);
+        owners.nth(at).map_or(HashKey::MIN, |shard| shard.range.starting())
+    }
+
     /// Puts records; the answers are in the order of the records. Records of one shard are appended
     /// as one piece, in their order.
     pub(crate) async fn put(
@@ -96,6 +135,7 @@ impl Api {
         let key = ShardKey { stream: stream.uid, shard };
         // Between the catalog's word and the shard's start there is a moment: as for a reshard.
         let handle = self.options.shards.get(key).ok_or(AppendError::Closed)?;
+        let size: usize = records.clone().map(Outgoing::bytes).sum();
         let bytes = records
             .clone()
             .map(|record| RecordBuffer::encoded_bytes(record.partition_key, record.data));
@@ -104,7 +144,15 @@ impl Api {
             buffer.push(record.partition_key, record.data);
         }
         let count = buffer.record_count();
-        let appended = handle.append(buffer).await?;
+        let metrics = &self.options.metrics;
+        let appended = handle.append(buffer).await.inspect_err(|error| {
+            if matches!(error, AppendError::Throttled(_)) {
+                let metric = ShardMetric::WriteProvisionedThroughputExceeded;
+                metrics.shard(stream, shard, metric, u64::from(count));
+            }
+        })?;
+        metrics.shard(stream, shard, ShardMetric::IncomingBytes, size as u64);
+        metrics.shard(stream, shard, ShardMetric::IncomingRecords, u64::from(count));
         let created = stream.shards.get(shard).map_or(stream.created, |shard| shard.created);
         let put = |number: u32| {
             let offset = appended.first.advance(u64::from(number));
@@ -134,6 +182,7 @@ impl Api {
         match error {
             AppendError::Throttled(_) => errors::rate_exceeded(shard, name, self.identity()),
             AppendError::Unavailable(why) => errors::unavailable(shard, why),
+            AppendError::NoKey(_) => errors::key_error(error),
             AppendError::Closed | AppendError::TooManyConsumers => errors::internal(error),
         }
     }

@@ -10,6 +10,8 @@ use shard::ReadReply;
 
 use crate::api::Api;
 use crate::errors::phase_name;
+use crate::mode::mode_name;
+use crate::monitoring;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -113,6 +115,7 @@ pub(crate) struct Record<'a> {
     pub(crate) data: Blob<'a>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(crate) partition_key: &'a str,
+    pub(crate) encryption_type: &'static str,
 }
 
 /// The records that were read, from an offset on.
@@ -129,6 +132,7 @@ pub(crate) fn records<'a>(
         approximate_arrival_timestamp: Timestamp(timestamp),
         data: Blob(Cow::Borrowed(record.data)),
         partition_key: record.partition_key,
+        encryption_type: encryption_type(record.is_encrypted),
     })
 }
 
@@ -138,17 +142,48 @@ pub(crate) struct StreamModeDetails {
     stream_mode: &'static str,
 }
 
-/// The only mode this version has.
-pub(crate) const PROVISIONED: StreamModeDetails = StreamModeDetails { stream_mode: "PROVISIONED" };
+impl StreamModeDetails {
+    pub(crate) fn of(stream: &Stream) -> StreamModeDetails {
+        StreamModeDetails { stream_mode: mode_name(&stream.settings) }
+    }
+}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct EnhancedMetrics {
-    shard_level_metrics: [&'static str; 0],
+    shard_level_metrics: Vec<&'static str>,
 }
 
-/// No shard-level metrics are switched on.
-pub(crate) const NO_ENHANCED_METRICS: EnhancedMetrics = EnhancedMetrics { shard_level_metrics: [] };
+impl EnhancedMetrics {
+    pub(crate) fn of(stream: &Stream) -> [EnhancedMetrics; 1] {
+        [EnhancedMetrics { shard_level_metrics: monitoring::names(&stream.settings.shard_metrics) }]
+    }
+}
+
+/// Whether records put now are encrypted, and with which key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Encryption {
+    encryption_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+}
+
+impl Encryption {
+    pub(crate) fn of(stream: &Stream) -> Encryption {
+        let number = stream.settings.encryption;
+        let key = stream.data_keys.iter().find(|key| Some(key.number) == number);
+        Encryption {
+            encryption_type: encryption_type(number.is_some()),
+            key_id: key.map(|key| key.key_id.clone()),
+        }
+    }
+}
+
+/// As the service model's EncryptionType.
+pub(crate) fn encryption_type(is_encrypted: bool) -> &'static str {
+    if is_encrypted { "KMS" } else { "NONE" }
+}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -167,7 +202,7 @@ impl StreamSummary {
             stream_name: stream.name.to_string(),
             stream_arn: api.arn(&stream.name),
             stream_status: phase_name(stream.phase),
-            stream_mode_details: PROVISIONED,
+            stream_mode_details: StreamModeDetails::of(stream),
             stream_creation_timestamp: Timestamp(stream.created),
         }
     }

@@ -11,7 +11,7 @@ use aws_protocol::codec::encode;
 use aws_protocol::event_stream::{self, exception, initial_response};
 use aws_protocol::{ApiError, Encoding, ErrorCode};
 use bytes::Bytes;
-use catalog::{RecordLimits, Stream};
+use catalog::{RecordLimits, ShardMetric, Stream};
 use futures_util::stream::{self, Stream as EventStream, StreamExt};
 use model::limits::{SUBSCRIBER_BYTES_PER_SECOND, SUBSCRIPTION_LIFETIME};
 use model::quota::TokenBucket;
@@ -175,16 +175,14 @@ impl Subscription {
     /// Stream, consumer and shard as they are now.
     fn look_at_catalog(&mut self) -> Result<(), ApiError> {
         self.changes.mark_unchanged();
-        let identity = self.api.identity();
-        let stream = self.api.serving_stream(&self.consumer.stream)?;
+        let stream = self.api.consumer(&self.consumer)?.stream;
         if Arc::ptr_eq(&stream, &self.stream) {
             return Ok(());
         }
-        let consumer = stream.consumers.get(&self.consumer.name);
-        let is_registered =
-            consumer.is_some_and(|c| c.created.as_seconds() == self.consumer.created_seconds);
-        if stream.uid != self.stream.uid || !is_registered {
-            return Err(self.consumer.not_found(identity));
+        let identity = self.api.identity();
+        let stream = self.api.check_serving(stream)?;
+        if stream.uid != self.stream.uid {
+            return Err(errors::stream_not_found(&stream.name, identity));
         }
         let Some(shard) = stream.shards.get(self.shard.id) else {
             let shard = self.shard.id.to_string();
@@ -230,6 +228,7 @@ impl Subscription {
                 Err(ReadError::Unavailable(Unavailable::Stopped)) => {
                     return Err(errors::unavailable(self.shard.id, &Unavailable::Stopped));
                 }
+                Err(error @ ReadError::NoKey(_)) => return Err(errors::key_error(&error)),
                 // The shard comes back by itself; until then heartbeats tell that we are there.
                 Err(_) => break,
             }
@@ -272,6 +271,9 @@ impl Subscription {
         }
         self.next = delivery.end;
         self.last = delivery.last;
+        let (metrics, shard) = (&self.api.options.metrics, self.shard.id);
+        metrics.shard(&self.stream, shard, ShardMetric::OutgoingBytes, bytes as u64);
+        metrics.shard(&self.stream, shard, ShardMetric::OutgoingRecords, count as u64);
         self.heartbeat = Instant::now() + HEARTBEAT;
         let behind = match delivery.read.progress.commit_end <= delivery.end {
             true => Duration::ZERO,

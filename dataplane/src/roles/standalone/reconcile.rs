@@ -12,6 +12,7 @@ use std::time::Duration;
 use catalog::{
     Catalog, ChangeError, LocalCatalog, Phase, RecordLimits, Settings, Stream, StreamUid,
 };
+use encryption::{Keyring, MasterKeys};
 use futures_util::future::join_all;
 use model::{Clock, Offset, Shard, ShardId, ShardState, UnixMillis};
 use shard::{Engine, Retention, ShardHandle, ShardOptions, Throughput, Unavailable};
@@ -32,6 +33,7 @@ pub(super) struct Reconciler {
     shards: Shards,
     clock: Arc<dyn Clock>,
     directory: PathBuf,
+    keys: Arc<MasterKeys>,
     /// The settings that the running shards of a stream have been given.
     configured: HashMap<StreamUid, Settings>,
 }
@@ -61,8 +63,10 @@ impl Reconciler {
         shards: Shards,
         clock: Arc<dyn Clock>,
         directory: PathBuf,
+        keys: Arc<MasterKeys>,
     ) -> Reconciler {
-        Reconciler { catalog, engine, shards, clock, directory, configured: HashMap::new() }
+        let configured = HashMap::new();
+        Reconciler { catalog, engine, shards, clock, directory, keys, configured }
     }
 
     /// Opens the shards there are, then keeps up with the catalog in the background.
@@ -182,7 +186,7 @@ impl Reconciler {
     async fn open(&self, stream: &Stream, shard: &Shard, mode: OpenMode) -> (ShardId, ShardHandle) {
         let key = ShardKey { stream: stream.uid, shard: shard.id };
         let directory = shard_directory(&self.directory, key);
-        let options = shard_options(&stream.settings);
+        let options = self.shard_options(stream);
         let handle = self.engine.open(directory, mode, options).await;
         let handle = handle.expect("the engine outlives the reconciler");
         self.shards.insert(key, handle.clone());
@@ -194,11 +198,12 @@ impl Reconciler {
         if self.configured.get(&stream.uid) == Some(&stream.settings) {
             return;
         }
+        let options = self.shard_options(stream);
         for shard in stream.shards.shards() {
             let key = ShardKey { stream: stream.uid, shard: shard.id };
             if let Some(handle) = self.shards.get(key) {
                 // A shard that stopped is given its settings when it starts.
-                let _ = handle.configure(shard_options(&stream.settings)).await;
+                let _ = handle.configure(options.clone()).await;
             }
         }
         self.configured.insert(stream.uid, stream.settings.clone());
@@ -252,17 +257,34 @@ impl Reconciler {
             }
         }
     }
-}
 
-fn shard_options(settings: &Settings) -> ShardOptions {
-    ShardOptions {
-        throughput: match settings.limits {
-            RecordLimits::Unlimited => Throughput::Unlimited,
-            RecordLimits::Aws => Throughput::Aws,
-        },
-        retention: Retention {
-            age: Duration::from_secs(u64::from(settings.retention_hours) * 3600),
-            bytes_max: settings.retention_bytes_per_shard,
-        },
+    fn shard_options(&self, stream: &Stream) -> ShardOptions {
+        let settings = &stream.settings;
+        ShardOptions {
+            throughput: match settings.limits {
+                RecordLimits::Unlimited => Throughput::Unlimited,
+                RecordLimits::Aws => Throughput::Aws,
+            },
+            retention: Retention {
+                age: Duration::from_secs(u64::from(settings.retention_hours) * 3600),
+                bytes_max: settings.retention_bytes_per_shard,
+            },
+            keyring: Arc::new(self.keyring(stream)),
+        }
+    }
+
+    /// The data keys that the key file unlocks; what was encrypted with others is refused when it is
+    /// read, and so is encrypting with them.
+    fn keyring(&self, stream: &Stream) -> Keyring {
+        let context = stream.key_context();
+        let unwrap = |key: &catalog::DataKey| {
+            let unwrapped = self.keys.unwrap(&key.key_id, &context, &key.wrapped);
+            let unwrapped = unwrapped.inspect_err(|error| {
+                tracing::error!(stream = %stream.name, number = key.number, %error, "no data key");
+            });
+            Some((key.number, unwrapped.ok()?))
+        };
+        let keys = stream.data_keys.iter().filter_map(unwrap).collect();
+        Keyring { keys, current: stream.settings.encryption }
     }
 }

@@ -2,6 +2,9 @@
 //! without changing what was stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use auth::Policy;
 
 use model::{
     Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, UnixMillis,
@@ -132,7 +135,7 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
         encryption: stream.settings.encryption,
         data_keys: stream.data_keys.iter().map(encode_data_key).collect(),
         tags: stream.tags.clone(),
-        policy: stream.policy.clone(),
+        policy: stream.policy.as_ref().map(|policy| policy.text().to_owned()),
         consumers: stream
             .consumers
             .iter()
@@ -184,13 +187,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
         },
         data_keys,
         tags: file.tags,
-        policy: file.policy,
+        policy: decode_policy(file.policy)?,
         consumers: file
             .consumers
             .into_iter()
             .map(|(name, consumer)| {
                 let name = name.parse().map_err(|error| format!("consumers: {error}"))?;
-                Ok((name, decode_consumer(consumer)))
+                Ok((name, decode_consumer(consumer)?))
             })
             .collect::<Result<_, String>>()?,
         desired: Boundaries::new(desired).map_err(|error| format!("desired: {error}"))?,
@@ -227,12 +230,21 @@ fn check_format(format: u32) -> Result<(), String> {
 }
 
 fn encode_consumer(consumer: &Consumer) -> ConsumerFile {
-    let Consumer { created, tags, policy } = consumer.clone();
-    ConsumerFile { created_ms: created.0, tags, policy }
+    ConsumerFile {
+        created_ms: consumer.created.0,
+        tags: consumer.tags.clone(),
+        policy: consumer.policy.as_ref().map(|policy| policy.text().to_owned()),
+    }
 }
 
-fn decode_consumer(file: ConsumerFile) -> Consumer {
-    Consumer { created: UnixMillis(file.created_ms), tags: file.tags, policy: file.policy }
+fn decode_consumer(file: ConsumerFile) -> Result<Consumer, String> {
+    let created = UnixMillis(file.created_ms);
+    Ok(Consumer { created, tags: file.tags, policy: decode_policy(file.policy)? })
+}
+
+fn decode_policy(text: Option<String>) -> Result<Option<Arc<Policy>>, String> {
+    let policy = text.map(|text| Policy::parse(&text)).transpose();
+    Ok(policy.map_err(|error| format!("policy: {error}"))?.map(Arc::new))
 }
 
 fn encode_data_key(key: &DataKey) -> DataKeyFile {

@@ -2,7 +2,13 @@
 
 use super::*;
 use crate::stream::{Commitment, Consumer, DataKey, Mode, Phase, Settings, ShardMetric, StreamUid};
+use auth::Policy;
 use model::{Boundaries, UnixMillis};
+
+fn policy() -> Arc<Policy> {
+    let text = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
+    Arc::new(Policy::parse(text).unwrap())
+}
 
 fn stream(name: &str) -> Stream {
     let created = UnixMillis(1_700_000_000_000);
@@ -15,12 +21,12 @@ fn stream(name: &str) -> Stream {
     let consumer = Consumer {
         created,
         tags: [("team".to_owned(), "fraud".to_owned())].into(),
-        policy: Some("{}".to_owned()),
+        policy: Some(policy()),
     };
     let desired = Boundaries::uniform(3).unwrap();
     Stream {
         tags: [("team".to_owned(), "data".to_owned())].into(),
-        policy: Some("{}".to_owned()),
+        policy: Some(policy()),
         consumers: [("fraud".parse().unwrap(), consumer)].into(),
         data_keys: vec![DataKey { number: 1, key_id: "alias/x".to_owned(), wrapped: vec![1, 2] }],
         ..Stream::new(name.parse().unwrap(), StreamUid(7), created, desired, settings)

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use encryption::Sealer;
 use model::{Offset, UnixMillis};
-use shard_log::{EntryKind, RecordBuffer};
+use shard_log::{EntryKind, LogId, RecordBuffer};
 use storage::Storage;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::error::{AppendError, Unavailable};
 use crate::group::{Proposal, ReplicaGroup};
 use crate::handle::{Appended, Committed, Write};
 use crate::machine::Command;
+use crate::reads::seal_context;
 
 /// Appends are merged into one entry up to this payload: enough to keep the disk busy, little enough
 /// for a reader that wants one record of it.
@@ -40,11 +42,14 @@ impl<S: Storage> Actor<S> {
         let Some(group) = &mut self.group else {
             return steps.into_iter().for_each(|step| step.refuse(&Unavailable::Stopped));
         };
-        let commands: Vec<Vec<u8>> = steps.iter().map(Step::command).collect();
+        let log = group.writer.log_id();
+        let mut sealer = self.sealer.as_mut().ok().and_then(Option::as_mut);
+        let encode = |step: &Step| step.encode(sealer.as_deref_mut(), log);
+        let encoded: Vec<Option<Vec<u8>>> = steps.iter().map(encode).collect();
         let now = self.state.clock.now();
-        let steps_with_commands = steps.iter().zip(&commands);
+        let steps_encoded = steps.iter().zip(&encoded);
         let proposals: Vec<Proposal<'_>> =
-            steps_with_commands.map(|(step, command)| step.proposal(command, now)).collect();
+            steps_encoded.map(|(step, encoded)| step.proposal(encoded.as_deref(), now)).collect();
         let mut committed = Vec::with_capacity(proposals.len());
         let result = group.commit(&proposals, &mut committed).await;
         if !committed.is_empty() {
@@ -76,6 +81,7 @@ impl<S: Storage> Actor<S> {
                     let admitted = match &unavailable {
                         Some(unavailable) => Err(AppendError::Unavailable(unavailable.clone())),
                         None if closed => Err(AppendError::Closed),
+                        None if let Err(number) = self.sealer => Err(AppendError::NoKey(number)),
                         None => self.throttle(&records, now),
                     };
                     match admitted {
@@ -172,24 +178,39 @@ impl Step {
         }
     }
 
-    /// A command's payload; none for records, whose payloads are used where they are.
-    fn command(&self) -> Vec<u8> {
+    /// The payload that has to be made: of a command, and of records that are to be encrypted. Others
+    /// are used where they are.
+    fn encode(&self, sealer: Option<&mut Sealer>, log: LogId) -> Option<Vec<u8>> {
         match self {
-            Step::Records { .. } => Vec::new(),
-            Step::Command { command, .. } => command.encode(),
+            Step::Records { .. } => {
+                let context = seal_context(log, self.record_count());
+                Some(sealer?.seal(&context, &self.parts()))
+            }
+            Step::Command { command, .. } => Some(command.encode()),
         }
     }
 
-    fn proposal<'a>(&'a self, command: &'a [u8], timestamp: UnixMillis) -> Proposal<'a> {
+    fn proposal<'a>(&'a self, encoded: Option<&'a [u8]>, timestamp: UnixMillis) -> Proposal<'a> {
+        let count = self.record_count();
+        let (kind, parts) = match (self, encoded) {
+            (Step::Records { .. }, None) => (EntryKind::Records(count), self.parts()),
+            (Step::Records { .. }, Some(sealed)) => (EntryKind::SealedRecords(count), vec![sealed]),
+            (Step::Command { .. }, encoded) => (EntryKind::Command, encoded.into_iter().collect()),
+        };
+        Proposal { kind, timestamp, parts }
+    }
+
+    fn record_count(&self) -> u32 {
         match self {
-            Step::Records { buffers, .. } => Proposal {
-                kind: EntryKind::Records(buffers.iter().map(RecordBuffer::record_count).sum()),
-                timestamp,
-                parts: buffers.iter().map(RecordBuffer::payload).collect(),
-            },
-            Step::Command { .. } => {
-                Proposal { kind: EntryKind::Command, timestamp, parts: vec![command] }
-            }
+            Step::Records { buffers, .. } => buffers.iter().map(RecordBuffer::record_count).sum(),
+            Step::Command { .. } => 0,
+        }
+    }
+
+    fn parts(&self) -> Vec<&[u8]> {
+        match self {
+            Step::Records { buffers, .. } => buffers.iter().map(RecordBuffer::payload).collect(),
+            Step::Command { .. } => Vec::new(),
         }
     }
 

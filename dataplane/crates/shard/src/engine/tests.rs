@@ -1,8 +1,10 @@
 //! The engine on the simulated disk, in simulated time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use encryption::{DataKey, Keyring};
 use model::{Offset, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard_log::{LogId, RecordBuffer};
@@ -37,6 +39,14 @@ struct Fixture {
     jobs: mpsc::Sender<Job>,
 }
 
+fn options() -> ShardOptions {
+    ShardOptions {
+        throughput: Throughput::Unlimited,
+        retention: Retention { age: HOUR, bytes_max: None },
+        keyring: Arc::default(),
+    }
+}
+
 impl Fixture {
     fn new() -> Fixture {
         let sim = Sim::new(3);
@@ -47,13 +57,11 @@ impl Fixture {
     }
 
     async fn open(&self, name: &str) -> ShardHandle {
-        self.open_with(name, Throughput::Unlimited).await
+        self.open_with(name, options()).await
     }
 
-    async fn open_with(&self, name: &str, throughput: Throughput) -> ShardHandle {
+    async fn open_with(&self, name: &str, options: ShardOptions) -> ShardHandle {
         let (reply, opened) = oneshot::channel();
-        let options =
-            ShardOptions { throughput, retention: Retention { age: HOUR, bytes_max: None } };
         let mode = OpenMode::Create(LogId(9));
         let directory = PathBuf::from("/shards").join(name);
         self.jobs.send(Job::Open { directory, mode, options, reply }).await.unwrap();
@@ -320,7 +328,7 @@ fn a_log_above_its_size_loses_its_oldest_records_under_load() {
         let fixture = Fixture::new();
         let handle = fixture.open("a").await;
         let retention = Retention { age: HOUR, bytes_max: Some(200_000) };
-        let options = ShardOptions { throughput: Throughput::Unlimited, retention };
+        let options = ShardOptions { retention, ..options() };
         handle.configure(options).await.unwrap();
         // Never idle for as long as a durable mark takes.
         for _ in 0..60 {
@@ -337,7 +345,8 @@ fn a_log_above_its_size_loses_its_oldest_records_under_load() {
 fn aws_limits_throttle_bytes_and_records_and_reads() {
     test(async {
         let fixture = Fixture::new();
-        let handle = fixture.open_with("a", Throughput::Aws).await;
+        let handle =
+            fixture.open_with("a", ShardOptions { throughput: Throughput::Aws, ..options() }).await;
         let mut thousand = RecordBuffer::default();
         (0..1_000).for_each(|_| thousand.push("key", b"x"));
         handle.append(thousand.clone()).await.unwrap();
@@ -367,5 +376,45 @@ fn a_deleted_shard_leaves_nothing() {
         assert_eq!(stopped, Err(AppendError::Unavailable(Unavailable::Stopped)));
         let listed = fixture.sim.storage().list(Path::new("/shards/a")).await;
         assert_eq!(listed.unwrap_err().kind(), io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn encrypted_records_are_read_with_their_key_only() {
+    test(async {
+        let mut fixture = Fixture::new();
+        let keys: BTreeMap<u32, DataKey> = [1, 2].map(|n| (n, DataKey::generate())).into();
+        let with = |numbers: &[u32], current: Option<u32>| {
+            let keys = numbers.iter().map(|number| (*number, keys[number].clone())).collect();
+            ShardOptions { keyring: Arc::new(Keyring { keys, current }), ..options() }
+        };
+        let handle = fixture.open("a").await;
+        handle.append(records(&["plain"])).await.unwrap();
+        handle.configure(with(&[1], Some(1))).await.unwrap();
+        handle.append(records(&["secret", "one"])).await.unwrap();
+        handle.configure(with(&[1, 2], Some(2))).await.unwrap();
+        handle.append(records(&["two"])).await.unwrap();
+        handle.configure(with(&[1, 2], None)).await.unwrap();
+        handle.append(records(&["open"])).await.unwrap();
+        let encrypted = |reply: ReadReply| -> Vec<bool> {
+            reply.records().map(|(record, _)| record.is_encrypted).collect()
+        };
+        assert_eq!(texts(&handle).await, "plain secret one two open");
+        let want = [false, true, true, true, false];
+        assert_eq!(encrypted(read(&handle, 0).await.unwrap()), want);
+
+        fixture.restart();
+        let handle = fixture.open_with("a", with(&[1, 2], Some(1))).await;
+        assert_eq!(texts(&handle).await, "plain secret one two open");
+        handle.append(records(&["again"])).await.unwrap();
+        assert_eq!(encrypted(read(&handle, 4).await.unwrap()), [false, true]);
+
+        fixture.restart();
+        let handle = fixture.open_with("a", with(&[2], Some(1))).await;
+        assert_eq!(read(&handle, 0).await.unwrap_err(), ReadError::NoKey(1));
+        assert_eq!(handle.append(records(&["x"])).await, Err(AppendError::NoKey(1)));
+        handle.configure(with(&[1, 2], Some(2))).await.unwrap();
+        assert_eq!(texts(&handle).await, "plain secret one two open again");
+        handle.append(records(&["back"])).await.unwrap();
     });
 }

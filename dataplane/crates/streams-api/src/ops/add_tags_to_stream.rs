@@ -28,12 +28,6 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     checks.list_length("tags", added.len(), 1..=200);
     tags::check(&mut checks, &added);
     checks.finish()?;
-    api.change(&named.resolve()?, |stream| {
-        let before = stream.tags.clone();
-        stream.tags.extend(added.clone());
-        tags::check_count(stream.tags.len())?;
-        Ok(stream.tags != before)
-    })
-    .await?;
+    api.change(&named.resolve()?, |stream| tags::add(&mut stream.tags, &added)).await?;
     Ok(())
 }

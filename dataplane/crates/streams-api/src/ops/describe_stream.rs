@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
 use crate::errors::{invalid_argument, phase_name};
-use crate::shapes::{
-    EnhancedMetrics, NO_ENHANCED_METRICS, PROVISIONED, Shard, StreamModeDetails, listed_shards,
-};
+use crate::shapes::{Encryption, EnhancedMetrics, Shard, StreamModeDetails, listed_shards};
 use crate::stream_ref::StreamRef;
 
 /// Shards of one page, unless the request says otherwise.
@@ -45,7 +43,8 @@ struct StreamDescription {
     retention_period_hours: u32,
     stream_creation_timestamp: Timestamp,
     enhanced_monitoring: [EnhancedMetrics; 1],
-    encryption_type: &'static str,
+    #[serde(flatten)]
+    encryption: Encryption,
 }
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
@@ -68,13 +67,13 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
             stream_name: stream.name.to_string(),
             stream_arn: api.arn(&stream.name),
             stream_status: phase_name(stream.phase),
-            stream_mode_details: PROVISIONED,
+            stream_mode_details: StreamModeDetails::of(&stream),
             shards: page,
             has_more_shards: shards.next().is_some(),
             retention_period_hours: stream.settings.retention_hours,
             stream_creation_timestamp: Timestamp(stream.created),
-            enhanced_monitoring: [NO_ENHANCED_METRICS],
-            encryption_type: "NONE",
+            enhanced_monitoring: EnhancedMetrics::of(&stream),
+            encryption: Encryption::of(&stream),
         },
     }))
 }

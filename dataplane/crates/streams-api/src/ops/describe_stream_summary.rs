@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
 use crate::errors::phase_name;
-use crate::shapes::{EnhancedMetrics, NO_ENHANCED_METRICS, PROVISIONED, StreamModeDetails};
+use crate::mode::{WarmThroughput, distribution_name};
+use crate::shapes::{Encryption, EnhancedMetrics, StreamModeDetails};
 use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,11 +35,17 @@ struct Summary {
     retention_period_hours: u32,
     stream_creation_timestamp: Timestamp,
     enhanced_monitoring: [EnhancedMetrics; 1],
-    encryption_type: &'static str,
+    #[serde(flatten)]
+    encryption: Encryption,
     open_shard_count: usize,
     consumer_count: usize,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_in_kib: u32,
+    record_distribution_strategy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_throughput: Option<WarmThroughput>,
+    channel_count: usize,
+    queue_count: usize,
 }
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
@@ -52,14 +59,18 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
             stream_name: stream.name.to_string(),
             stream_arn: api.arn(&stream.name),
             stream_status: phase_name(stream.phase),
-            stream_mode_details: PROVISIONED,
+            stream_mode_details: StreamModeDetails::of(&stream),
             retention_period_hours: stream.settings.retention_hours,
             stream_creation_timestamp: Timestamp(stream.created),
-            enhanced_monitoring: [NO_ENHANCED_METRICS],
-            encryption_type: "NONE",
+            enhanced_monitoring: EnhancedMetrics::of(&stream),
+            encryption: Encryption::of(&stream),
             open_shard_count: stream.shards.owners().len(),
             consumer_count: stream.consumers.len(),
             max_record_size_in_kib: stream.settings.record_kib_max,
+            record_distribution_strategy: distribution_name(&stream.settings),
+            warm_throughput: WarmThroughput::of(&stream),
+            channel_count: 0,
+            queue_count: 0,
         },
     }))
 }

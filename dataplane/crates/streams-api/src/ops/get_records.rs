@@ -5,13 +5,14 @@ use std::time::Duration;
 use aws_protocol::codec::encode;
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, Encoding, ErrorCode};
-use catalog::Stream;
+use catalog::{ShardMetric, Stream};
 use model::{Offset, Shard, ShardState, UnixMillis, limits};
 use serde::{Deserialize, Serialize};
 use shard::{ReadError, ReadReply, ReadRequest};
 
 use crate::api::{Answer, Api, Reply};
-use crate::errors::{self, invalid_argument, rate_exceeded, shard_not_found};
+use crate::errors::{self, check_dry_run, invalid_argument, rate_exceeded, shard_not_found};
+use crate::resource::Arn;
 use crate::shapes::{ChildShard, Record, records};
 use crate::token;
 
@@ -20,6 +21,9 @@ use crate::token;
 pub(crate) struct Request {
     shard_iterator: Option<String>,
     limit: Option<i64>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -47,11 +51,15 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Got, ApiError> {
     let text = checks.required("shardIterator", request.shard_iterator.as_deref());
     checks.length("shardIterator", text, 1..=512);
     checks.range("limit", request.limit, 1..=limits::GET_RECORDS_MAX as i64);
+    let arn = Arn::check_stream(&mut checks, "streamARN", request.stream_arn.as_deref());
     checks.finish()?;
 
     let iterator = token::Iterator::decode(text.unwrap_or_default())
         .map_err(|_| invalid_argument("Invalid ShardIterator."))?;
     check_age(&iterator, api.now())?;
+    if arn.is_some_and(|name| name != iterator.stream) {
+        return Err(invalid_argument("StreamARN names another stream than ShardIterator."));
+    }
     let stream = api.serving_stream(&iterator.stream)?;
     let shard = stream.shards.get(iterator.shard).filter(|_| stream.uid == iterator.uid);
     let shard = shard
@@ -59,6 +67,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Got, ApiError> {
             shard_not_found(&iterator.shard.to_string(), &iterator.stream, api.identity())
         })?
         .clone();
+    check_dry_run(request.dry_run)?;
     let records_max = request.limit.and_then(|limit| usize::try_from(limit).ok());
     let read = read(api, &stream, &shard, &iterator, records_max).await?;
 
@@ -68,7 +77,12 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Got, ApiError> {
         bytes += record.data.len();
         last = Some((record.offset, timestamp));
     }
-    api.options.metrics.records_got(&stream.name, count, bytes);
+    let metrics = &api.options.metrics;
+    metrics.records_got(&stream.name, count, bytes);
+    metrics.shard(&stream, shard.id, ShardMetric::OutgoingBytes, bytes as u64);
+    metrics.shard(&stream, shard.id, ShardMetric::OutgoingRecords, count as u64);
+    let age = last.map_or(Duration::ZERO, |(_, timestamp)| api.now().since(timestamp));
+    metrics.shard_age(&stream, shard.id, age);
     Ok(Got::new(api, &stream, shard, iterator, read, last))
 }
 
@@ -104,8 +118,11 @@ async fn read(
     handle.read(request).await.map_err(|error| match error {
         ReadError::Throttled(_) => {
             api.options.metrics.read_throttled(&stream.name);
+            let metric = ShardMetric::ReadProvisionedThroughputExceeded;
+            api.options.metrics.shard(stream, shard.id, metric, 1);
             rate_exceeded(shard.id, &stream.name, api.identity())
         }
+        ReadError::NoKey(_) => errors::key_error(&error),
         ReadError::Unavailable(why) => errors::unavailable(shard.id, &why),
     })
 }

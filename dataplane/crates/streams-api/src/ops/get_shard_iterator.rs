@@ -5,6 +5,7 @@ use aws_protocol::{ApiError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
+use crate::errors::check_dry_run;
 use crate::position::{Member, Wanted, check_shard_id, find_shard, offset};
 use crate::stream_ref::StreamRef;
 use crate::token;
@@ -19,6 +20,7 @@ pub(crate) struct Request {
     shard_iterator_type: Option<String>,
     starting_sequence_number: Option<String>,
     timestamp: Option<Timestamp>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -46,6 +48,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let stream = api.serving_stream(&named.resolve()?)?;
     let shard = find_shard(api, &stream, shard_id)?;
     let position = wanted.position(checked, shard, api.now())?;
+    check_dry_run(request.dry_run)?;
     let handle = api.handle(&stream, shard)?;
     let iterator = token::Iterator {
         stream: stream.name.clone(),

@@ -37,6 +37,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     checks.length("exclusiveStartStreamName", exclusive_start_stream_name.as_deref(), 1..=128);
     checks.length("nextToken", next_token.as_deref(), 1..=1_048_576);
     checks.finish()?;
+    api.authorize()?;
     let after = match next_token {
         None => exclusive_start_stream_name,
         Some(text) => {

@@ -7,6 +7,7 @@ use aws_protocol::validate::Violations;
 use model::limits::{TAG_KEY_CHARS_MAX, TAGS_MAX};
 use serde::{Deserialize, Serialize};
 
+use super::tags::Tag;
 use crate::api::{Api, Shape};
 use crate::stream_ref::StreamRef;
 
@@ -27,13 +28,6 @@ pub(crate) struct Output {
     has_more_tags: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
-}
-
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
     let Request { stream_name, stream_arn, exclusive_start_tag_key, limit } = &request;
@@ -46,7 +40,6 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut tags = stream.tags.range::<str, _>((start, Bound::Unbounded));
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(TAGS_MAX);
-    let page = tags.by_ref().take(limit);
-    let page = page.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
+    let page = tags.by_ref().take(limit).map(Tag::of).collect();
     Ok(Shape(Output { tags: page, has_more_tags: tags.next().is_some() }))
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::reshard::open_shard;
 use crate::api::Api;
 use crate::errors::invalid_argument;
+use crate::mode::check_provisioned;
 use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +36,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let (shard_id, adjacent_id) = (shard_id.unwrap_or_default(), adjacent_id.unwrap_or_default());
     let identity = api.identity();
     api.change_active(&name, |stream| {
+        check_provisioned(stream, "MergeShards")?;
         let shard = open_shard(stream, shard_id, identity)?;
         let adjacent = open_shard(stream, adjacent_id, identity)?;
         // Either may be the lower one.

@@ -3,12 +3,13 @@
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, Blob, ErrorCode};
 use catalog::Stream;
-use model::{HashKey, Place, SequenceNumber, limits};
+use model::{Place, SequenceNumber, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
-use crate::errors::{internal, invalid_argument};
-use crate::routing::Outgoing;
+use crate::errors::{check_dry_run, internal, invalid_argument};
+use crate::routing::{Chosen, Outgoing};
+use crate::shapes::encryption_type;
 use crate::shards::ShardKey;
 use crate::stream_ref::StreamRef;
 
@@ -27,6 +28,7 @@ pub(crate) struct Request {
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
     sequence_number_for_ordering: Option<String>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -44,7 +46,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     if let Some(data) = checks.required("data", request.data.as_ref()) {
         checks.blob_length("data", data.0.len(), 0..=DATA_BYTES_MAX);
     }
-    let partition_key = checks.required("partitionKey", request.partition_key.as_deref());
+    let partition_key = request.partition_key.as_deref();
     checks.length("partitionKey", partition_key, 1..=limits::PARTITION_KEY_CHARS_MAX);
     check_hash_key(&mut checks, "explicitHashKey", explicit_hash_key.as_deref());
     let ordering = request.sequence_number_for_ordering.as_deref();
@@ -54,16 +56,22 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
 
     let name = named.resolve()?;
     let stream = api.serving_stream(&name)?;
-    let partition_key = partition_key.unwrap_or_default();
+    let mut checks = Violations::new();
+    let chosen = Chosen { partition_key, explicit_hash_key: explicit_hash_key.as_deref() };
+    let hash_key = api.hash_key(&stream, chosen, || {
+        checks.required("partitionKey", partition_key);
+    });
+    checks.finish()?;
     let record = Outgoing {
-        hash_key: hash_key(explicit_hash_key.as_deref(), partition_key)?,
-        partition_key,
+        hash_key: hash_key?,
+        partition_key: partition_key.unwrap_or_default(),
         data: request.data.as_ref().map_or(&[], |data| &data.0),
     };
     check_size(&stream, &record)?;
     if let Some(ordering) = ordering {
         check_ordering(api, &stream, ordering)?;
     }
+    check_dry_run(request.dry_run)?;
     let bytes = record.bytes();
     let put = api.put(&name, &[record]).await?.pop();
     let put = put.unwrap_or_else(|| Err(internal(&"a put without an answer")));
@@ -78,7 +86,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     Ok(Shape(Output {
         shard_id: put.shard.to_string(),
         sequence_number: put.sequence_number.to_string(),
-        encryption_type: "NONE",
+        encryption_type: encryption_type(stream.settings.encryption.is_some()),
     }))
 }
 
@@ -88,18 +96,6 @@ pub(super) fn check_hash_key(checks: &mut Violations, path: &str, text: Option<&
         canonical && text.len() <= 39 && text.bytes().all(|digit| digit.is_ascii_digit())
     });
     checks.pattern(path, text, HASH_KEY_PATTERN, is_number);
-}
-
-/// The explicit hash key, which may still be past the ring, or the partition key's.
-pub(super) fn hash_key(explicit: Option<&str>, partition_key: &str) -> Result<HashKey, ApiError> {
-    match explicit {
-        None => Ok(HashKey::of(partition_key)),
-        Some(text) => text.parse().map_err(|_| {
-            invalid_argument(format!(
-                "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
-            ))
-        }),
-    }
 }
 
 /// The stream's own limit on a record.

@@ -2,13 +2,15 @@
 
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, Blob, ErrorCode};
+use catalog::Stream;
 use model::limits;
 use serde::{Deserialize, Serialize};
 
-use super::put_record::{DATA_BYTES_MAX, check_hash_key, check_size, hash_key};
+use super::put_record::{DATA_BYTES_MAX, check_hash_key, check_size};
 use crate::api::{Api, Shape};
-use crate::errors::invalid_argument;
-use crate::routing::{Outgoing, Put};
+use crate::errors::{check_dry_run, invalid_argument};
+use crate::routing::{Chosen, Outgoing, Put};
+use crate::shapes::encryption_type;
 use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +20,7 @@ pub(crate) struct Request {
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
     records: Option<Vec<Entry>>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,7 +54,7 @@ struct ResultEntry {
 
 pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
-    let Request { stream_name, stream_arn, records } = &request;
+    let Request { stream_name, stream_arn, records, dry_run } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     if let Some(records) = checks.required("records", records.as_ref()) {
         checks.list_length("records", records.len(), 1..=limits::PUT_RECORDS_MAX);
@@ -63,8 +66,12 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
 
     let name = named.resolve()?;
     let stream = api.serving_stream(&name)?;
-    let records = records.iter().flatten().map(Entry::outgoing);
-    let records = records.collect::<Result<Vec<_>, ApiError>>()?;
+    let mut checks = Violations::new();
+    let records = (1..).zip(records.iter().flatten());
+    let records = records.map(|(number, entry)| entry.outgoing(api, &stream, &mut checks, number));
+    let records = records.collect::<Result<Vec<_>, ApiError>>();
+    checks.finish()?;
+    let records = records?;
     let total: usize = records.iter().map(Outgoing::bytes).sum();
     if limits::PUT_RECORDS_BYTES_MAX < total {
         return Err(invalid_argument(format!(
@@ -72,6 +79,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         )));
     }
     records.iter().try_for_each(|record| check_size(&stream, record))?;
+    check_dry_run(*dry_run)?;
 
     let puts = api.put(&name, &records).await?;
     let outcomes =
@@ -80,7 +88,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     Ok(Shape(Output {
         failed_record_count: puts.iter().filter(|put| put.is_err()).count(),
         records: puts.into_iter().map(ResultEntry::of).collect(),
-        encryption_type: "NONE",
+        encryption_type: encryption_type(stream.settings.encryption.is_some()),
     }))
 }
 
@@ -91,7 +99,7 @@ impl Entry {
         let hash_key = self.explicit_hash_key.as_deref();
         let data_fits = self.data.as_ref().is_some_and(|data| data.0.len() <= DATA_BYTES_MAX);
         let key_fits =
-            key.is_some_and(|key| (1..=limits::PARTITION_KEY_CHARS_MAX).contains(&key.len()));
+            key.is_none_or(|key| (1..=limits::PARTITION_KEY_CHARS_MAX).contains(&key.len()));
         if data_fits && key_fits && hash_key.is_none() {
             return;
         }
@@ -99,16 +107,26 @@ impl Entry {
         if let Some(data) = checks.required(&path("data"), self.data.as_ref()) {
             checks.blob_length(&path("data"), data.0.len(), 0..=DATA_BYTES_MAX);
         }
-        checks.required(&path("partitionKey"), key);
         checks.length(&path("partitionKey"), key, 1..=limits::PARTITION_KEY_CHARS_MAX);
         check_hash_key(checks, &path("explicitHashKey"), hash_key);
     }
 
-    fn outgoing(&self) -> Result<Outgoing<'_>, ApiError> {
-        let partition_key = self.partition_key.as_deref().unwrap_or_default();
+    fn outgoing(
+        &self,
+        api: &Api,
+        stream: &Stream,
+        checks: &mut Violations,
+        number: usize,
+    ) -> Result<Outgoing<'_>, ApiError> {
+        let partition_key = self.partition_key.as_deref();
+        let explicit_hash_key = self.explicit_hash_key.as_deref();
+        let chosen = Chosen { partition_key, explicit_hash_key };
+        let hash_key = api.hash_key(stream, chosen, || {
+            checks.required(&format!("records.{number}.member.partitionKey"), partition_key);
+        });
         Ok(Outgoing {
-            hash_key: hash_key(self.explicit_hash_key.as_deref(), partition_key)?,
-            partition_key,
+            hash_key: hash_key?,
+            partition_key: partition_key.unwrap_or_default(),
             data: self.data.as_ref().map_or(&[], |data| &data.0),
         })
     }

@@ -10,6 +10,7 @@ use super::put_record::check_hash_key;
 use super::reshard::open_shard;
 use crate::api::Api;
 use crate::errors::invalid_argument;
+use crate::mode::check_provisioned;
 use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +37,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let (shard_id, key) = (shard_id.unwrap_or_default(), key.unwrap_or_default());
     let identity = api.identity();
     api.change_active(&name, |stream| {
+        check_provisioned(stream, "SplitShard")?;
         let shard = open_shard(stream, shard_id, identity)?;
         // As AWS: further inside than a split needs to be.
         let (starting, ending) = (shard.range.starting(), shard.range.ending());

@@ -5,7 +5,7 @@ use aws_protocol::{ApiError, Encoding, ErrorCode, Timestamp};
 use serde::Deserialize;
 
 use crate::api::{Answer, Api, Reply};
-use crate::errors::invalid_argument;
+use crate::errors::{check_dry_run, invalid_argument};
 use crate::position::{Member, Wanted, check_shard_id, find_shard, offset};
 use crate::resource::Arn;
 use crate::subscription::{Begin, events};
@@ -18,6 +18,7 @@ pub(crate) struct Request {
     consumer_arn: Option<String>,
     shard_id: Option<String>,
     starting_position: Option<StartingPosition>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,10 +54,10 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Subscribed, ApiEr
     let required = || invalid_argument("ConsumerARN and StartingPosition are required.");
     let (consumer, checked) = consumer.zip(checked).ok_or_else(required)?;
 
-    let stream = api.serving_stream(&consumer.stream)?;
-    api.consumer(&consumer)?;
+    let stream = api.check_serving(api.consumer(&consumer)?.stream)?;
     let shard = find_shard(api, &stream, shard_id)?.clone();
     let position = wanted.position(checked, &shard, api.now())?;
+    check_dry_run(request.dry_run)?;
     let handle = api.handle(&stream, &shard)?;
     let from = offset(&handle, &shard, position).await?;
     let key =

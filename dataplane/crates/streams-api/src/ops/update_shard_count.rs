@@ -7,6 +7,7 @@ use model::{Boundaries, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
+use crate::mode::check_provisioned;
 use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +46,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let (desired, target) = desired.ok_or_else(too_many)?;
     let before = api.stream(&name)?.shards.owners().len();
     api.change_active(&name, |stream| {
+        check_provisioned(stream, "UpdateShardCount")?;
         let current = stream.shards.owners().len();
         if stream.settings.limits == RecordLimits::Aws {
             check_step(current, target as usize)?;

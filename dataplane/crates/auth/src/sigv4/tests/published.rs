@@ -125,3 +125,32 @@ fn published_signatures_are_verified() {
         assert_eq!(request.verify(SECRET_KEY, body_sha256(b""), NOW), Ok(()), "{path}?{query}");
     }
 }
+
+/// As the AWS SDK for JavaScript signs over HTTP/2: the host by the name of its pseudo-header.
+#[test]
+fn the_authority_of_http_2_is_a_signed_header() {
+    const HASH: &str = "c77f59b324b10ef8c0fe2ad1e62f8bcde050a0db3d0169d3942a8c9f29d747b8";
+    const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=any/20261124/us-east-1/kinesis/aws4_request, \
+        SignedHeaders=:authority;amz-sdk-invocation-id;amz-sdk-request;content-length;content-type;\
+        x-amz-content-sha256;x-amz-date;x-amz-target;x-amz-user-agent, \
+        Signature=ab3225ebe9e90e348a698692e6b0089934256e7e9645e87ba6595434546f134c";
+    let headers = [
+        (":authority", "127.0.0.1:4809"),
+        ("amz-sdk-invocation-id", "4349aa6e-7762-43a4-9a5e-bf8cae79e32b"),
+        ("amz-sdk-request", "attempt=1; max=3"),
+        ("content-length", "38"),
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-content-sha256", HASH),
+        ("x-amz-date", "20261124T023154Z"),
+        ("x-amz-target", "Kinesis_20131202.CreateStream"),
+        ("x-amz-user-agent", "aws-sdk-js/3.1142.0"),
+        ("authorization", AUTHORIZATION),
+    ];
+    let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+    let hash: Vec<u8> =
+        (0..64).step_by(2).map(|at| u8::from_str_radix(&HASH[at..at + 2], 16).unwrap()).collect();
+    // 2026-11-24T02:31:54Z
+    let now = UnixMillis(1_795_487_514_000);
+    let request = SignedRequest::parse(parts).unwrap();
+    assert_eq!(request.verify("any", hash.try_into().unwrap(), now), Ok(()));
+}
