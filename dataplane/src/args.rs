@@ -86,6 +86,13 @@ pub(crate) struct StandaloneArgs {
     /// Memory for events of subscriptions that have not been sent, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) memory_events: usize,
+    /// Seconds between two looks at the load of on-demand streams. A shard that took more than half of
+    /// what an AWS shard takes in the time between is split.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) on_demand_interval: u64,
+    /// Seconds that neighbouring shards of on-demand streams must have been quiet before they are merged.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(crate) on_demand_quiet: u64,
     /// How log lines look: text or json. RUST_LOG chooses what is logged.
     #[arg(long, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -31,6 +31,7 @@ use crate::server::{self, Server, ServerOptions};
 use reconcile::Reconciler;
 
 mod manifests;
+mod ondemand;
 mod reconcile;
 
 /// How long requests under way may take once the process was told to stop.
@@ -62,6 +63,11 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         metrics: streams_api::Metrics::register(&mut registry),
         event_bytes_max: args.memory_events << 20,
     });
+    let pace = ondemand::Pace {
+        every: Duration::from_secs(args.on_demand_interval),
+        quiet_for: Duration::from_secs(args.on_demand_quiet),
+    };
+    let scaling = ondemand::start(Arc::clone(&catalog), api.clone(), pace);
     let directory = args.data_dir.join("shards");
     let reconciler =
         Reconciler::new(Arc::clone(&catalog), engine.clone(), shards, clock, directory, keys);
@@ -88,6 +94,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     server.serve(listener, stop_signal()?, DRAIN_MAX).await;
 
     tracing::info!("stopping");
+    scaling.abort();
     reconciling.abort();
     engine.shutdown().await;
     tracing::info!("stopped");

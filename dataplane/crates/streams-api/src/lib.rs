@@ -14,6 +14,7 @@ mod consumers;
 mod encryption_ops;
 mod errors;
 mod feed;
+mod heat;
 mod metrics;
 mod mode;
 mod monitoring;

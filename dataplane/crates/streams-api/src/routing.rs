@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_protocol::ApiError;
-use catalog::{Distribution, ShardMetric, Stream};
+use catalog::{Distribution, Mode, ShardMetric, Stream};
 use futures_util::future::join_all;
 use model::{HashKey, SequenceNumber, ShardId, StreamName};
 use shard::AppendError;
@@ -135,6 +135,9 @@ impl Api {
         let key = ShardKey { stream: stream.uid, shard };
         // Between the catalog's word and the shard's start there is a moment: as for a reshard.
         let handle = self.options.shards.get(key).ok_or(AppendError::Closed)?;
+        if stream.settings.mode == Mode::OnDemand {
+            self.heat.add(key, records.clone().map(|record| (record.hash_key, record.bytes())));
+        }
         let size: usize = records.clone().map(Outgoing::bytes).sum();
         let bytes = records
             .clone()

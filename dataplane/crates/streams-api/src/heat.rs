@@ -1,0 +1,122 @@
+//! What on-demand streams are asked to take, shard by shard and key by key.
+//!
+//! Every so many bytes the record at hand is remembered by its hash key: a sample in which a key counts
+//! as much as its bytes, at the cost of an addition for each record.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{HashKey, ShardLoad, UnixMillis};
+
+use crate::shards::ShardKey;
+
+/// A sample each time this much has passed.
+const SAMPLE_EVERY: usize = 16 << 10;
+/// A record costs a shard more than its bytes: a shard of 1 MiB/s takes a thousand of them.
+const RECORD_WEIGHT: usize = 1 << 10;
+/// Samples kept of one shard.
+const SAMPLES_MAX: usize = 512;
+
+/// The loads of shards. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Heat {
+    shards: Arc<Mutex<HashMap<ShardKey, ShardHeat>>>,
+}
+
+#[derive(Default)]
+struct ShardHeat {
+    since: UnixMillis,
+    /// The last moment it was not quiet.
+    busy: UnixMillis,
+    bytes: u64,
+    records: u64,
+    until_sample: usize,
+    samples: VecDeque<HashKey>,
+}
+
+impl Heat {
+    /// Counts records, each by hash key and size, on their way to a shard.
+    pub(crate) fn add(&self, key: ShardKey, records: impl Iterator<Item = (HashKey, usize)>) {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let heat = shards.entry(key).or_default();
+        for (hash_key, bytes) in records {
+            heat.bytes += bytes as u64;
+            heat.records += 1;
+            heat.until_sample += bytes + RECORD_WEIGHT;
+            if SAMPLE_EVERY <= heat.until_sample {
+                heat.until_sample %= SAMPLE_EVERY;
+                if heat.samples.len() == SAMPLES_MAX {
+                    heat.samples.pop_front();
+                }
+                heat.samples.push_back(hash_key);
+            }
+        }
+    }
+
+    /// The load of a shard since it was last asked for; `None` the first time.
+    pub(crate) fn take(
+        &self,
+        key: ShardKey,
+        now: UnixMillis,
+        quiet_for: Duration,
+    ) -> Option<ShardLoad> {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let heat = shards.entry(key).or_default();
+        let before = std::mem::replace(&mut heat.since, now);
+        if before == UnixMillis::default() {
+            heat.busy = now;
+            return None;
+        }
+        let millis = u64::try_from(now.since(before).as_millis()).unwrap_or(u64::MAX).max(1);
+        let per_second = |count: u64| count.saturating_mul(1_000) / millis;
+        let mut samples: Vec<HashKey> = heat.samples.iter().copied().collect();
+        samples.sort_unstable();
+        let load = ShardLoad {
+            bytes_per_second: per_second(std::mem::take(&mut heat.bytes)),
+            records_per_second: per_second(std::mem::take(&mut heat.records)),
+            median: samples.get(samples.len() / 2).copied(),
+            is_settled: quiet_for <= now.since(heat.busy),
+        };
+        if !load.is_quiet() {
+            heat.busy = now;
+        }
+        Some(load)
+    }
+
+    /// Keeps only the loads of these shards.
+    pub(crate) fn retain(&self, keep: impl Fn(&ShardKey) -> bool) {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.retain(|key, _| keep(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::StreamUid;
+    use model::ShardId;
+
+    use super::*;
+
+    const KEY: ShardKey = ShardKey { stream: StreamUid(1), shard: ShardId(0) };
+    const QUIET_FOR: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn loads_are_rates_and_the_median_is_by_bytes() {
+        let heat = Heat::default();
+        let at = |seconds: u64| UnixMillis(1_000_000 + seconds * 1_000);
+        assert_eq!(heat.take(KEY, at(0), QUIET_FOR), None);
+        // Few large records on high keys outweigh many small ones on low keys.
+        heat.add(KEY, (0..1_000).map(|number| (HashKey(number), 10)));
+        heat.add(KEY, (0..400).map(|number| (HashKey(10_000 + number), 10_000)));
+        let load = heat.take(KEY, at(2), QUIET_FOR).unwrap();
+        assert_eq!(load.bytes_per_second, (10_000 + 4_000_000) / 2);
+        assert_eq!(load.records_per_second, 700);
+        assert!(HashKey(10_000) < load.median.unwrap(), "{load:?}");
+        let later = heat.take(KEY, at(3), QUIET_FOR).unwrap();
+        assert_eq!((later.bytes_per_second, later.is_settled), (0, false));
+        assert!(heat.take(KEY, at(62), QUIET_FOR).unwrap().is_settled);
+        heat.retain(|_| false);
+        assert_eq!(heat.take(KEY, at(63), QUIET_FOR), None);
+    }
+}
