@@ -1,6 +1,7 @@
 //! The socket side: connections, TLS, bounded bodies, bounded memory. What a request means is decided
 //! in `aws-protocol` and `streams-api`.
 
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use aws_protocol::dispatch::{
 };
 use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
 use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -261,7 +263,8 @@ impl Server {
         signed.check_service(call.service.signing_name())?;
         self.options.authenticator.recognize(&signed)?;
 
-        let request_memory = self.reserve_for_body(&body).await?;
+        let is_compressed = is_compressed(&parts.headers)?;
+        let request_memory = self.reserve_for_body(&body, is_compressed).await?;
         let body = read_body(body).await?;
         let now = SystemClock.now();
         let user = self.options.authenticator.authenticate(&signed, || body_sha256(&body), now)?;
@@ -272,6 +275,7 @@ impl Server {
             is_secure: peer.is_secure,
         };
 
+        let body = if is_compressed { decompress(&body)? } else { body };
         let reply_bytes_max = match call.operation {
             "GetRecords" => GET_RECORDS_REPLY_BYTES_MAX,
             _ => REPLY_BYTES_MAX,
@@ -296,8 +300,13 @@ impl Server {
     }
 
     /// Waits until there is memory for the body, which must not be too large.
-    async fn reserve_for_body(&self, body: &Incoming) -> Result<OwnedSemaphorePermit, ApiError> {
-        let announced = body.size_hint().exact();
+    async fn reserve_for_body(
+        &self,
+        body: &Incoming,
+        is_compressed: bool,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        // What is compressed says nothing about how large it gets.
+        let announced = body.size_hint().exact().filter(|_| !is_compressed);
         let bytes =
             announced.map_or(BODY_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         if BODY_BYTES_MAX < bytes {
@@ -339,6 +348,36 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
     };
     let read = tokio::time::timeout(BODY_READ_MAX, reading).await;
     read.unwrap_or_else(|_| Err(cut_short()))
+}
+
+/// Whether the body is compressed: with gzip, the only way there is.
+fn is_compressed(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(false);
+    };
+    match encoding.to_str().unwrap_or_default().trim() {
+        "gzip" => Ok(true),
+        "" | "identity" => Ok(false),
+        other => Err(ApiError::new(
+            ErrorCode::SerializationException,
+            format!("Content-Encoding {other} is not supported; send gzip or none."),
+        )),
+    }
+}
+
+/// What a gzip body holds, unless that is too large: never more than that is decompressed.
+fn decompress(body: &[u8]) -> Result<Bytes, ApiError> {
+    let mut whole = Vec::new();
+    let limit = BODY_BYTES_MAX as u64 + 1;
+    let read = MultiGzDecoder::new(body).take(limit).read_to_end(&mut whole);
+    match read {
+        Ok(length) if BODY_BYTES_MAX < length => Err(too_large()),
+        Ok(_) => Ok(whole.into()),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::SerializationException,
+            "The request body is not gzip, as its Content-Encoding says.",
+        )),
+    }
 }
 
 fn too_large() -> ApiError {

@@ -128,6 +128,7 @@ def reshard(numbers):
     merged = kinesis.list_shards(StreamName=NAME, ExclusiveStartShardId="shardId-000000000003")["Shards"][0]
     assert merged["ParentShardId"] == "shardId-000000000002"
     assert merged["AdjacentParentShardId"] == "shardId-000000000003", merged
+    assert kinesis.describe_stream(StreamName=NAME)["StreamDescription"]["Shards"][-1] == merged
 
     for count in (4, 7, 1):
         reply = kinesis.update_shard_count(StreamName=NAME, TargetShardCount=count, ScalingType="UNIFORM_SCALING")
