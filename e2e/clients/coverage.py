@@ -232,7 +232,9 @@ def provoke():
     for operation in operations:
         attempt(operation, NOBODY)
         attempt(operation, NOBODY, StreamName="other", ConsumerName="other")
-        attempt(operation, arn.replace("stream/", "queue/") if "Resource" in operation else arn, StreamName="x" * 200)
+        if operation != "DeregisterStreamConsumer":
+            wrong = arn.replace("stream/", "queue/") if "Resource" in operation else arn
+            attempt(operation, wrong, StreamName="x" * 200)
         attempt(operation, "arn:wrong")
     many = {f"k{n}": "" for n in range(60)}
     attempt("CreateStream", arn, StreamName="many", ShardCount=20_000)

@@ -1,6 +1,6 @@
 //! Programs written for AWS, unchanged but for their endpoint, through every operation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
@@ -26,19 +26,37 @@ pub(crate) fn rust_sdk(endpoint: &str) -> Client {
 
 /// Runs one of the scripts in `e2e/clients` with the Python that `e2e/test.sh` has set up.
 fn script(name: &str) {
-    let directory = tempfile::tempdir().unwrap();
-    let leat = Leat::start(&Start::on(directory.path())).unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(here.join(".venv/bin/python"))
-        .arg(here.join("clients").join(name))
+    let mut command = Command::new(here.join(".venv/bin/python"));
+    command.arg(here.join("clients").join(name));
+    command.env("PATH", format!("{}:/usr/bin:/bin", here.join(".venv/bin").display()));
+    run(command);
+}
+
+/// Runs a program in `e2e/clients` that is written in another language.
+fn program(directory: &str, name: &str, args: &[&str]) {
+    let mut command = Command::new(name);
+    command.args(args).current_dir(clients().join(directory));
+    run(command);
+}
+
+pub(crate) fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// Runs a client against a server of its own; both must end well.
+fn run(mut command: Command) {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Start::on(directory.path()).with(&["--on-demand-interval", "1"]);
+    let leat = Leat::start(&start).unwrap();
+    let output = command
         .env("AWS_ENDPOINT_URL_KINESIS", leat.endpoint())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "any")
         .env("AWS_SECRET_ACCESS_KEY", "any")
-        .env("PATH", format!("{}:/usr/bin:/bin", here.join(".venv/bin").display()))
         .output()
-        .expect("run e2e/test.sh, which makes e2e/.venv");
+        .expect("run e2e/test.sh, which installs the clients");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
@@ -54,8 +72,23 @@ fn script(name: &str) {
 }
 
 #[test]
-fn boto3_runs_every_operation() {
-    script("boto3_core.py");
+fn boto3_runs_every_operation_and_the_service_model_is_covered() {
+    script("coverage.py");
+}
+
+#[test]
+fn the_java_sdk_runs_the_scenario_sync_and_async() {
+    program("java", "mvn", &["-q", "-B", "-o", "compile", "exec:exec"]);
+}
+
+#[test]
+fn the_go_sdk_runs_the_scenario() {
+    program("go", "go", &["run", "."]);
+}
+
+#[test]
+fn the_javascript_sdk_runs_the_scenario() {
+    program("js", "node", &["scenario.mjs"]);
 }
 
 #[test]

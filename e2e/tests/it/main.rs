@@ -6,3 +6,4 @@ mod bad_input;
 mod clients;
 mod crash;
 mod process;
+mod whole;

@@ -91,7 +91,7 @@ fn a_directory_is_used_by_one_process_at_a_time() {
     assert!(error.contains("is in use by another leat"), "{error}");
 }
 
-fn client(endpoint: &str, access_key: &str, secret_key: &str) -> Client {
+pub(crate) fn client(endpoint: &str, access_key: &str, secret_key: &str) -> Client {
     let config = aws_sdk_kinesis::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -198,7 +198,7 @@ async fn resharding_under_load_loses_and_reorders_nothing() {
 }
 
 /// All records, parents before children, as a consumer library reads them.
-async fn read_all(client: &Client, stream: &str) -> Vec<String> {
+pub(crate) async fn read_all(client: &Client, stream: &str) -> Vec<String> {
     let shards = client.list_shards().stream_name(stream).send().await.unwrap().shards.unwrap();
     let mut records = Vec::new();
     // A child's id is always larger than its parents'.

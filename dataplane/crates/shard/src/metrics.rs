@@ -19,6 +19,7 @@ pub struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_bytes: Histogram,
     pub(crate) tail_cuts: Counter,
+    pub(crate) reads: Counter,
     pub(crate) read_errors: Counter,
     pub(crate) expired_segments_errors: Counter,
 }
@@ -53,6 +54,7 @@ impl Metrics {
             commit_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             commit_bytes: Histogram::new(exponential_buckets(1024.0, 4.0, 8)),
             tail_cuts: Counter::default(),
+            reads: Counter::default(),
             read_errors: Counter::default(),
             expired_segments_errors: Counter::default(),
         };
@@ -63,6 +65,7 @@ impl Metrics {
             "Shards that refuse writes, by cause",
             metrics.unwritable.clone(),
         );
+        registry.register("reads", "Reads of records", metrics.reads.clone());
         registry.register("reopened", "Logs reopened after a failure", metrics.reopened.clone());
         registry.register("commits", "Group commits", metrics.commits.clone());
         registry.register(

@@ -93,6 +93,7 @@ impl<S: Storage> ShardState<S> {
             admitted.map_err(ReadError::Throttled)?;
         }
         let reader = self.reader()?;
+        self.metrics.reads.inc();
         let progress = self.progress.borrow().clone();
         let mut log_request = shard_log::ReadRequest {
             from: request.from,
