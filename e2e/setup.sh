@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.."
 
 missing=()
 for package in "$@"; do
+    # COMMAND:PACKAGE, for what may have come another way.
+    if [[ $package == *:* ]]; then
+        command -v "${package%%:*}" >/dev/null && continue
+        package=${package#*:}
+    fi
     dpkg --status "$package" >/dev/null 2>&1 || missing+=("$package")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

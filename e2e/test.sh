@@ -12,7 +12,9 @@ trap 'rm -f "$log"' EXIT
 step() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "set up"
-e2e/setup.sh python3-venv curl openssl build-essential
+e2e/setup.sh python3-venv curl openssl build-essential \
+    javac:default-jdk-headless mvn:maven go:golang-go node:nodejs npm:npm
+e2e/clients/build.sh
 
 step "formatting and lints"
 cargo fmt --check

@@ -4,9 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 (cd go && go build -o /dev/null .)
-(cd js && { cmp -s package-lock.json node_modules/installed || { npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/installed; }; })
-for project in java kcl; do
-    if [ -d "$project" ]; then
-        (cd "$project" && mvn -q -B compile exec:exec -Dexec.skip=true)
-    fi
-done
+if ! cmp -s js/package-lock.json js/node_modules/installed; then
+    (cd js && npm ci --silent --no-audit --no-fund)
+    cp js/package-lock.json js/node_modules/installed
+fi
+(cd java && mvn -q -B compile exec:exec -Dexec.skip=true)
+(cd kcl && mvn -q -B compile dependency:copy-dependencies)
+(cd kcl/dynamodb && mvn -q -B dependency:copy-dependencies)

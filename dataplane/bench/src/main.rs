@@ -11,6 +11,7 @@ mod append;
 mod engine;
 mod fio;
 mod latency;
+mod list;
 mod read;
 mod start;
 
@@ -41,6 +42,8 @@ enum What {
     Latency,
     /// Reads from the tip and from cold segments.
     Read,
+    /// Pages of 10,000 streams.
+    List,
     /// Start with 1 GB on disk, and resident memory. Needs target/release/leat.
     Start,
 }
@@ -48,13 +51,14 @@ enum What {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     std::fs::create_dir_all(&args.dir)?;
-    let all = [What::Append, What::Latency, What::Read, What::Start];
+    let all = [What::Append, What::Latency, What::Read, What::List, What::Start];
     let chosen = args.what.map_or(all.to_vec(), |what| vec![what]);
     for what in chosen {
         match what {
             What::Append => append::run(&args)?,
             What::Latency => latency::run(&args)?,
             What::Read => read::run(&args)?,
+            What::List => list::run(&args)?,
             What::Start => start::run(&args)?,
         }
     }

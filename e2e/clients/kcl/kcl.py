@@ -164,6 +164,7 @@ def main(mode):
         # Java does not know AWS_CA_BUNDLE.
         bundle = os.environ["AWS_CA_BUNDLE"]
         store = f"{bundle}.p12"
+        pathlib.Path(store).unlink(missing_ok=True)
         subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "leat", "-file", bundle, "-keystore", store,
                         "-storepass", "changeit"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         options = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]

@@ -24,12 +24,19 @@ pub(crate) fn rust_sdk(endpoint: &str) -> Client {
     Client::from_conf(config)
 }
 
-/// Runs one of the scripts in `e2e/clients` with the Python that `e2e/test.sh` has set up.
-fn script(name: &str) {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(here.join(".venv/bin/python"));
-    command.arg(here.join("clients").join(name));
-    command.env("PATH", format!("{}:/usr/bin:/bin", here.join(".venv/bin").display()));
+/// One of the scripts in `e2e/clients`, by the Python that `e2e/test.sh` has set up.
+fn python(name: &str) -> Command {
+    let bin = clients().join("../.venv/bin");
+    let mut command = Command::new(bin.join("python"));
+    command.arg(clients().join(name));
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", bin.display()));
+    command
+}
+
+fn script(name: &str, arg: &str) {
+    let mut command = python(name);
+    command.arg(arg);
     run(command);
 }
 
@@ -40,17 +47,35 @@ fn program(directory: &str, name: &str, args: &[&str]) {
     run(command);
 }
 
-pub(crate) fn clients() -> PathBuf {
+/// A certificate for loopback and its key: their files.
+pub(crate) fn certificate(directory: &Path) -> (String, String) {
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("cert.pem"), path("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    (certificate, key)
+}
+
+fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 /// Runs a client against a server of its own; both must end well.
-fn run(mut command: Command) {
+fn run(command: Command) {
     let directory = tempfile::tempdir().unwrap();
     let start = Start::on(directory.path()).with(&["--on-demand-interval", "1"]);
-    let leat = Leat::start(&start).unwrap();
+    run_on(Leat::start(&start).unwrap(), "http", command);
+}
+
+fn run_on(leat: Leat, scheme: &str, mut command: Command) {
     let output = command
-        .env("AWS_ENDPOINT_URL_KINESIS", leat.endpoint())
+        .env("AWS_ENDPOINT_URL_KINESIS", format!("{scheme}://{}", leat.address()))
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "any")
@@ -73,7 +98,30 @@ fn run(mut command: Command) {
 
 #[test]
 fn boto3_runs_every_operation_and_the_service_model_is_covered() {
-    script("coverage.py");
+    run(python("coverage.py"));
+}
+
+#[test]
+fn three_kcl_workers_share_a_stream_by_polling() {
+    script("kcl/kcl.py", "polling");
+}
+
+#[test]
+fn three_kcl_workers_share_a_stream_by_enhanced_fan_out() {
+    script("kcl/kcl.py", "fanout");
+}
+
+#[test]
+fn what_the_kpl_aggregates_comes_back_whole_through_the_kcl() {
+    // Its daemon speaks TLS only.
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(directory.path());
+    let start = Start::on(&directory.path().join("data"));
+    let start = start.with(&["--tls-cert", &certificate, "--tls-key", &key]);
+    let leat = Leat::start(&start).unwrap();
+    let mut command = python("kcl/kcl.py");
+    command.arg("kpl").env("AWS_CA_BUNDLE", certificate);
+    run_on(leat, "https", command);
 }
 
 #[test]
@@ -93,7 +141,7 @@ fn the_javascript_sdk_runs_the_scenario() {
 
 #[test]
 fn the_aws_cli_runs_every_operation() {
-    script("awscli_core.py");
+    run(python("awscli_core.py"));
 }
 
 #[tokio::test]

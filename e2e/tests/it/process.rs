@@ -11,7 +11,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{ScalingType, ShardIteratorType};
 use e2e::{Leat, Start};
 
-use crate::clients::rust_sdk;
+use crate::clients::{certificate, rust_sdk};
 
 fn start(args: &[&str]) -> (tempfile::TempDir, Result<Leat, String>) {
     let directory = tempfile::tempdir().unwrap();
@@ -219,25 +219,13 @@ pub(crate) async fn read_all(client: &Client, stream: &str) -> Vec<String> {
 #[test]
 fn it_serves_tls_when_given_a_certificate() {
     let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")])
-        .output()
-        .unwrap();
-    assert!(made.status.success());
-    let start = Start::on(&directory.path().join("data")).with(&[
-        "--tls-cert",
-        &path("cert.pem"),
-        "--tls-key",
-        &path("key.pem"),
-    ]);
+    let (certificate, key) = certificate(directory.path());
+    let start = Start::on(&directory.path().join("data"));
+    let start = start.with(&["--tls-cert", &certificate, "--tls-key", &key]);
     let leat = Leat::start(&start).unwrap();
     for http in ["--http1.1", "--http2"] {
         let answered = std::process::Command::new("curl")
-            .args(["--silent", "--show-error", http, "--cacert", &path("cert.pem")])
+            .args(["--silent", "--show-error", http, "--cacert", &certificate])
             .arg(format!("https://{}/readyz", leat.address()))
             .output()
             .unwrap();

@@ -50,6 +50,15 @@ async fn a_stream_with_the_limits_of_aws_throttles_as_aws() {
     assert_eq!(failed.error_code(), Some("ProvisionedThroughputExceededException"));
     assert!(failed.error_message().unwrap().starts_with("Rate exceeded for shard"), "{failed:?}");
 
+    let arn = arn(&client, "s").await;
+    for number in 0..=20 {
+        let register = client.register_stream_consumer().stream_arn(&arn);
+        let registered = register.consumer_name(format!("c{number}")).send().await;
+        let refused = registered.err().map(|error| error.into_service_error());
+        let is_over = refused.is_some_and(|error| error.is_limit_exceeded_exception());
+        assert_eq!(is_over, number == 20, "consumer {number}");
+    }
+
     let iterator = client.get_shard_iterator().stream_name("s").shard_id(SHARD);
     let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await;
     let iterator = iterator.unwrap().shard_iterator.unwrap();
@@ -198,7 +207,7 @@ async fn subscribers_are_sent_records_as_they_come() {
     client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
     let arn = arn(&client, "s").await;
     let mut subscribers = Vec::new();
-    for number in 0..20 {
+    for number in 0..100 {
         let consumer = client.register_stream_consumer().stream_arn(&arn);
         let consumer = consumer.consumer_name(format!("c{number}")).send().await.unwrap();
         let latest = StartingPosition::builder().r#type(ShardIteratorType::Latest).build().unwrap();

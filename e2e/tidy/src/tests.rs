@@ -12,7 +12,7 @@ const FILE_LINES_MAX: usize = 600;
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["model"]),
     ("aws-protocol", &["auth", "model"]),
-    ("bench", &["model", "shard", "shard-log", "storage"]),
+    ("bench", &["catalog", "model", "shard", "shard-log", "storage"]),
     ("catalog", &["auth", "model", "storage"]),
     (
         "dataplane",

@@ -45,8 +45,10 @@ pub const SHARD_WRITE_RECORDS_PER_SECOND: u64 = 1_000;
 pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 << 20;
 /// GetRecords calls on one shard.
 pub const SHARD_READ_CALLS_PER_SECOND: u64 = 5;
-/// Registered consumers of one stream.
-pub const CONSUMERS_MAX: usize = 20;
+/// Registered consumers of one stream with AWS's limits.
+pub const AWS_CONSUMERS_MAX: usize = 20;
+/// Registered consumers of any other stream: bounds what the catalog keeps of one.
+pub const CONSUMERS_MAX: usize = 1_000;
 /// How long a subscription lasts.
 pub const SUBSCRIPTION_LIFETIME: Duration = Duration::from_secs(300);
 /// How long a subscription cannot be taken over.

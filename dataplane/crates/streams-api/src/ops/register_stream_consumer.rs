@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, ErrorCode};
-use catalog::Consumer;
-use model::limits::CONSUMERS_MAX;
+use catalog::{Consumer, RecordLimits};
+use model::limits::{AWS_CONSUMERS_MAX, CONSUMERS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::tags;
@@ -56,11 +56,15 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
                     ),
                 ));
             }
-            if CONSUMERS_MAX <= stream.consumers.len() {
+            let most = match stream.settings.limits {
+                RecordLimits::Aws => AWS_CONSUMERS_MAX,
+                RecordLimits::Unlimited => CONSUMERS_MAX,
+            };
+            if most <= stream.consumers.len() {
                 return Err(ApiError::new(
                     ErrorCode::LimitExceededException,
                     format!(
-                        "Stream {} under account {} has {CONSUMERS_MAX} consumers, which is the most a stream can have.",
+                        "Stream {} under account {} has {most} consumers, which is the most a stream can have.",
                         stream.name, identity.account
                     ),
                 ));
