@@ -102,11 +102,13 @@ def follow(consumer, shard, position):
                 for record in event["Records"]:
                     received[record["Data"].split()[0].decode()] += 1
                 if "ContinuationSequenceNumber" not in event:
+                    reply["EventStream"].close()
                     for child in event["ChildShards"]:
                         start_following(consumer, child["ShardId"], shard, len(child["ParentShards"]))
                     return
                 position = {"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": event["ContinuationSequenceNumber"]}
                 if done.is_set():
+                    reply["EventStream"].close()
                     return
         except (ClientError, EventStreamError, HTTPClientError) as error:
             counts[f"resubscribed after {type(error).__name__}"] += 1
@@ -252,7 +254,11 @@ with tempfile.TemporaryDirectory(dir=ROOT / "target") as directory:
                 break
         log = []
         threading.Thread(target=lambda: log.extend(leat.stderr), daemon=True).start()
-        main()
+        try:
+            main()
+        except BaseException:
+            print(f"leat: exit status {leat.poll()}, it said at last:", *log[-20:], file=sys.stderr)
+            raise
         errors = [line for line in log if " ERROR " in line]
         assert not errors, errors[:5]
     finally:

@@ -47,6 +47,8 @@ const CONNECTIONS_MAX: usize = 10_000;
 const HEADER_READ_MAX: Duration = Duration::from_secs(30);
 /// How long a client may take for a body.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
+/// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.
+const REPLY_STUCK_MILLIS_MAX: u32 = 300_000;
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
@@ -157,6 +159,7 @@ impl Server {
     async fn connection(self, socket: TcpStream, peer: Peer, watcher: Watcher) {
         // Replies are written whole; waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, REPLY_STUCK_MILLIS_MAX);
         match &self.options.tls {
             None => self.clone().http(socket, peer, watcher).await,
             Some(tls) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(socket)).await {

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{EncryptionType, ShardIteratorType, StartingPosition};
+use aws_sdk_kinesis::types::{
+    EncryptionType, PutRecordsRequestEntry, ShardIteratorType, StartingPosition, StreamMode,
+    StreamModeDetails,
+};
 use e2e::{Leat, Start};
 
 use crate::clients::rust_sdk;
@@ -94,6 +97,10 @@ async fn a_key_that_is_taken_out_of_the_key_file_is_asked_for_by_name() {
     let client = rust_sdk(&leat.endpoint());
     let refused = put(&client, "s", "x").await;
     assert_eq!(refused, Err(Some("KMSNotFoundException".to_owned())));
+    let entry = PutRecordsRequestEntry::builder().data(Blob::new("x")).partition_key("k");
+    let refused =
+        client.put_records().stream_name("s").records(entry.build().unwrap()).send().await;
+    assert!(refused.unwrap_err().into_service_error().is_kms_not_found_exception());
     let iterator = client.get_shard_iterator().stream_name("s").shard_id(SHARD);
     let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await;
     let iterator = iterator.unwrap().shard_iterator;
@@ -106,6 +113,30 @@ async fn a_key_that_is_taken_out_of_the_key_file_is_asked_for_by_name() {
     let leat = Leat::start(&start).unwrap();
     let client = rust_sdk(&leat.endpoint());
     assert_eq!(crate::process::read_all(&client, "s").await, ["A-SECRET-OF-SOME-LENGTH"]);
+}
+
+#[tokio::test]
+async fn an_on_demand_stream_merges_what_is_quiet() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Start::on(directory.path());
+    let start = start.with(&["--on-demand-interval", "1", "--on-demand-quiet", "2"]);
+    let leat = Leat::start(&start).unwrap();
+    let client = rust_sdk(&leat.endpoint());
+    let mode = StreamModeDetails::builder().stream_mode(StreamMode::OnDemand).build().unwrap();
+    client.create_stream().stream_name("s").stream_mode_details(mode).send().await.unwrap();
+    put(&client, "s", "before").await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let summary = client.describe_stream_summary().stream_name("s").send().await.unwrap();
+        let open = summary.stream_description_summary.unwrap().open_shard_count;
+        if open == 1 {
+            break;
+        }
+        assert!(open <= 4 && Instant::now() < deadline, "{open} shards are open");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    put(&client, "s", "after").await.unwrap();
+    assert_eq!(crate::process::read_all(&client, "s").await, ["before", "after"]);
 }
 
 fn files_below(directory: &std::path::Path) -> Vec<u8> {

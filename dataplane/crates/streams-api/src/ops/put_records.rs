@@ -85,6 +85,13 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let outcomes =
         records.iter().map(Outgoing::bytes).zip(puts.iter().map(|put| put.as_ref().err()));
     api.options.metrics.records_put(&name, outcomes);
+    // A key is the stream's, so without it no record was stored; entries have no code for that.
+    let of_keys = |error: &&ApiError| error.code == ErrorCode::KmsNotFoundException;
+    if let Some(error) = puts.iter().filter_map(|put| put.as_ref().err()).find(of_keys)
+        && puts.iter().all(Result::is_err)
+    {
+        return Err(error.clone());
+    }
     Ok(Shape(Output {
         failed_record_count: puts.iter().filter(|put| put.is_err()).count(),
         records: puts.into_iter().map(ResultEntry::of).collect(),
