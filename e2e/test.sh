@@ -30,6 +30,9 @@ cp target/debug/leat target/leat-broken
 cargo build --quiet --package dataplane
 cargo test --quiet --package e2e 2>&1 | tee -a "$log"
 
+step "soak, short"
+e2e/.venv/bin/python e2e/soak.py 45 target/debug/leat
+
 step "fuzzing, bounded"
 dataplane/fuzz/run.sh 20
 
