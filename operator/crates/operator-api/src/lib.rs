@@ -3,6 +3,7 @@
 //! A field's documentation here is what `kubectl explain` shows. What a value means beyond its
 //! schema is checked in `operator-core`.
 
+pub mod conditions;
 mod stream;
 
 use kube_core::CustomResourceExt;
