@@ -4,11 +4,15 @@
 //! schema is checked in `operator-core`.
 
 pub mod conditions;
+pub mod pods;
 mod stream;
 
 use kube_core::CustomResourceExt;
 
-pub use stream::{Limits, Storage, Stream, StreamShard, StreamSpec, StreamStatus};
+pub use stream::{
+    DeletionPolicy, DistributionStrategy, Encryption, Limits, Mode, ShardLevelMetric, Storage,
+    Stream, StreamConsumer, StreamDataKey, StreamShard, StreamShardState, StreamSpec, StreamStatus,
+};
 
 /// The API group and version of all resources.
 pub const API_VERSION: &str = "leat.dev/v1alpha1";

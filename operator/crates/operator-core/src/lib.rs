@@ -1,7 +1,16 @@
 //! What custom resources mean, as pure functions: no client, no clock, no file.
 
+mod decide;
 mod manifest;
+pub mod manifests;
+pub mod names;
+mod placement;
+mod topology;
 mod validate;
 
+pub use decide::{
+    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference,
+};
 pub use manifest::{ManifestError, parse_manifests};
-pub use validate::{SpecError, ValidStream, validate};
+pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries};
+pub use validate::{SpecError, ValidMode, ValidStream, validate};
