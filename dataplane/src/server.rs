@@ -16,7 +16,7 @@ use aws_protocol::dispatch::{
 use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -30,7 +30,7 @@ use shard::SystemClock;
 use streams_api::{Answer, Api, Events};
 use telemetry::Readiness;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 /// The largest body: 10 MiB of records as base64, keys, and the JSON around them.
@@ -72,6 +72,13 @@ pub(crate) struct ServerOptions {
 struct Peer {
     ip: IpAddr,
     is_secure: bool,
+}
+
+/// One connection: who is at its other end, and a way to end it.
+#[derive(Clone)]
+struct Connection {
+    peer: Peer,
+    hang_up: Arc<Notify>,
 }
 
 #[derive(Clone)]
@@ -181,17 +188,26 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+        let hang_up = Arc::new(Notify::new());
+        let connection = Connection { peer, hang_up: Arc::clone(&hang_up) };
         let service = hyper::service::service_fn(move |request| {
-            let server = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer).await) }
+            let (server, connection) = (self.clone(), connection.clone());
+            async move { Ok::<_, std::convert::Infallible>(server.answer(request, &connection).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error = %error, "a connection ended early");
+        let served = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        tokio::select! {
+            ended = watcher.watch(served) => if let Err(error) = ended {
+                tracing::debug!(error = %error, "a connection ended early");
+            },
+            () = hang_up.notified() => {}
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+    ) -> Response<ReplyBody> {
         let id = RequestId::from_random(rand::random());
         let from_browser = request.headers().contains_key(header::ORIGIN);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -202,7 +218,7 @@ impl Server {
                 plain(StatusCode::OK, "ok\n")
             }
             (&Method::GET, "/readyz") => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            _ => self.aws(request, peer).await,
+            _ => self.aws(request, connection).await,
         };
         let headers = response.headers_mut();
         let text = HeaderValue::try_from(id.to_string()).expect("hex digits and dashes");
@@ -224,7 +240,11 @@ impl Server {
         }
     }
 
-    async fn aws(&self, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    async fn aws(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+    ) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let call = match dispatch(&parts.method, parts.uri.path(), &parts.headers) {
             Dispatch::Call(call) => call,
@@ -234,12 +254,18 @@ impl Server {
                 return plain(status, Refusal::xml_body(name, message));
             }
         };
-        match self.call(&parts, call, body, peer).await {
+        match self.call(&parts, call, body, connection.peer).await {
             Ok(Reply::Whole(reply, memory)) => {
                 typed(call.encoding.content_type(), ReplyBody::whole(reply, Some(memory)))
             }
-            Ok(Reply::Events(events)) => {
-                typed(event_stream::CONTENT_TYPE, ReplyBody::Events(events))
+            Ok(Reply::Events(Events { stream, hang_up })) => {
+                let connection = connection.clone();
+                tokio::spawn(async move {
+                    if hang_up.await.is_ok() {
+                        connection.hang_up.notify_one();
+                    }
+                });
+                typed(event_stream::CONTENT_TYPE, ReplyBody::Events(stream))
             }
             Err(error) => refused(&error, call.encoding),
         }
@@ -454,7 +480,7 @@ pub(crate) enum ReplyBody {
     /// All of it, and the memory it has been allowed until it is sent.
     Whole { bytes: Full<Bytes>, _memory: Option<OwnedSemaphorePermit> },
     /// One piece for each event.
-    Events(Events),
+    Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
 impl ReplyBody {

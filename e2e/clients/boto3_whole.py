@@ -168,8 +168,13 @@ def policies():
     bob.describe_stream_summary(StreamName="guarded")
     put("guarded", b"3")
     refused("InvalidArgumentException", kinesis.put_resource_policy, ResourceARN=arn, Policy="{}")
+    # Nobody locks himself out.
+    policy["Statement"][0] |= {"Principal": "*", "Action": "kinesis:*"}
+    kinesis.put_resource_policy(ResourceARN=arn, Policy=json.dumps(policy))
+    refused("AccessDeniedException", kinesis.delete_stream, StreamName="guarded")
     kinesis.delete_resource_policy(ResourceARN=arn)
     bob.put_record(StreamName="guarded", Data=b"4", PartitionKey="k")
+    policy["Statement"][0]["Principal"] = {"AWS": "arn:aws:iam::000000000000:user/bob"}
 
     # A consumer has a policy of its own.
     policy["Statement"][0] |= {"Action": "kinesis:SubscribeToShard", "Resource": consumer}

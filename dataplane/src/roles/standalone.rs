@@ -52,7 +52,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
     let engine = start_engine(&args, &clock, &mut registry)?;
     let shards = Shards::default();
-    let keys = Arc::new(master_keys(&args)?);
+    let keys = Arc::new(master_keys(&args, &catalog)?);
     let api = Api::new(ApiOptions {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
         shards: shards.clone(),
@@ -120,10 +120,19 @@ fn authenticator(args: &StandaloneArgs) -> anyhow::Result<Authenticator> {
 }
 
 /// The keys of the file that was named; else of one beside the data, made at the first start.
-fn master_keys(args: &StandaloneArgs) -> anyhow::Result<MasterKeys> {
+fn master_keys(args: &StandaloneArgs, catalog: &LocalCatalog) -> anyhow::Result<MasterKeys> {
     let named = args.encryption_key_file.clone();
     let file = named.clone().unwrap_or_else(|| args.data_dir.join("encryption.keys"));
     if named.is_none() && !file.exists() {
+        let streams = catalog.list(None, usize::MAX);
+        if let Some(stream) = streams.iter().find(|stream| !stream.data_keys.is_empty()) {
+            bail!(
+                "{} is missing, and records of stream {} were encrypted under its keys: restore it. A new \
+                 one would have keys of the same names that open nothing",
+                file.display(),
+                stream.name
+            );
+        }
         crashsafe::write_secret_file(&file, MasterKeys::new_file().as_bytes())
             .with_context(|| format!("write {}", file.display()))?;
     }

@@ -116,6 +116,28 @@ async fn a_key_that_is_taken_out_of_the_key_file_is_asked_for_by_name() {
 }
 
 #[tokio::test]
+async fn a_lost_key_file_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Start::on(directory.path());
+    let leat = Leat::start(&start).unwrap();
+    let client = rust_sdk(&leat.endpoint());
+    client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
+    let encrypt = client.start_stream_encryption().stream_name("s");
+    encrypt.encryption_type(EncryptionType::Kms).key_id("alias/aws/kinesis").send().await.unwrap();
+    put(&client, "s", "x").await.unwrap();
+    leat.stop().unwrap();
+    let file = directory.path().join("encryption.keys");
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let refused = Leat::start(&start).err().unwrap().to_string();
+    assert!(refused.contains("encryption.keys is missing"), "{refused}");
+    assert!(!file.exists());
+    std::fs::write(&file, kept).unwrap();
+    let leat = Leat::start(&start).unwrap();
+    assert_eq!(crate::process::read_all(&rust_sdk(&leat.endpoint()), "s").await, ["x"]);
+}
+
+#[tokio::test]
 async fn an_on_demand_stream_merges_what_is_quiet() {
     let directory = tempfile::tempdir().unwrap();
     let start = Start::on(directory.path());
@@ -166,19 +188,37 @@ async fn policies_let_other_accounts_in() {
     let ann = client(&leat.endpoint(), "ANN", "s");
     owner.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
     let denied = Err(Some("AccessDeniedException".to_owned()));
-    assert_eq!(put(&ann, "s", "x").await, denied);
-    assert_eq!(put(&ann, "nobody", "x").await, denied, "it is not told what there is");
+    let arn = arn(&owner, "s").await;
+    let put_to = async |arn: &str| {
+        let put = ann.put_record().stream_arn(arn).partition_key("k").data(Blob::new("x"));
+        put.send()
+            .await
+            .map(drop)
+            .map_err(|error| error.into_service_error().meta().code().map(str::to_owned))
+    };
+    assert_eq!(put_to(&arn).await, denied);
+    let nobody = arn.replace("/s", "/nobody");
+    assert_eq!(put_to(&nobody).await, denied, "it is not told what there is");
     assert!(ann.create_stream().stream_name("t").shard_count(1).send().await.is_err());
     assert!(ann.list_streams().send().await.is_err());
-    let arn = arn(&owner, "s").await;
-    let policy = format!(
-        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"111111111111"}},
-            "Action":["kinesis:PutRecord","kinesis:DescribeStreamSummary"],"Resource":"{arn}"}}}}"#
-    );
-    owner.put_resource_policy().resource_arn(&arn).policy(policy).send().await.unwrap();
-    put(&ann, "s", "x").await.unwrap();
+    let policy = |actions: &str| {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"111111111111"}},
+                "Action":{actions},"Resource":"{arn}"}}}}"#
+        );
+        owner.put_resource_policy().resource_arn(&arn).policy(policy).send()
+    };
+    policy(r#"["kinesis:PutRecord","kinesis:DescribeStreamSummary"]"#).await.unwrap();
+    put_to(&arn).await.unwrap();
+    let not_found = Err(Some("ResourceNotFoundException".to_owned()));
+    assert_eq!(put(&ann, "s", "x").await, not_found, "a name is one of the caller's account");
     ann.describe_stream_summary().stream_arn(&arn).send().await.unwrap();
     assert!(ann.list_shards().stream_arn(&arn).send().await.is_err());
+    // What can be used by others cannot be changed by them.
+    policy(r#""kinesis:*""#).await.unwrap();
+    ann.list_shards().stream_arn(&arn).send().await.unwrap();
+    assert!(ann.delete_resource_policy().resource_arn(&arn).send().await.is_err());
+    assert!(ann.delete_stream().stream_arn(&arn).send().await.is_err());
     put(&owner, "s", "x").await.unwrap();
 }
 
@@ -271,6 +311,60 @@ async fn subscribers_are_sent_records_as_they_come() {
     }
     let by_subscribers = reads(&leat) - before;
     assert_eq!(by_subscribers, 10, "one read for all subscribers of a shard");
+}
+
+/// Subscribes by curl, which stops reading when the pipe is full.
+fn subscribe(leat: &Leat, consumer: &str, position: &str) -> std::process::Child {
+    let body = format!(
+        r#"{{"ConsumerARN":"{consumer}","ShardId":"{SHARD}","StartingPosition":{position}}}"#
+    );
+    curl(leat, "SubscribeToShard", JSON, &body, "--no-buffer").spawn().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_that_do_not_read_stop_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let leat = Leat::start(&Start::on(directory.path()).with(&["--memory-events", "30"])).unwrap();
+    let client = rust_sdk(&leat.endpoint());
+    let mut consumers = Vec::new();
+    for stream in ["full", "other"] {
+        client.create_stream().stream_name(stream).shard_count(1).send().await.unwrap();
+        let arn = arn(&client, stream).await;
+        for number in 0..if stream == "full" { 20 } else { 1 } {
+            let name = format!("c{number}");
+            let made = client.register_stream_consumer().stream_arn(&arn).consumer_name(name);
+            let made = made.send().await.unwrap().consumer.unwrap();
+            consumers.push(made.consumer_arn);
+        }
+    }
+    for _ in 0..30 {
+        let data = Blob::new(vec![b'x'; 1_000_000]);
+        let record = client.put_record().stream_name("full").partition_key("k").data(data);
+        record.send().await.unwrap();
+    }
+    let other = consumers.pop().unwrap();
+    let from_start = r#"{"Type":"TRIM_HORIZON"}"#;
+    let mut idle: Vec<_> = consumers.iter().map(|arn| subscribe(&leat, arn, from_start)).collect();
+    put(&client, "other", "NEWS-FOR-WHO-READS").await.unwrap();
+    let mut reader = subscribe(&leat, &other, from_start);
+    let mut output = reader.stdout.take().unwrap();
+    let found = tokio::task::spawn_blocking(move || {
+        let encoded = "TkVXUy1GT1ItV0hPLVJFQURT".as_bytes();
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = output.read(&mut buffer) {
+            seen.extend_from_slice(&buffer[..count]);
+            if seen.windows(encoded.len()).any(|window| window == encoded) {
+                return true;
+            }
+        }
+        false
+    });
+    let found = tokio::time::timeout(Duration::from_secs(50), found).await;
+    assert!(found.expect("it is sent in time").unwrap(), "{}", leat.log());
+    for child in idle.iter_mut().chain([&mut reader]) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]

@@ -2,15 +2,20 @@
 //!
 //! The JSON of AWS IAM, as far as it says something about these resources: `Principal`, `Action` or
 //! `NotAction`, `Resource` or `NotResource`, and `Condition` with the operators and keys named below.
-//! What is not understood is refused when the policy is put, never ignored when it is evaluated.
+//! What is not understood, or could never hold, is refused when the policy is put, never ignored when
+//! it is evaluated.
 //!
 //! An explicit Deny wins over everything. Callers of the owner's account need no Allow; callers of
 //! other accounts do.
+
+mod json;
 
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use json::{Members, OneOrMany, PrincipalJson};
 
 /// The longest policy, as AWS's.
 const BYTES_MAX: usize = 20 << 10;
@@ -172,29 +177,13 @@ struct StatementJson {
     #[serde(rename = "Sid")]
     _sid: Option<String>,
     effect: String,
-    principal: Value,
+    principal: PrincipalJson,
     action: Option<OneOrMany<String>>,
     not_action: Option<OneOrMany<String>>,
     resource: Option<OneOrMany<String>>,
     not_resource: Option<OneOrMany<String>>,
     #[serde(default)]
-    condition: serde_json::Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            OneOrMany::One(one) => vec![one],
-            OneOrMany::Many(many) => many,
-        }
-    }
+    condition: Members<Members<Value>>,
 }
 
 impl Policy {
@@ -231,6 +220,29 @@ impl Policy {
         &self.text
     }
 
+    /// Checks that it is about this resource and about actions that there are: a statement about
+    /// anything else would never hold, and a Deny that never holds is a trap.
+    ///
+    /// # Errors
+    /// `Statement`.
+    pub fn check_is_about(&self, resource: &str, actions: &[String]) -> Result<(), PolicyError> {
+        for (number, statement) in (1..).zip(&self.statements) {
+            let wrong = |what| Err(PolicyError::Statement { number, what });
+            let resources = statement.resources.patterns.iter();
+            if let Some(other) = resources.clone().find(|pattern| !is_like(pattern, resource)) {
+                return wrong(format!("Resource {other} is not {resource}, which has the policy"));
+            }
+            let is_action = |pattern: &String| {
+                let pattern = pattern.to_ascii_lowercase();
+                actions.iter().any(|action| is_like(&pattern, &action.to_ascii_lowercase()))
+            };
+            if let Some(other) = statement.actions.patterns.iter().find(|p| !is_action(p)) {
+                return wrong(format!("there is no action {other}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What it says of `caller` doing `action` (as `kinesis:PutRecord`) with the resource of this ARN.
     #[must_use]
     pub fn evaluate(&self, caller: &Caller, action: &str, resource: &str) -> Verdict {
@@ -251,10 +263,10 @@ impl StatementJson {
         };
         Ok(Statement {
             is_allow,
-            principals: principals(&self.principal)?,
+            principals: principals(self.principal)?,
             actions: set("Action", self.action, self.not_action, true)?,
             resources: set("Resource", self.resource, self.not_resource, false)?,
-            conditions: conditions(&self.condition)?,
+            conditions: conditions(self.condition)?,
         })
     }
 }
@@ -273,19 +285,28 @@ fn set(
     if patterns.is_empty() {
         return Err(format!("{name} is empty"));
     }
+    patterns.iter().try_for_each(|pattern| check_no_variable(pattern))?;
     Ok(Set { patterns, is_complement, ignores_case })
 }
 
-fn principals(json: &Value) -> Result<Vec<Principal>, String> {
+/// IAM puts the caller's properties there; taken by the letter it would be about nobody.
+fn check_no_variable(text: &str) -> Result<(), String> {
+    match text.contains("${") {
+        true => Err(format!("{text} has a policy variable, which are not supported")),
+        false => Ok(()),
+    }
+}
+
+fn principals(json: PrincipalJson) -> Result<Vec<Principal>, String> {
     let wanted = r#"Principal is "*" or {"AWS": [accounts or ARNs of users]}"#;
     let by_kind = match json {
-        Value::String(anyone) if anyone == "*" => return Ok(vec![Principal::Anyone]),
-        Value::Object(by_kind) => by_kind,
-        _ => return Err(wanted.to_owned()),
+        PrincipalJson::Text(anyone) if anyone == "*" => return Ok(vec![Principal::Anyone]),
+        PrincipalJson::Text(_) => return Err(wanted.to_owned()),
+        PrincipalJson::ByKind(by_kind) => by_kind,
     };
     let mut principals = Vec::new();
-    for (kind, names) in by_kind {
-        for name in texts(names).ok_or(wanted)? {
+    for (kind, names) in by_kind.0 {
+        for name in names.into_vec() {
             principals.push(match kind.as_str() {
                 "AWS" => principal(&name)?,
                 "Service" => Principal::Service,
@@ -293,7 +314,7 @@ fn principals(json: &Value) -> Result<Vec<Principal>, String> {
             });
         }
     }
-    Ok(principals)
+    if principals.is_empty() { Err(wanted.to_owned()) } else { Ok(principals) }
 }
 
 fn principal(name: &str) -> Result<Principal, String> {
@@ -304,31 +325,35 @@ fn principal(name: &str) -> Result<Principal, String> {
     if is_account(name) {
         return Ok(Principal::Account(name.to_owned()));
     }
+    // Roles do not call here, and patterns of users are not matched by IAM either.
+    let is_user = |text: &str| {
+        let name = text.strip_prefix("user/");
+        name.is_some_and(|name| !name.is_empty() && !name.contains(['*', '?', '$']))
+    };
     let parts: Vec<&str> = name.splitn(6, ':').collect();
     match parts[..] {
         ["arn", _, "iam", "", account, "root"] if is_account(account) => {
             Ok(Principal::Account(account.to_owned()))
         }
-        ["arn", _, "iam", "", account, user] if is_account(account) && user.contains('/') => {
+        ["arn", "aws", "iam", "", account, user] if is_account(account) && is_user(user) => {
             Ok(Principal::User(name.to_owned()))
         }
         _ => Err(format!("Principal {name} is no account and no ARN of a user")),
     }
 }
 
-fn conditions(json: &serde_json::Map<String, Value>) -> Result<Vec<Condition>, String> {
+fn conditions(json: Members<Members<Value>>) -> Result<Vec<Condition>, String> {
     let mut conditions = Vec::new();
-    for (operator, by_key) in json {
+    for (operator, by_key) in json.0 {
         // Every key is there in every call, so "if it exists" changes nothing.
-        let name = operator.strip_suffix("IfExists").unwrap_or(operator);
+        let name = operator.strip_suffix("IfExists").unwrap_or(&operator);
         let found = OPERATORS.iter().find(|(known, ..)| *known == name);
         let Some((_, operator, is_negated)) = found.copied() else {
             let known: Vec<&str> = OPERATORS.iter().map(|(known, ..)| *known).collect();
             return Err(format!("Condition {name} is not known; known are {}", known.join(", ")));
         };
-        let by_key = by_key.as_object().ok_or_else(|| format!("Condition {name} has no keys"))?;
-        for (key, values) in by_key {
-            let found = KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
+        for (key, values) in by_key.0 {
+            let found = KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&key));
             let Some((_, key)) = found else {
                 let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
                 return Err(format!(
@@ -336,7 +361,12 @@ fn conditions(json: &serde_json::Map<String, Value>) -> Result<Vec<Condition>, S
                     known.join(", ")
                 ));
             };
-            let values = texts(values).ok_or_else(|| format!("Condition {name} wants texts"))?;
+            if !operator.is_for(*key) {
+                return Err(format!("Condition {name} says nothing about {}", key.name()));
+            }
+            let values = texts(&values).filter(|values| !values.is_empty());
+            let values = values.ok_or_else(|| format!("Condition {name} wants texts"))?;
+            values.iter().try_for_each(|value| check_no_variable(value))?;
             if operator == Operator::IpAddress
                 && let Some(bad) = values.iter().find(|value| network(value).is_none())
             {
@@ -346,6 +376,25 @@ fn conditions(json: &serde_json::Map<String, Value>) -> Result<Vec<Condition>, S
         }
     }
     Ok(conditions)
+}
+
+impl Operator {
+    /// Whether it can be asked of this key: of an address only what is about addresses.
+    fn is_for(self, key: Key) -> bool {
+        match self {
+            Operator::IpAddress => key == Key::SourceIp,
+            Operator::Bool => key == Key::SecureTransport,
+            Operator::Equals | Operator::EqualsIgnoreCase | Operator::Like => {
+                matches!(key, Key::PrincipalArn | Key::PrincipalAccount)
+            }
+        }
+    }
+}
+
+impl Key {
+    fn name(self) -> &'static str {
+        KEYS.iter().find(|(_, key)| *key == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// A text or a list of texts; booleans count as texts.

@@ -17,6 +17,7 @@ pub enum ErrorCode {
     ExpiredTokenException,
     IncompleteSignatureException,
     InternalFailure,
+    InternalFailureException,
     InvalidArgumentException,
     InvalidSignatureException,
     KmsNotFoundException,
@@ -57,6 +58,10 @@ impl ErrorCode {
             E::ExpiredTokenException => ("ExpiredTokenException", BAD),
             E::IncompleteSignatureException => ("IncompleteSignatureException", BAD),
             E::InternalFailure => ("InternalFailure", StatusCode::INTERNAL_SERVER_ERROR),
+            // The same within an event stream, where the service model has a name for it.
+            E::InternalFailureException => {
+                ("InternalFailureException", StatusCode::INTERNAL_SERVER_ERROR)
+            }
             E::InvalidArgumentException => ("InvalidArgumentException", BAD),
             E::InvalidSignatureException => ("InvalidSignatureException", BAD),
             E::KmsNotFoundException => ("KMSNotFoundException", BAD),

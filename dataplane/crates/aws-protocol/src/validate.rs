@@ -19,6 +19,24 @@ pub struct Violations {
     messages: Vec<String>,
 }
 
+/// What a map consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapPart {
+    /// Its keys.
+    Keys,
+    /// Its values.
+    Values,
+}
+
+impl MapPart {
+    fn name(self) -> &'static str {
+        match self {
+            MapPart::Keys => "keys",
+            MapPart::Values => "values",
+        }
+    }
+}
+
 /// What AWS looks for at the most: of more violations than this it counts no further.
 const REPORTED_MAX: usize = 10;
 
@@ -57,6 +75,24 @@ impl Violations {
     /// A list's length.
     pub fn list_length(&mut self, path: &str, length: usize, range: RangeInclusive<usize>) {
         self.size(path, format_args!("[{length} members]"), length, range);
+    }
+
+    /// The lengths of a map's keys or values, which are reported together.
+    pub fn map_lengths<'a>(
+        &mut self,
+        path: &str,
+        part: MapPart,
+        mut texts: impl Iterator<Item = &'a String>,
+        range: RangeInclusive<usize>,
+    ) {
+        if texts.all(|text| range.contains(&text.chars().count())) {
+            return;
+        }
+        let (part, least, most) = (part.name(), range.start(), range.end());
+        let constraint = format!(
+            "Map {part} must satisfy constraint: [Member must have length less than or equal to {most}, Member must have length greater than or equal to {least}]"
+        );
+        self.add_value(format_args!("{{{part}}}"), path, &constraint);
     }
 
     /// A number's value.

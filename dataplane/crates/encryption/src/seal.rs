@@ -60,7 +60,7 @@ impl Sealer {
         Ok(Some(Sealer { number, salt, key, count: 0 }))
     }
 
-    /// Seals `parts` as one payload. `context` is where the payload will stand.
+    /// Seals `parts` as one payload, which opens only under the same `context`.
     pub fn seal(&mut self, context: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut sealed = Vec::with_capacity(length + SEAL_BYTES);

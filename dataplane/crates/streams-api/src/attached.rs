@@ -10,7 +10,13 @@ use crate::api::Api;
 use crate::errors::consumer_not_found;
 use crate::resource::{Arn, Resource};
 
-/// The attachments of one resource.
+/// The attachments of one resource, to look at.
+pub(crate) struct Attachments<'a> {
+    pub(crate) tags: &'a BTreeMap<String, String>,
+    pub(crate) policy: &'a Option<Arc<Policy>>,
+}
+
+/// The same, to change.
 pub(crate) struct Attached<'a> {
     pub(crate) tags: &'a mut BTreeMap<String, String>,
     pub(crate) policy: &'a mut Option<Arc<Policy>>,
@@ -21,16 +27,16 @@ impl Api {
     pub(crate) fn attached<T>(
         &self,
         arn: &Arn,
-        read: impl FnOnce(Attached<'_>) -> T,
+        read: impl FnOnce(Attachments<'_>) -> T,
     ) -> Result<T, ApiError> {
         match &arn.resource {
             Resource::Stream(name) => {
-                let mut stream = (*self.stream(name)?).clone();
-                Ok(read(Attached { tags: &mut stream.tags, policy: &mut stream.policy }))
+                let stream = self.stream(name)?;
+                Ok(read(Attachments { tags: &stream.tags, policy: &stream.policy }))
             }
             Resource::Consumer(id) => {
-                let mut consumer = self.consumer(id)?.consumer;
-                Ok(read(Attached { tags: &mut consumer.tags, policy: &mut consumer.policy }))
+                let consumer = self.consumer(id)?.consumer;
+                Ok(read(Attachments { tags: &consumer.tags, policy: &consumer.policy }))
             }
             Resource::Other => Err(no_such_kind()),
         }

@@ -9,7 +9,7 @@ use model::{ConsumerName, StreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Identity};
-use crate::errors::{consumer_not_found, invalid_argument};
+use crate::errors::invalid_argument;
 use crate::resource::{Arn, ConsumerId};
 use crate::stream_ref::NAME_PATTERN;
 
@@ -50,12 +50,11 @@ impl Request {
                 api.consumer(&id)
             }
             (None, Some(stream), Some(name)) => {
-                let stream = api.stream(&stream)?;
-                let Some(consumer) = stream.consumers.get(&name) else {
-                    return Err(consumer_not_found(&name, &stream.name, api.identity()));
-                };
-                let created_seconds = consumer.created.as_seconds();
-                api.consumer(&ConsumerId { stream: stream.name.clone(), name, created_seconds })
+                // The consumer's policy counts, not its stream's; one that is not there has none.
+                let found = api.options.catalog.get(&stream);
+                let found = found.and_then(|stream| Some(stream.consumers.get(&name)?.created));
+                let created_seconds = found.unwrap_or_default().as_seconds();
+                api.consumer(&ConsumerId { stream, name, created_seconds })
             }
             _ => Err(invalid_argument(
                 "Either ConsumerARN, or both StreamARN and ConsumerName, must be specified.",

@@ -17,8 +17,9 @@ use bytes::Bytes;
 use model::limits::RECORD_KIB_MAX;
 use model::{Offset, UnixMillis};
 use shard::{ReadError, ReadReply, ReadRequest, ShardHandle, Unavailable};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
+use crate::event_memory::EventMemory;
 use crate::shards::ShardKey;
 
 /// Payload of one delivery: as AWS, whose events are of at most about a megabyte.
@@ -62,21 +63,21 @@ impl AsRef<[u8]> for Event {
 }
 
 impl Delivery {
-    /// What follows `from`; `None` when nothing does. Waits for memory, of which `record_bytes_max`
-    /// says how much one record may need.
+    /// What follows `from`; or, when nothing does, where the next record will be: later when all that
+    /// is left has expired. Waits for memory, of which `record_bytes_max` says how much one record may
+    /// need.
     pub(crate) async fn read(
         handle: &ShardHandle,
         from: Offset,
         record_bytes_max: usize,
-        memory: &Arc<Semaphore>,
-    ) -> Result<Option<Delivery>, ReadError> {
+        memory: &EventMemory,
+    ) -> Result<Result<Delivery, Offset>, ReadError> {
         if handle.progress().commit_end <= from {
-            return Ok(None);
+            return Ok(Err(from));
         }
         let kib = |payload: usize| (payload * COPIES_OF_A_PAYLOAD).div_ceil(1024);
         let most = u32::try_from(kib(record_bytes_max.max(DELIVERY_BYTES_MAX)));
-        let reserved = Arc::clone(memory).acquire_many_owned(most.unwrap_or(u32::MAX)).await;
-        let mut reserved = reserved.expect("the budget is never closed");
+        let mut reserved = memory.acquire(most.unwrap_or(u32::MAX)).await;
         let request = ReadRequest {
             from,
             bytes_max: DELIVERY_BYTES_MAX,
@@ -92,15 +93,17 @@ impl Delivery {
             payload += record.partition_key.len() + record.data.len() + 256;
             last = Some((record.offset, timestamp));
         }
+        let Some((offset, timestamp)) = last else {
+            return Ok(Err(read.from().max(from)));
+        };
         let kept = reserved.split(kib(payload).min(reserved.num_permits()));
-        let memory = Arc::new(kept.unwrap_or(reserved));
-        Ok(last.map(|(offset, timestamp)| Delivery {
+        Ok(Ok(Delivery {
             end: offset.advance(1),
             last: timestamp,
             read,
             json: OnceLock::new(),
             cbor: OnceLock::new(),
-            memory,
+            memory: Arc::new(kept.unwrap_or(reserved)),
         }))
     }
 
@@ -119,15 +122,15 @@ impl Delivery {
 #[derive(Clone)]
 pub(crate) struct Feeds {
     by_shard: Arc<Mutex<HashMap<ShardKey, broadcast::Sender<Arc<Delivery>>>>>,
-    /// For events that have not been sent, one permit for each KiB.
-    pub(crate) memory: Arc<Semaphore>,
+    /// For events that have not been sent.
+    pub(crate) memory: EventMemory,
 }
 
 impl Feeds {
     /// Feeds whose events together take no more than this, but at least one largest event.
     pub(crate) fn new(bytes_max: usize) -> Feeds {
         let largest = (RECORD_KIB_MAX as usize) * COPIES_OF_A_PAYLOAD;
-        let memory = Arc::new(Semaphore::new((bytes_max / 1024).max(largest)));
+        let memory = EventMemory::new((bytes_max / 1024).max(largest));
         Feeds { by_shard: Arc::default(), memory }
     }
 
@@ -179,14 +182,14 @@ impl Feed {
             }
             let (max, memory) = (self.record_bytes_max, &self.feeds.memory);
             match Delivery::read(&self.handle, self.next, max, memory).await {
-                Ok(Some(delivery)) => {
+                Ok(Ok(delivery)) => {
                     self.next = delivery.end;
                     // Nobody listens: seen the next time round.
                     let _ = self.sender.send(Arc::new(delivery));
                 }
                 // No record comes any more. Listeners notice by themselves.
-                Ok(None) if self.is_over() => break,
-                Ok(None) => {}
+                Ok(Err(_)) if self.is_over() => break,
+                Ok(Err(next)) => self.next = next,
                 Err(ReadError::Unavailable(Unavailable::Stopped)) => break,
                 // The disk fails: it is given time, listeners wait.
                 Err(_) => tokio::time::sleep(ERROR_PAUSE).await,

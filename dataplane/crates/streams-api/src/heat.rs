@@ -65,7 +65,8 @@ impl Heat {
         let heat = shards.entry(key).or_default();
         let before = std::mem::replace(&mut heat.since, now);
         if before == UnixMillis::default() {
-            heat.busy = now;
+            // What came before was counted for an unknown time: no rate can be made of it.
+            *heat = ShardHeat { since: now, busy: now, ..ShardHeat::default() };
             return None;
         }
         let millis = u64::try_from(now.since(before).as_millis()).unwrap_or(u64::MAX).max(1);
@@ -105,6 +106,7 @@ mod tests {
     fn loads_are_rates_and_the_median_is_by_bytes() {
         let heat = Heat::default();
         let at = |seconds: u64| UnixMillis(1_000_000 + seconds * 1_000);
+        heat.add(KEY, std::iter::once((HashKey(1), 1 << 30)));
         assert_eq!(heat.take(KEY, at(0), QUIET_FOR), None);
         // Few large records on high keys outweigh many small ones on low keys.
         heat.add(KEY, (0..1_000).map(|number| (HashKey(number), 10)));

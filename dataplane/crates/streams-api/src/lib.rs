@@ -13,6 +13,7 @@ mod attached;
 mod consumers;
 mod encryption_ops;
 mod errors;
+mod event_memory;
 mod feed;
 mod heat;
 mod metrics;

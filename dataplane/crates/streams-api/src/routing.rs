@@ -24,6 +24,9 @@ use crate::shards::ShardKey;
 /// How long a record waits for a reshard to open the shard it belongs to.
 const RESHARD_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Of 2^128: its multiples spread evenly over the ring, however many of them there are.
+const GOLDEN_RATIO: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+
 /// A record on its way to a shard.
 pub(crate) struct Outgoing<'a> {
     pub(crate) hash_key: HashKey,
@@ -76,12 +79,18 @@ impl Api {
         }
     }
 
-    /// A hash key of each shard in turn, so that all get as many records.
+    /// A hash key of each shard in turn, so that all get as many records, and another one in it each
+    /// time, so that a shard that is split for its load is split in the middle.
     fn next_hash_key(&self, stream: &Stream) -> HashKey {
         let turn = self.turns.fetch_add(1, Ordering::Relaxed);
         let mut owners = stream.shards.owners();
         let at = turn % owners.len().max(1);
-        owners.nth(at).map_or(HashKey::MIN, |shard| shard.range.starting())
+        let Some(range) = owners.nth(at).map(|shard| shard.range) else {
+            return HashKey::MIN;
+        };
+        let width = range.ending().0 - range.starting().0;
+        let step = (turn as u128).wrapping_mul(GOLDEN_RATIO);
+        HashKey(range.starting().0 + width.checked_add(1).map_or(step, |width| step % width))
     }
 
     /// Puts records; the answers are in the order of the records. Records of one shard are appended

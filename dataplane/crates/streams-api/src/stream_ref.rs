@@ -4,7 +4,8 @@ use aws_protocol::ApiError;
 use aws_protocol::validate::Violations;
 use model::StreamName;
 
-use crate::errors::invalid_argument;
+use crate::api::{Api, Identity};
+use crate::errors::{invalid_argument, stream_not_found};
 use crate::resource::Arn;
 
 pub(crate) const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
@@ -30,6 +31,20 @@ impl StreamRef {
         }
         let by_arn = Arn::check_stream(checks, "streamARN", arn);
         StreamRef { by_name, by_arn }
+    }
+
+    /// The one name. Callers of another account mean a stream of their own unless they give an ARN,
+    /// and they have none here.
+    pub(crate) fn resolve_for(self, api: &Api) -> Result<StreamName, ApiError> {
+        let is_arn = self.by_arn.is_some();
+        let name = self.resolve()?;
+        match api.other_account().filter(|_| !is_arn) {
+            None => Ok(name),
+            Some(account) => {
+                let identity = Identity { account: account.to_owned(), ..api.identity().clone() };
+                Err(stream_not_found(&name, &identity))
+            }
+        }
     }
 
     /// The one name.

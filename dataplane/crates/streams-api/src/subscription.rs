@@ -1,9 +1,9 @@
 //! One subscription: the events of a shard for one consumer, one after the other.
 //!
 //! It ends at the end of a closed shard, after five minutes, when another call takes it over, or when
-//! stream or consumer are deleted. The caller asks for the next event when the last one is on its way,
-//! so a client that does not read costs nothing but its place.
+//! stream or consumer are deleted. The caller asks for the next event when the last one is on its way.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use model::{Offset, SequenceNumber, Shard, ShardState, UnixMillis};
 use serde::Serialize;
 use shard::{ReadError, ShardHandle, Unavailable};
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::errors;
+use crate::event_memory::Holding;
 use crate::feed::Delivery;
 use crate::resource::ConsumerId;
 use crate::shapes::{ChildShard, Record, records};
@@ -36,8 +37,16 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Between the close of a shard and the catalog's word of it.
 const CLOSED_PAUSE: Duration = Duration::from_millis(50);
 
+/// After a failed read, how long until the next.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
 /// Events on their way to a client.
-pub type Events = std::pin::Pin<Box<dyn EventStream<Item = Bytes> + Send>>;
+pub struct Events {
+    /// They, as they come.
+    pub stream: Pin<Box<dyn EventStream<Item = Bytes> + Send>>,
+    /// Told when the client does not read and others need its memory: it is to be hung up on.
+    pub hang_up: oneshot::Receiver<()>,
+}
 
 /// As the service model's SubscribeToShardEvent.
 #[derive(Serialize)]
@@ -62,6 +71,19 @@ pub(crate) struct Begin {
     pub(crate) lease: Lease,
 }
 
+type Live = broadcast::Receiver<Arc<Delivery>>;
+type CatchingUp = Pin<Box<dyn Future<Output = Result<Found, ApiError>> + Send>>;
+
+/// What catching up came to.
+enum Found {
+    Records(Arc<Delivery>),
+    /// Nothing is behind `next`; what comes there is in the feed.
+    Tip {
+        next: Offset,
+        live: Live,
+    },
+}
+
 struct Subscription {
     api: Api,
     encoding: Encoding,
@@ -75,10 +97,15 @@ struct Subscription {
     next: Offset,
     /// When the record before that arrived, if it is known.
     last: UnixMillis,
-    live: Option<broadcast::Receiver<Arc<Delivery>>>,
+    live: Option<Live>,
+    /// Reading what is behind `next`, while there is no `live`.
+    catching_up: Option<CatchingUp>,
+    holding: Holding,
     throttle: Option<TokenBucket>,
     deadline: Instant,
     heartbeat: Instant,
+    /// Whether an event has been sent.
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -88,6 +115,7 @@ pub(crate) fn events(api: &Api, encoding: Encoding, begin: Begin) -> Events {
     let now = Instant::now();
     let has_limits = stream.settings.limits == RecordLimits::Aws;
     let rate = SUBSCRIBER_BYTES_PER_SECOND;
+    let (holding, hang_up) = api.feeds.memory.hold();
     let subscription = Subscription {
         encoding,
         consumer,
@@ -101,8 +129,11 @@ pub(crate) fn events(api: &Api, encoding: Encoding, begin: Begin) -> Events {
         lease,
         next: from,
         live: None,
+        catching_up: None,
+        holding,
         deadline: now + SUBSCRIPTION_LIFETIME,
-        heartbeat: now,
+        heartbeat: now + HEARTBEAT,
+        has_begun: false,
         is_over: false,
     };
     let first = stream::once(std::future::ready(initial_response(encoding)));
@@ -110,11 +141,12 @@ pub(crate) fn events(api: &Api, encoding: Encoding, begin: Begin) -> Events {
         let event = subscription.next_event().await?;
         Some((event, subscription))
     });
-    Box::pin(first.chain(rest))
+    Events { stream: Box::pin(first.chain(rest)), hang_up }
 }
 
 /// What made a waiting subscription go on.
 enum Woken {
+    CaughtUp(Result<Found, ApiError>),
     Delivered(Result<Arc<Delivery>, RecvError>),
     Changed,
     Heartbeat,
@@ -124,9 +156,14 @@ enum Woken {
 impl Subscription {
     /// The next event, when there is one; `None` when there will be none.
     async fn next_event(&mut self) -> Option<Bytes> {
-        if self.is_over {
-            return None;
-        }
+        self.holding.read();
+        let event = if self.is_over { None } else { self.find_event().await };
+        self.has_begun = true;
+        self.holding.sent();
+        event
+    }
+
+    async fn find_event(&mut self) -> Option<Bytes> {
         loop {
             if self.deadline <= Instant::now() {
                 return None;
@@ -137,20 +174,28 @@ impl Subscription {
             if let Some(end) = self.end() {
                 return Some(end);
             }
-            if self.live.is_none() {
-                match self.catch_up().await {
-                    Ok(Some(delivery)) => return Some(self.deliver(&delivery).await),
-                    Ok(None) => {}
-                    Err(error) => return Some(self.fail(&error)),
-                }
+            if self.live.is_none() && self.catching_up.is_none() {
+                self.catching_up = Some(Box::pin(self.catch_up()));
             }
             match self.wait().await {
+                Woken::CaughtUp(Ok(Found::Records(delivery))) => {
+                    return self.deliver(&delivery).await;
+                }
+                Woken::CaughtUp(Ok(Found::Tip { next, live })) => {
+                    self.next = self.next.max(next);
+                    self.live = Some(live);
+                    if !self.has_begun {
+                        // It is told at once that there is nothing yet.
+                        self.heartbeat = Instant::now();
+                    }
+                }
+                Woken::CaughtUp(Err(error)) => return Some(self.fail(&error)),
                 Woken::Delivered(Ok(delivery)) => {
                     if self.next < delivery.read.from() {
                         // It fell behind, or has just joined: what is missing is read first.
                         self.live = None;
                     } else if self.next < delivery.end {
-                        return Some(self.deliver(&delivery).await);
+                        return self.deliver(&delivery).await;
                     }
                 }
                 Woken::Delivered(Err(RecvError::Lagged(_))) => self.live = None,
@@ -160,25 +205,30 @@ impl Subscription {
                 }
                 Woken::Changed => {}
                 Woken::Heartbeat => return Some(self.heartbeat()),
-                Woken::Ended(Ended::Stopping) => return None,
-                Woken::Ended(Ended::TakenOver) => {
-                    let error = ApiError::new(
-                        ErrorCode::ResourceInUseException,
-                        "Another active subscription exists for this consumer: it took over.",
-                    );
-                    return Some(self.fail(&error));
-                }
+                Woken::Ended(ended) => return self.end_early(ended),
             }
+        }
+    }
+
+    fn end_early(&mut self, ended: Ended) -> Option<Bytes> {
+        match ended {
+            Ended::Stopping => None,
+            Ended::TakenOver => Some(self.fail(&ApiError::new(
+                ErrorCode::ResourceInUseException,
+                "Another active subscription exists for this consumer: it took over.",
+            ))),
         }
     }
 
     /// Stream, consumer and shard as they are now.
     fn look_at_catalog(&mut self) -> Result<(), ApiError> {
         self.changes.mark_unchanged();
-        let stream = self.api.consumer(&self.consumer)?.stream;
-        if Arc::ptr_eq(&stream, &self.stream) {
+        // Most changes are of other streams, and there may be thousands of subscriptions.
+        let current = self.api.options.catalog.get(&self.consumer.stream);
+        if current.is_some_and(|current| Arc::ptr_eq(&current, &self.stream)) {
             return Ok(());
         }
+        let stream = self.api.consumer(&self.consumer)?.stream;
         let identity = self.api.identity();
         let stream = self.api.check_serving(stream)?;
         if stream.uid != self.stream.uid {
@@ -212,32 +262,44 @@ impl Subscription {
     }
 
     /// Reads what is behind `next`; joins the feed when nothing is.
-    async fn catch_up(&mut self) -> Result<Option<Arc<Delivery>>, ApiError> {
+    fn catch_up(&self) -> impl Future<Output = Result<Found, ApiError>> + Send + use<> {
         let record_bytes_max = (self.stream.settings.record_kib_max as usize) << 10;
-        let feeds = &self.api.feeds;
+        let (feeds, handle, mut next) = (self.api.feeds.clone(), self.handle.clone(), self.next);
         let key = ShardKey { stream: self.stream.uid, shard: self.shard.id };
-        let mut live = None;
-        loop {
-            match Delivery::read(&self.handle, self.next, record_bytes_max, &feeds.memory).await {
-                Ok(Some(delivery)) => return Ok(Some(Arc::new(delivery))),
-                // First join, then look again: what came in between was not in the feed.
-                Ok(None) if live.is_none() => {
-                    live = Some(feeds.join(key, &self.handle, record_bytes_max));
+        async move {
+            let mut joined = None;
+            loop {
+                match Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await {
+                    Ok(Ok(delivery)) => return Ok(Found::Records(Arc::new(delivery))),
+                    // First join, then look again: what came in between was not in the feed.
+                    Ok(Err(from)) => {
+                        next = from;
+                        if let Some(live) = joined.take() {
+                            return Ok(Found::Tip { next, live });
+                        }
+                        joined = Some(feeds.join(key, &handle, record_bytes_max));
+                    }
+                    Err(ReadError::Unavailable(Unavailable::Stopped)) => {
+                        return Err(errors::unavailable(key.shard, &Unavailable::Stopped));
+                    }
+                    Err(error @ ReadError::NoKey(_)) => return Err(errors::key_error(&error)),
+                    // The shard comes back by itself; until then heartbeats tell that we are there.
+                    Err(_) => {
+                        joined = None;
+                        tokio::time::sleep(ERROR_PAUSE).await;
+                    }
                 }
-                Ok(None) => break,
-                Err(ReadError::Unavailable(Unavailable::Stopped)) => {
-                    return Err(errors::unavailable(self.shard.id, &Unavailable::Stopped));
-                }
-                Err(error @ ReadError::NoKey(_)) => return Err(errors::key_error(&error)),
-                // The shard comes back by itself; until then heartbeats tell that we are there.
-                Err(_) => break,
             }
         }
-        self.live = live;
-        Ok(None)
     }
 
     async fn wait(&mut self) -> Woken {
+        let catching_up = async {
+            match &mut self.catching_up {
+                Some(found) => found.await,
+                None => std::future::pending().await,
+            }
+        };
         let live = async {
             match &mut self.live {
                 Some(live) => live.recv().await,
@@ -245,15 +307,22 @@ impl Subscription {
             }
         };
         let wake = self.deadline.min(self.heartbeat);
-        tokio::select! {
+        let woken = tokio::select! {
+            // First, so that one who never catches up is told too.
+            biased;
             ended = self.lease.ended() => Woken::Ended(ended),
+            found = catching_up => Woken::CaughtUp(found),
             delivered = live => Woken::Delivered(delivered),
             _ = self.changes.changed() => Woken::Changed,
             () = tokio::time::sleep_until(wake) => Woken::Heartbeat,
+        };
+        if matches!(woken, Woken::CaughtUp(_)) {
+            self.catching_up = None;
         }
+        woken
     }
 
-    async fn deliver(&mut self, delivery: &Delivery) -> Bytes {
+    async fn deliver(&mut self, delivery: &Delivery) -> Option<Bytes> {
         let from = self.next;
         let now = self.api.now();
         let mut bytes = 0;
@@ -266,7 +335,11 @@ impl Subscription {
             let admitted = throttle.check(bytes as u64, now);
             throttle.charge(bytes as u64, now);
             if let Err(pause) = admitted {
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    biased;
+                    ended = self.lease.ended() => return self.end_early(ended),
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
         }
         self.next = delivery.end;
@@ -289,7 +362,8 @@ impl Subscription {
             })
         };
         // One that is ahead of the feed wants only part of it.
-        if from == delivery.read.from() { delivery.event(self.encoding, encode) } else { encode() }
+        let is_whole = from == delivery.read.from();
+        Some(if is_whole { delivery.event(self.encoding, encode) } else { encode() })
     }
 
     /// An event without records: how far we are, and that we are still there.
@@ -327,7 +401,8 @@ impl Subscription {
             ErrorCode::ResourceNotFoundException
             | ErrorCode::ResourceInUseException
             | ErrorCode::KmsNotFoundException => error.clone(),
-            _ => ApiError::new(ErrorCode::InternalFailure, error.message.clone()),
+            // And nobody is told what it was.
+            _ => ApiError::new(ErrorCode::InternalFailureException, "Internal service failure."),
         };
         exception(self.encoding, &error)
     }

@@ -112,13 +112,49 @@ fn what_is_not_understood_is_refused() {
         r#"{"Statement":{"Effect":"Maybe","Principal":"*","Action":"*","Resource":"*"}}"#,
         "Maybe",
     );
-    for principal in [r#""bob""#, r#"{"AWS":"bob"}"#, r#"{"Canonical":"x"}"#, "1"] {
+    check(&condition(r#"{"IpAddress":{"aws:PrincipalArn":"10.0.0.0/8"}}"#), "says nothing about");
+    check(&condition(r#"{"StringNotEquals":{"aws:PrincipalArn":[]}}"#), "wants texts");
+    let twice = r#"{"IpAddress":{"aws:SourceIp":"::/0"},"IpAddress":{"aws:SourceIp":"10.0.0.1"}}"#;
+    check(&condition(twice), "IpAddress is there twice");
+    check(&condition(r#"{"StringLike":{"aws:PrincipalArn":"*/${aws:username}"}}"#), "variable");
+    for principal in [
+        r#""bob""#,
+        r#"{"AWS":"bob"}"#,
+        r#"{"AWS":[]}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:user/*"}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:role/x"}"#,
+        r#"{"Canonical":"x"}"#,
+        "1",
+    ] {
         let text = format!(
             r#"{{"Statement":{{"Effect":"Allow","Principal":{principal},"Action":"*","Resource":"*"}}}}"#
         );
         check(&text, "Principal");
     }
+    check(
+        r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"*","AWS":"222222222222"},"Action":"*","Resource":"*"}}"#,
+        "AWS is there twice",
+    );
     check(&"x".repeat(BYTES_MAX + 1), "20481 bytes");
+}
+
+#[test]
+fn a_policy_is_about_the_resource_that_has_it() {
+    let check = |action: &str, resource: &str, want: &str| {
+        let statement = format!(
+            r#"{{"Effect":"Deny","Principal":"*","Action":"{action}","Resource":"{resource}"}}"#
+        );
+        let actions = ["kinesis:PutRecord".to_owned(), "kinesis:GetRecords".to_owned()];
+        let checked = policy(&statement).unwrap().check_is_about(STREAM, &actions);
+        let got = checked.map_or_else(|error| error.to_string(), |()| "fine".to_owned());
+        assert!(got.contains(want), "{got}");
+    };
+    check("kinesis:PutRecord", STREAM, "fine");
+    check("KINESIS:put*", "*", "fine");
+    check("*", "arn:aws:kinesis:*:*:stream/*", "fine");
+    check("kinesis:PutRecrod", STREAM, "no action kinesis:PutRecrod");
+    check("s3:GetObject", STREAM, "no action s3:GetObject");
+    check("*", "arn:aws:kinesis:us-east-1:000000000000:stream/other", "stream/other is not");
 }
 
 #[test]

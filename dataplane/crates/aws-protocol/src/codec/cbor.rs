@@ -124,13 +124,26 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
             Type::F64 => visitor.visit_f64(self.decoder.f64()?),
             Type::Bytes => visitor.visit_borrowed_bytes(self.decoder.bytes()?),
             Type::BytesIndef => {
-                let parts = self.decoder.bytes_iter()?.collect::<Result<Vec<&[u8]>, _>>()?;
-                visitor.visit_byte_buf(parts.concat())
+                let mut whole = Vec::new();
+                let mut left = self.values_left;
+                for part in self.decoder.bytes_iter()? {
+                    // A part costs at least as much work as a value.
+                    left = left.checked_sub(1).ok_or(CborError::TooManyValues)?;
+                    whole.extend_from_slice(part?);
+                }
+                self.values_left = left;
+                visitor.visit_byte_buf(whole)
             }
             Type::String => visitor.visit_borrowed_str(self.decoder.str()?),
             Type::StringIndef => {
-                let parts = self.decoder.str_iter()?.collect::<Result<Vec<&str>, _>>()?;
-                visitor.visit_string(parts.concat())
+                let mut whole = String::new();
+                let mut left = self.values_left;
+                for part in self.decoder.str_iter()? {
+                    left = left.checked_sub(1).ok_or(CborError::TooManyValues)?;
+                    whole.push_str(part?);
+                }
+                self.values_left = left;
+                visitor.visit_string(whole)
             }
             Type::Array | Type::ArrayIndef => self.nested(|deserializer| {
                 let left = deserializer.decoder.array()?;

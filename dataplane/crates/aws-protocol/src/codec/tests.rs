@@ -73,6 +73,19 @@ fn depth_and_numbers_are_bounded() {
 }
 
 #[test]
+fn parts_of_a_text_count_as_values() {
+    for (member, kind, empty) in [(b"Data", 0x5f, 0x40), (b"Name", 0x7f, 0x60)] {
+        let mut body = vec![0xa1, 0x64];
+        body.extend(member);
+        body.push(kind);
+        body.extend(vec![empty; 1 << 20]);
+        body.push(0xff);
+        let error = decode::<Shape>(Encoding::Cbor, &body).unwrap_err();
+        assert!(error.message.contains("more than 50000 values"), "{}", error.message);
+    }
+}
+
+#[test]
 fn values_are_bounded_but_texts_may_hold_commas() {
     const TOO_MANY: &str = "The request holds more than 50000 values";
     let list = |values: usize, value: &str| {

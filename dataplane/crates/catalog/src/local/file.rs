@@ -16,8 +16,14 @@ use crate::stream::{
     ShardMetric, Stream, StreamUid,
 };
 
-/// 2 brought consumers, encryption, policies, modes and shard metrics.
+/// 2 brought consumers, encryption, policies, modes and shard metrics. 1 is read as if it had none.
 const FORMAT: u32 = 2;
+const FORMAT_OLDEST: u32 = 1;
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,16 +38,24 @@ struct StreamFile {
     record_kib_max: u32,
     aws_limits: bool,
     retention_bytes_per_shard: Option<u64>,
+    #[serde(default)]
     on_demand: bool,
+    #[serde(default)]
     auto_distribution: bool,
+    #[serde(default)]
     warm_mib_per_second: Option<u32>,
     /// By their CloudWatch names.
+    #[serde(default)]
     shard_metrics: Vec<String>,
     /// The number of one of `data_keys`.
+    #[serde(default)]
     encryption: Option<u32>,
+    #[serde(default)]
     data_keys: Vec<DataKeyFile>,
     tags: BTreeMap<String, String>,
+    #[serde(default)]
     policy: Option<String>,
+    #[serde(default)]
     consumers: BTreeMap<String, ConsumerFile>,
     /// Starting hash keys, decimal: JSON numbers end at 2^53 for many readers.
     desired: Vec<String>,
@@ -150,8 +164,10 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
 
 /// The stream, or what is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
+    // A newer one may have members that this does not know: its number says so best.
+    let FormatOnly { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    check_format(format)?;
     let file: StreamFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    check_format(file.format)?;
     let data_keys =
         file.data_keys.into_iter().map(decode_data_key).collect::<Result<Vec<_>, _>>()?;
     let is_known = |number| data_keys.iter().any(|key| key.number == number);
@@ -223,10 +239,10 @@ pub(super) fn decode_account(bytes: &[u8]) -> Result<Account, String> {
 }
 
 fn check_format(format: u32) -> Result<(), String> {
-    if format == FORMAT {
+    if (FORMAT_OLDEST..=FORMAT).contains(&format) {
         return Ok(());
     }
-    Err(format!("format {format}, but this version reads {FORMAT}"))
+    Err(format!("format {format}, but this version reads {FORMAT_OLDEST} to {FORMAT}"))
 }
 
 fn encode_consumer(consumer: &Consumer) -> ConsumerFile {

@@ -119,3 +119,28 @@ async fn a_damaged_file_is_named_and_nothing_is_dropped() {
         assert!(error.contains("a.json"), "{error}");
     }
 }
+
+#[test]
+fn a_catalog_of_the_first_format_is_read() {
+    let mut old: serde_json::Value = serde_json::from_slice(&file::encode(&stream("a"))).unwrap();
+    let members = old.as_object_mut().unwrap();
+    members["format"] = 1.into();
+    for new in [
+        "on_demand",
+        "auto_distribution",
+        "warm_mib_per_second",
+        "shard_metrics",
+        "encryption",
+        "data_keys",
+        "policy",
+        "consumers",
+    ] {
+        members.remove(new).unwrap();
+    }
+    let read = file::decode(&serde_json::to_vec(&old).unwrap()).unwrap();
+    assert_eq!(read.settings, Settings::default());
+    assert!(read.consumers.is_empty() && read.data_keys.is_empty());
+    let newer = serde_json::json!({"format": 3, "colour": "blue"}).to_string();
+    let refused = file::decode(newer.as_bytes()).unwrap_err();
+    assert!(refused.starts_with("format 3"), "{refused}");
+}

@@ -222,9 +222,8 @@ impl Unanswered {
         let mut calls = self.lock();
         match (calls.remove(&id), reply) {
             (Some(ReplyTo::Follow(sender)), Reply::Progress(progress)) => {
-                if sender.send(progress).is_ok() {
-                    calls.insert(id, ReplyTo::Follow(sender));
-                }
+                let is_followed = sender.send(progress).is_ok();
+                is_followed.then(|| calls.insert(id, ReplyTo::Follow(sender)));
             }
             (Some(ReplyTo::Once(sender)), reply) => drop(sender.send(Ok(reply))),
             // News of what nobody follows any more; or the end of what can be followed.

@@ -24,9 +24,8 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let Request { stream_name, stream_arn, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.required("tags", request.tags.as_ref());
+    tags::check(&mut checks, request.tags.as_ref());
     let added = request.tags.unwrap_or_default();
-    checks.list_length("tags", added.len(), 1..=200);
-    tags::check(&mut checks, &added);
     checks.finish()?;
     api.change(&named.resolve()?, |stream| tags::add(&mut stream.tags, &added)).await?;
     Ok(())

@@ -53,10 +53,10 @@ impl Request {
         let distribution = check_distribution(&mut checks, distribution);
         let sizes = i64::from(limits::RECORD_KIB_MIN)..=i64::from(limits::RECORD_KIB_MAX);
         checks.range("maxRecordSizeInKiB", self.max_record_size_in_ki_b, sizes);
+        tags::check(&mut checks, self.tags.as_ref());
         let tags = self.tags.unwrap_or_default();
-        tags::check(&mut checks, &tags);
         checks.finish()?;
-        tags::check_count(tags.len())?;
+        tags::check_new(&tags)?;
         let record_kib_max = self.max_record_size_in_ki_b.and_then(|kib| u32::try_from(kib).ok());
         let settings = Settings {
             record_kib_max: record_kib_max.unwrap_or(limits::RECORD_KIB_DEFAULT),

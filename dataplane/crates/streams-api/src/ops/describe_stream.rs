@@ -55,7 +55,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     checks.length("exclusiveStartShardId", exclusive_start_shard_id.as_deref(), 1..=128);
     checks.finish()?;
     let after = exclusive_start_shard_id.as_deref().map(parse_shard_id).transpose()?;
-    let stream = api.stream(&stream.resolve()?)?;
+    let stream = api.stream(&stream.resolve_for(api)?)?;
 
     // At most LIST_SHARDS_MAX at a time, however large the limit.
     let limit = usize::try_from(limit.unwrap_or(PAGE_DEFAULT)).unwrap_or(usize::MAX);

@@ -53,7 +53,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let Request { stream_name, stream_arn } = request;
     let stream = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     checks.finish()?;
-    let stream = api.stream(&stream.resolve()?)?;
+    let stream = api.stream(&stream.resolve_for(api)?)?;
     Ok(Shape(Output {
         stream_description_summary: Summary {
             stream_name: stream.name.to_string(),

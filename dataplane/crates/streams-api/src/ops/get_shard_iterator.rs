@@ -45,7 +45,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let checked = wanted.check(&mut checks);
     checks.finish()?;
 
-    let stream = api.serving_stream(&named.resolve()?)?;
+    let stream = api.serving_stream(&named.resolve_for(api)?)?;
     let shard = find_shard(api, &stream, shard_id)?;
     let position = wanted.position(checked, shard, api.now())?;
     check_dry_run(request.dry_run)?;

@@ -114,7 +114,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let (stream, wanted, mut after) = match next_token {
         Some(token) => continue_listing(api, &request, token)?,
         None => {
-            let stream = api.stream(&named.resolve()?)?;
+            let stream = api.stream(&named.resolve_for(api)?)?;
             check_created(api, &stream, request.stream_creation_timestamp)?;
             let wanted = wanted(api, &stream, &request, filter_type)?;
             (stream, wanted, None)

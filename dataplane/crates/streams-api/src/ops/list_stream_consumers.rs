@@ -5,7 +5,6 @@ use std::ops::Bound;
 use aws_protocol::validate::Violations;
 use aws_protocol::{ApiError, Timestamp};
 use model::ConsumerName;
-use model::limits::CONSUMERS_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::paging::{check_created, decode_token, invalid_token};
@@ -14,6 +13,9 @@ use crate::consumers::ConsumerShape;
 use crate::errors::invalid_argument;
 use crate::resource::Arn;
 use crate::token;
+
+/// Consumers of one page, whatever was asked for.
+const PAGE_MAX: usize = 100;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -52,7 +54,8 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
         }
     };
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let limit = max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(CONSUMERS_MAX);
+    let limit = max_results.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     let mut rest = stream.consumers.range((start, Bound::Unbounded));
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let last = page.last().filter(|_| rest.next().is_some());

@@ -54,7 +54,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     checks.pattern("sequenceNumberForOrdering", ordering, SEQUENCE_NUMBER_PATTERN, is_number);
     checks.finish()?;
 
-    let name = named.resolve()?;
+    let name = named.resolve_for(api)?;
     let stream = api.serving_stream(&name)?;
     let mut checks = Violations::new();
     let chosen = Chosen { partition_key, explicit_hash_key: explicit_hash_key.as_deref() };

@@ -64,7 +64,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     }
     checks.finish()?;
 
-    let name = named.resolve()?;
+    let name = named.resolve_for(api)?;
     let stream = api.serving_stream(&name)?;
     let mut checks = Violations::new();
     let records = (1..).zip(records.iter().flatten());

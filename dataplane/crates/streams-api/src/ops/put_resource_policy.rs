@@ -7,7 +7,7 @@ use aws_protocol::ApiError;
 use aws_protocol::validate::Violations;
 use serde::Deserialize;
 
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::errors::invalid_argument;
 use crate::resource::Arn;
 
@@ -24,8 +24,10 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let arn = Arn::check_resource(&mut checks, request.resource_arn.as_deref());
     let text = checks.required("policy", request.policy.as_deref());
     let arn = Arn::found(checks, arn)?;
-    let policy = Policy::parse(text.unwrap_or_default())
-        .map_err(|error| invalid_argument(format!("The policy is not valid: {error}.")))?;
+    let invalid = |error| invalid_argument(format!("The policy is not valid: {error}."));
+    let policy = Policy::parse(text.unwrap_or_default()).map_err(invalid)?;
+    let resource = request.resource_arn.as_deref().unwrap_or_default();
+    policy.check_is_about(resource, &api::actions()).map_err(invalid)?;
     let policy = Some(Arc::new(policy));
     api.change_attached(&arn, |attached| {
         let is_new = *attached.policy != policy;

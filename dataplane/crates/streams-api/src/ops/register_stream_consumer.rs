@@ -35,10 +35,10 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let stream = Arn::check_stream(&mut checks, "streamARN", request.stream_arn.as_deref());
     checks.required("consumerName", request.consumer_name.as_deref());
     let name = check_name(&mut checks, request.consumer_name.as_deref());
-    let tags = request.tags.unwrap_or_default();
-    tags::check(&mut checks, &tags);
+    tags::check(&mut checks, request.tags.as_ref());
     checks.finish()?;
-    tags::check_count(tags.len())?;
+    let tags = request.tags.unwrap_or_default();
+    tags::check_new(&tags)?;
     let (stream, name) = stream
         .zip(name)
         .ok_or_else(|| invalid_argument("StreamARN and ConsumerName are required."))?;

@@ -1,4 +1,4 @@
-//! As AWS StartStreamEncryption: records put from now on are encrypted on disk, under a new data key.
+//! As AWS StartStreamEncryption: records put from now on are encrypted on disk, under a data key of the stream.
 
 use aws_protocol::ApiError;
 use catalog::{DataKey, Phase};
@@ -17,15 +17,28 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let key_id = checked.key_id;
     api.change_active(&checked.name, |stream| {
         let last = stream.data_keys.last();
-        let is_in_use = stream.settings.encryption.is_some();
-        if is_in_use && last.is_some_and(|last| last.key_id == key_id) {
+        let current = stream.settings.encryption;
+        let current = stream.data_keys.iter().find(|key| Some(key.number) == current);
+        if current.is_some_and(|current| current.key_id == key_id) {
             return Ok(false);
         }
-        let number = last.map_or(1, |last| last.number + 1);
-        let data_key = encryption::DataKey::generate();
-        let wrapped = api.options.keys.wrap(&key_id, &stream.key_context(), &data_key);
-        let wrapped = wrapped.map_err(|error| key_error(&error))?;
-        stream.data_keys.push(DataKey { number, key_id: key_id.clone(), wrapped });
+        let next_number = last.map_or(1, |last| last.number + 1);
+        let (keys, context) = (&api.options.keys, stream.key_context());
+        // One that can still be used is used again, so that going back and forth adds no keys.
+        let is_usable = |known: &&DataKey| {
+            known.key_id == key_id && keys.unwrap(&known.key_id, &context, &known.wrapped).is_ok()
+        };
+        let number = match stream.data_keys.iter().rfind(is_usable) {
+            Some(known) => known.number,
+            None => {
+                let data_key = encryption::DataKey::generate();
+                let wrapped = keys.wrap(&key_id, &context, &data_key);
+                let wrapped = wrapped.map_err(|error| key_error(&error))?;
+                let key_id = key_id.clone();
+                stream.data_keys.push(DataKey { number: next_number, key_id, wrapped });
+                next_number
+            }
+        };
         stream.settings.encryption = Some(number);
         stream.phase = Phase::Updating;
         Ok(true)

@@ -22,8 +22,8 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let mut checks = Violations::new();
     let arn = Arn::check_resource(&mut checks, request.resource_arn.as_deref());
     checks.required("tags", request.tags.as_ref());
+    tags::check(&mut checks, request.tags.as_ref());
     let added = request.tags.unwrap_or_default();
-    tags::check(&mut checks, &added);
     let arn = Arn::found(checks, arn)?;
     api.change_attached(&arn, |attached| tags::add(attached.tags, &added)).await
 }

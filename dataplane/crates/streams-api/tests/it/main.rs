@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod subscriptions;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +29,17 @@ struct Fixture {
     api: Api,
     catalog: Arc<LocalCatalog>,
     clock: Arc<TestClock>,
-    _directory: tempfile::TempDir,
+    shards: Shards,
+    directory: tempfile::TempDir,
+}
+
+fn caller() -> Caller {
+    Caller {
+        account: "000000000000".into(),
+        user: "test".into(),
+        source_ip: [127, 0, 0, 1].into(),
+        is_secure: false,
+    }
 }
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
@@ -37,9 +49,10 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let catalog = Arc::new(LocalCatalog::open(directory.path()).unwrap());
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
+        let shards = Shards::default();
         let api = Api::new(ApiOptions {
             catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
-            shards: Shards::default(),
+            shards: shards.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             identity: Identity { region: "us-east-1".into(), account: "000000000000".into() },
             random: || 7,
@@ -47,7 +60,7 @@ impl Fixture {
             metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
             event_bytes_max: 0,
         });
-        Fixture { api, catalog, clock, _directory: directory }
+        Fixture { api, catalog, clock, shards, directory }
     }
 
     /// A stream as it is before the reconciler has seen it.
@@ -69,14 +82,8 @@ impl Fixture {
     }
 
     async fn call(&self, operation: &str, body: Value) -> Result<Value, String> {
-        let caller = Caller {
-            account: "000000000000".into(),
-            user: "test".into(),
-            source_ip: [127, 0, 0, 1].into(),
-            is_secure: false,
-        };
         let body = body.to_string();
-        let called = self.api.call(operation, Encoding::Json, caller, body.as_bytes()).await;
+        let called = self.api.call(operation, Encoding::Json, caller(), body.as_bytes()).await;
         match called {
             Ok(Answer::Whole(reply)) if reply.is_empty() => Ok(Value::Null),
             Ok(Answer::Whole(reply)) => Ok(serde_json::from_slice(&reply).unwrap()),
