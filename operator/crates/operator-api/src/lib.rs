@@ -4,6 +4,7 @@
 //! schema is checked in `operator-core`.
 
 pub mod conditions;
+pub mod pods;
 mod stream;
 
 use kube_core::CustomResourceExt;
