@@ -4,25 +4,34 @@
 //! schema is checked in `operator-core`.
 
 pub mod conditions;
+pub mod delivery_stream;
 pub mod pods;
 mod stream;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::CustomResourceExt;
 
+pub use delivery_stream::{DeliveryStream, DeliveryStreamSpec, DeliveryStreamStatus};
 pub use stream::{Limits, Storage, Stream, StreamShard, StreamSpec, StreamStatus};
 
 /// The API group and version of all resources.
 pub const API_VERSION: &str = "leat.dev/v1alpha1";
 
+/// All custom resource definitions.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![Stream::crd(), DeliveryStream::crd()]
+}
+
 /// Each custom resource definition, by the name of its file in `crds/`.
 #[must_use]
 pub fn crds() -> Vec<(String, String)> {
-    let definitions = [Stream::crd()];
-    let file = |definition: &_| {
+    let file = |definition: &CustomResourceDefinition| {
         let yaml = serde_yaml::to_string(definition).expect("a definition has a YAML form");
-        (format!("{}.yaml", Stream::crd_name()), yaml)
+        let name = definition.metadata.name.as_deref().expect("a definition has a name");
+        (format!("{name}.yaml"), yaml)
     };
-    definitions.iter().map(file).collect()
+    definitions().iter().map(file).collect()
 }
 
 #[cfg(test)]

@@ -115,3 +115,45 @@ pub struct StreamRef {
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
 }
+
+/// The key that protects what a resource stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "[has(self.secretRef), has(self.vaultTransit)].exists_one(set, set)",
+    "message": "set exactly one of secretRef, vaultTransit"
+}]))]
+pub struct Encryption {
+    /// A master key of 32 bytes, in a Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+
+    /// A key that never leaves HashiCorp Vault or OpenBao.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_transit: Option<VaultTransit>,
+}
+
+/// A key of a transit secrets engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VaultTransit {
+    /// The server's address, as in https://vault.vault:8200.
+    #[schemars(length(max = 1000), extend("pattern" = "^https?://"))]
+    pub url: String,
+
+    /// The key's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub key_name: String,
+
+    /// Where the engine is mounted. transit when not set.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<String>,
+
+    /// The token to log in with, in a Secret.
+    pub token_ref: SecretRef,
+
+    /// How the server's certificate is checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientTls>,
+}
