@@ -238,8 +238,8 @@ pub struct Buffering {
     #[serde(rename = "sizeMiB", skip_serializing_if = "Option::is_none")]
     pub size_mib: Option<u32>,
 
-    /// How long a batch waits for more records, in seconds; 0 delivers at once. 300 when not set; 60
-    /// for splunk, which allows no more; 0 for snowflake.
+    /// How long a batch waits for more records, in seconds; 0 delivers at once. 300 when not set;
+    /// 60 for splunk, which allows no more; 0 for snowflake.
     #[schemars(range(min = 0, max = 900))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_seconds: Option<u32>,

@@ -3,16 +3,20 @@
 //! A field's documentation here is what `kubectl explain` shows. What a value means beyond its
 //! schema is checked in `operator-core`.
 
+pub mod analytics_app;
 pub mod conditions;
 pub mod delivery_stream;
 pub mod pods;
 mod stream;
+pub mod video_stream;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::CustomResourceExt;
 
+pub use analytics_app::{AnalyticsApp, AnalyticsAppSpec, AnalyticsAppStatus};
 pub use delivery_stream::{DeliveryStream, DeliveryStreamSpec, DeliveryStreamStatus};
 pub use stream::{Limits, Storage, Stream, StreamShard, StreamSpec, StreamStatus};
+pub use video_stream::{VideoStream, VideoStreamSpec, VideoStreamStatus};
 
 /// The API group and version of all resources.
 pub const API_VERSION: &str = "leat.dev/v1alpha1";
@@ -20,7 +24,7 @@ pub const API_VERSION: &str = "leat.dev/v1alpha1";
 /// All custom resource definitions.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![Stream::crd(), DeliveryStream::crd()]
+    vec![Stream::crd(), DeliveryStream::crd(), AnalyticsApp::crd(), VideoStream::crd()]
 }
 
 /// Each custom resource definition, by the name of its file in `crds/`.

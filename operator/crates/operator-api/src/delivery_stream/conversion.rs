@@ -274,7 +274,8 @@ pub struct GlueTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog_id: Option<String>,
 
-    /// The table's version, or LATEST, which is looked up again as time passes. LATEST when not set.
+    /// The table's version, or LATEST, which is looked up again as time passes. LATEST when not
+    /// set.
     #[schemars(length(min = 1, max = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,

@@ -18,7 +18,8 @@ pub struct S3Destination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
 
-    /// The server's address, for one that is not AWS's, as in http://minio:9000. AWS's when not set.
+    /// The server's address, for one that is not AWS's, as in http://minio:9000. AWS's when not
+    /// set.
     #[schemars(length(max = 1000), extend("pattern" = "^https?://"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -32,7 +33,8 @@ pub struct S3Destination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<AwsCredentials>,
 
-    /// The KMS key that the server encrypts objects with, an ARN. The bucket's default when not set.
+    /// The KMS key that the server encrypts objects with, an ARN. The bucket's default when not
+    /// set.
     #[schemars(length(min = 1, max = 512))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key_arn: Option<String>,
@@ -41,8 +43,8 @@ pub struct S3Destination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClientTls>,
 
-    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition keys;
-    /// without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
+    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition
+    /// keys; without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
     #[schemars(length(max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -85,8 +87,8 @@ pub struct GcsDestination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_ref: Option<SecretRef>,
 
-    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition keys;
-    /// without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
+    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition
+    /// keys; without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
     #[schemars(length(max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -138,8 +140,8 @@ pub struct AzureBlobDestination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sas_token_ref: Option<SecretRef>,
 
-    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition keys;
-    /// without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
+    /// What keys start with. May hold !{timestamp:...}, !{firehose:random-string} and partition
+    /// keys; without a timestamp, yyyy/MM/dd/HH/ follows. Empty when not set.
     #[schemars(length(max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
