@@ -25,19 +25,16 @@ use crate::pods::{AwsCredentials, PodSettings, VolumeSettings};
     shortname = "aapp",
     doc = "A Kinesis Data Analytics application.",
     status = "AnalyticsAppStatus",
-    printcolumn(name = "Runtime", json_path = ".spec.runtime", type_ = "string"),
-    printcolumn(
-        name = "Ready",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        type_ = "string"
-    ),
-    printcolumn(
-        name = "Reason",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        type_ = "string"
-    ),
-    printcolumn(name = "Snapshot", json_path = ".status.lastSnapshotTime", type_ = "date"),
-    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"),
+    printcolumn = r#"{"name": "Runtime", "type": "string",
+        "jsonPath": ".spec.runtime"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name": "Snapshot", "type": "date",
+        "jsonPath": ".status.lastSnapshotTime"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date",
+        "jsonPath": ".metadata.creationTimestamp"}"#,
     crates(kube_core = "::kube_core")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

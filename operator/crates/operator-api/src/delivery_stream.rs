@@ -32,19 +32,16 @@ use crate::pods::{Encryption, PodSettings, VolumeSettings};
     shortname = "dstream",
     doc = "A Firehose delivery stream.",
     status = "DeliveryStreamStatus",
-    printcolumn(
-        name = "Ready",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        type_ = "string"
-    ),
-    printcolumn(
-        name = "Reason",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        type_ = "string"
-    ),
-    printcolumn(name = "Stream", json_path = ".spec.source.stream.name", type_ = "string"),
-    printcolumn(name = "Destination", json_path = ".status.destination", type_ = "string"),
-    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"),
+    printcolumn = r#"{"name": "Ready", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name": "Stream", "type": "string",
+        "jsonPath": ".spec.source.stream.name"}"#,
+    printcolumn = r#"{"name": "Destination", "type": "string",
+        "jsonPath": ".status.destination"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date",
+        "jsonPath": ".metadata.creationTimestamp"}"#,
     crates(kube_core = "::kube_core")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

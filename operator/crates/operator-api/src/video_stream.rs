@@ -26,19 +26,16 @@ use crate::pods::{
     shortname = "vstream",
     doc = "A Kinesis video stream.",
     status = "VideoStreamStatus",
-    printcolumn(
-        name = "Ready",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        type_ = "string"
-    ),
-    printcolumn(
-        name = "Reason",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        type_ = "string"
-    ),
-    printcolumn(name = "Retention", json_path = ".spec.retentionHours", type_ = "integer"),
-    printcolumn(name = "Last Fragment", json_path = ".status.lastFragmentTime", type_ = "date"),
-    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"),
+    printcolumn = r#"{"name": "Ready", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name": "Retention", "type": "integer",
+        "jsonPath": ".spec.retentionHours"}"#,
+    printcolumn = r#"{"name": "Last Fragment", "type": "date",
+        "jsonPath": ".status.lastFragmentTime"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date",
+        "jsonPath": ".metadata.creationTimestamp"}"#,
     crates(kube_core = "::kube_core")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
