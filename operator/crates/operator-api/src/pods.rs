@@ -121,7 +121,7 @@ pub struct StreamRef {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "[has(self.secretRef), has(self.vaultTransit)].exists_one(set, set)",
-    "message": "set exactly one of secretRef, vaultTransit"
+    "message": "set exactly one of secretRef or vaultTransit"
 }]))]
 pub struct Encryption {
     /// A master key of 32 bytes, in a Secret.

@@ -17,7 +17,8 @@ use super::{
         has(self.elasticsearch), has(self.opensearch), has(self.snowflake), \
         has(self.httpEndpoint), has(self.splunk), has(self.iceberg), \
         has(self.stream), has(self.kafka)].exists_one(set, set)",
-    "message": "set exactly one destination"
+    "message": "set exactly one destination: s3, gcs, azureBlob, redshift, elasticsearch, \
+        opensearch, snowflake, httpEndpoint, splunk, iceberg, stream or kafka"
 }]))]
 pub struct Destination {
     /// Objects in Amazon S3 or what speaks its API.

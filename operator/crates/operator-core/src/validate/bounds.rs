@@ -1,8 +1,9 @@
 //! What the schema of a definition says about single values: sizes, ranges, patterns.
 //!
 //! An API server checks them too, but files do not pass through one. Reading them from the schema
-//! means that each bound is written once. Types, enumerations and required fields are not looked at:
-//! a resource that was parsed has them right. Rules in CEL have their equals in the code beside.
+//! means that each bound is written once. Types, enumerations and required fields are not looked
+//! at: a resource that was parsed has them right. Rules in CEL have their equals in the code beside,
+//! but for those on what may not be changed, which need the resource as it was.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
