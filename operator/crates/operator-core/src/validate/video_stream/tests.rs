@@ -41,6 +41,12 @@ fn numbers_stay_within_bounds() {
          ^[\\w.+-]+/[\\w.+-]+(,[\\w.+-]+/[\\w.+-]+)*$ | \
          spec.retentionHours: 87601; set 0 to 87600",
     );
+    check("pods: {resources: {requests: {cpu: 500m, memory: 1Gi}}}", "valid");
+    check(
+        "pods: {resources: {limits: {memory: 1GB}}}",
+        "spec.pods.resources.limits.memory: \"1GB\"; write it as \
+         ^[0-9]+(\\.[0-9]+)?([KMGTPE]i|[numkMGTPE]|[eE][0-9]+)?$",
+    );
     check(
         "retentionSizeMiB: 64",
         "spec.retentionSizeMiB: nothing is kept; set spec.retentionHours too",
