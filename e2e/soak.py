@@ -219,7 +219,7 @@ def main():
     stop.set()
     for thread in threads:
         thread.join(60)
-    assert not problems, problems
+    assert not problems, list(problems)
 
     deadline = time.monotonic() + 60
     while not acknowledged["main"] <= received.keys() and time.monotonic() < deadline:

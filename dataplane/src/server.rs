@@ -43,8 +43,10 @@ const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
 const REPLY_BYTES_MAX: usize = 1 << 20;
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
-/// How long a client may take for the headers of a request.
-const HEADER_READ_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take for the headers of a request, and leave a connection idle before it:
+/// longer than the SDKs do (Java 60 seconds, Go 90), so that it is the client who closes. A request
+/// that crosses with our close would fail.
+const HEADER_READ_MAX: Duration = Duration::from_secs(120);
 /// How long a client may take for a body.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.

@@ -34,9 +34,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("operator", &["operator-api"]),
     ("operator-api", &[]),
-    ("operator-core", &["model", "operator-api"]),
+    ("operator-core", &["model", "node-config", "operator-api"]),
+    ("node-config", &[]),
     ("encryption", &[]),
-    ("shard", &["encryption", "model", "shard-log", "storage"]),
+    ("shard", &["encryption", "model", "shard-log", "storage", "wire"]),
+    ("wire", &["model"]),
     ("shard-log", &["model", "storage"]),
     ("storage", &[]),
     (
@@ -48,7 +50,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must stay free of I/O, and so of the crates that do it.
-const PURE: &[&str] = &["model", "auth", "aws-protocol", "operator-api", "operator-core"];
+const PURE: &[&str] =
+    &["model", "auth", "aws-protocol", "node-config", "operator-api", "operator-core", "wire"];
 const IO_CRATES: &[&str] = &["tokio", "hyper", "tokio-uring", "kube", "kube-client", "rustix"];
 
 fn root() -> PathBuf {

@@ -4,9 +4,9 @@
 //! nothing is copied.
 
 use bytes::Bytes;
-use model::Offset;
+use model::{Offset, UnixMillis};
 
-use crate::format::{self, BatchHeader, BatchKind, HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::format::{self, BatchHeader, BatchKind, HEADER_BYTES, LogId, RECORD_HEADER_BYTES};
 
 /// Records encoded as they will lie on disk, so that the thread that owns the log only copies.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,17 @@ impl RecordBuffer {
         self.record_count += 1;
     }
 
+    /// What another process encoded; `None` when it is not exactly so many records.
+    #[must_use]
+    pub fn from_encoded(payload: Vec<u8>, record_count: u32) -> Option<RecordBuffer> {
+        let mut rest = payload.as_slice();
+        for _ in 0..record_count {
+            (_, _, rest) = format::decode_record(rest)?;
+        }
+        let is_whole = rest.is_empty() && 0 < record_count;
+        is_whole.then_some(RecordBuffer { payload, record_count })
+    }
+
     /// How many records it holds.
     #[must_use]
     pub fn record_count(&self) -> u32 {
@@ -49,6 +60,12 @@ impl RecordBuffer {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The same, given away.
+    #[must_use]
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
     }
 }
 
@@ -89,6 +106,38 @@ impl Batch {
         let is_sealed = header.kind == BatchKind::SealedRecords;
         let payload = bytes.slice(HEADER_BYTES..header.length as usize);
         Batch { header, payload, is_sealed }
+    }
+
+    /// A batch as another process sent it, which has verified it: readers see its records, nothing
+    /// else of it is known here.
+    #[must_use]
+    pub fn received(
+        base_offset: Offset,
+        timestamp: UnixMillis,
+        is_sealed: bool,
+        payload: Bytes,
+    ) -> Batch {
+        let header = BatchHeader {
+            checksum: 0,
+            length: 0,
+            record_count: 0,
+            kind: BatchKind::Records,
+            previous_checksum: 0,
+            log_id: LogId(0),
+            segment: 0,
+            base_offset,
+            index: 0,
+            term: 0,
+            timestamp,
+            durable_end: 0,
+        };
+        Batch { header, payload, is_sealed }
+    }
+
+    /// Whether its records are encrypted on disk.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Whether its records have to be decrypted before they can be read.

@@ -18,6 +18,8 @@
 //! - Whatever fails on disk fails one shard: it refuses writes with the reason, goes on reading what
 //!   it can, and reopens its log with back-off. A failed sync is never retried.
 //!
+//! A handle may also stand for a shard in another process ([`peers`]): whoever holds it cannot tell.
+//!
 //! It does not know what JSON, HTTP or AWS are, nor which shards make up a stream.
 
 mod actor;
@@ -28,6 +30,7 @@ mod group;
 mod handle;
 mod machine;
 mod metrics;
+pub mod peers;
 mod reads;
 mod throttle;
 

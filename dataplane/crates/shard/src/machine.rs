@@ -42,6 +42,11 @@ impl Machine {
         self.closed_at.map(UnixMillis)
     }
 
+    /// What is known of the machine of a shard in another process.
+    pub(crate) fn closed(at: Option<UnixMillis>) -> Machine {
+        Machine { closed_at: at.map(|at| at.0), checkpoints: BTreeMap::new() }
+    }
+
     /// The offset `consumer` reads next, if it has ever said.
     #[must_use]
     pub fn checkpoint(&self, consumer: &str) -> Option<Offset> {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use catalog::{Catalog, ChangeError, Phase, RecordLimits, Settings, Stream, StreamUid};
+use catalog::{Catalog, ChangeError, Mode, Phase, RecordLimits, Settings, Stream, StreamUid};
 use model::{Boundaries, Clock};
-use operator_core::{Manifest, ValidStream};
+use operator_core::{Manifest, ValidMode, ValidStream};
 use shard::SystemClock;
 
 /// How long to wait for applied streams to be in service.
@@ -81,6 +81,10 @@ async fn apply_one(
         record_kib_max: wanted.record_kib_max,
         limits: if wanted.aws_limits { RecordLimits::Aws } else { RecordLimits::Unlimited },
         retention_bytes_per_shard: wanted.retention_bytes_per_shard.map(u64::from),
+        mode: match wanted.mode {
+            ValidMode::Provisioned => Mode::Provisioned,
+            ValidMode::OnDemand { .. } => Mode::OnDemand,
+        },
         ..current
     };
     let Some(current) = catalog.get(&wanted.name) else {

@@ -54,6 +54,12 @@ use crate::pods::{AwsCredentials, PodSettings, VolumeSettings};
         "message": "storage cannot be changed: create another AnalyticsApp"
     },
     {
+        "rule": "has(self.pool) == has(oldSelf.pool) && \
+            (!has(self.pool) || self.pool == oldSelf.pool)",
+        "message": "pool cannot be changed, for what is stored would stay behind: \
+            create another AnalyticsApp"
+    },
+    {
         "rule": "self.runtime == 'SQL' || !has(self.pool)",
         "message": "pool is for runtime SQL: remove it"
     },
@@ -86,8 +92,12 @@ pub struct AnalyticsAppSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<Snapshots>,
 
-    /// The shared StatefulSet to run on, for runtime SQL. One of its own when not set.
-    #[schemars(length(min = 1, max = 63))]
+    /// The shared StatefulSet to run on, for runtime SQL. One of its own when not set. It cannot be
+    /// changed.
+    #[schemars(
+        length(min = 1, max = 40),
+        extend("pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 

@@ -19,7 +19,8 @@ pub use objects::*;
 pub use processing::*;
 pub use tables::*;
 
-use crate::pods::{Encryption, PodSettings, VolumeSettings};
+use crate::Encryption;
+use crate::pods::{PodSettings, VolumeSettings};
 
 /// A Firehose delivery stream: records from producers or a Stream, brought to one destination.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,12 @@ use crate::pods::{Encryption, PodSettings, VolumeSettings};
         "rule": "has(self.storage) == has(oldSelf.storage) && \
             (!has(self.storage) || self.storage == oldSelf.storage)",
         "message": "storage cannot be changed: create another DeliveryStream"
+    },
+    {
+        "rule": "has(self.pool) == has(oldSelf.pool) && \
+            (!has(self.pool) || self.pool == oldSelf.pool)",
+        "message": "pool cannot be changed, for what is stored would stay behind: \
+            create another DeliveryStream"
     },
     {
         "rule": "!has(self.encryption) || !has(self.source) || !has(self.source.stream)",
@@ -123,12 +130,16 @@ pub struct DeliveryStreamSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compaction: Option<Compaction>,
 
-    /// The key that protects records of directPut until they are delivered. None when not set.
+    /// Encrypts records of directPut on disk. They are not encrypted when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 
-    /// The shared StatefulSet to run on. One of its own when not set.
-    #[schemars(length(min = 1, max = 63))]
+    /// The shared StatefulSet to run on. One of its own when not set. It cannot be
+    /// changed.
+    #[schemars(
+        length(min = 1, max = 40),
+        extend("pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 

@@ -15,7 +15,10 @@ use kube_core::CustomResourceExt;
 
 pub use analytics_app::{AnalyticsApp, AnalyticsAppSpec, AnalyticsAppStatus};
 pub use delivery_stream::{DeliveryStream, DeliveryStreamSpec, DeliveryStreamStatus};
-pub use stream::{Limits, Storage, Stream, StreamShard, StreamSpec, StreamStatus};
+pub use stream::{
+    DeletionPolicy, DistributionStrategy, Encryption, Limits, Mode, ShardLevelMetric, Storage,
+    Stream, StreamConsumer, StreamDataKey, StreamShard, StreamShardState, StreamSpec, StreamStatus,
+};
 pub use video_stream::{VideoStream, VideoStreamSpec, VideoStreamStatus};
 
 /// The API group and version of all resources.

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use detectors::*;
 
+use crate::Encryption;
 use crate::analytics_app::S3Location;
-use crate::pods::{
-    ClientTls, Encryption, PodSettings, SecretRef, StreamRef, UserCredentials, VolumeSettings,
-};
+use crate::pods::{ClientTls, PodSettings, SecretRef, StreamRef, UserCredentials, VolumeSettings};
 
 /// A Kinesis video stream: media from a producer or a camera, kept for a time, played back and
 /// looked at.
@@ -44,6 +43,12 @@ use crate::pods::{
         "rule": "has(self.storage) == has(oldSelf.storage) && \
             (!has(self.storage) || self.storage == oldSelf.storage)",
         "message": "storage cannot be changed: create another VideoStream"
+    },
+    {
+        "rule": "has(self.pool) == has(oldSelf.pool) && \
+            (!has(self.pool) || self.pool == oldSelf.pool)",
+        "message": "pool cannot be changed, for what is stored would stay behind: \
+            create another VideoStream"
     },
     {
         "rule": "!has(self.detectors) || \
@@ -95,12 +100,16 @@ pub struct VideoStreamSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,
 
-    /// The key that protects fragments. None when not set.
+    /// Encrypts fragments on disk. They are not encrypted when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 
-    /// The shared StatefulSet to run on. One of its own when not set.
-    #[schemars(length(min = 1, max = 63))]
+    /// The shared StatefulSet to run on. One of its own when not set. It cannot be
+    /// changed.
+    #[schemars(
+        length(min = 1, max = 40),
+        extend("pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 

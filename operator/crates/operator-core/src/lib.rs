@@ -1,10 +1,19 @@
 //! What custom resources mean, as pure functions: no client, no clock, no file.
 
+mod decide;
 mod manifest;
+pub mod manifests;
+pub mod names;
+mod placement;
+mod topology;
 mod validate;
 
+pub use decide::{
+    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference,
+};
 pub use manifest::{Manifest, ManifestError, parse_manifests};
+pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries};
 pub use validate::{
-    SpecError, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
+    SpecError, ValidMode, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
     validate_video_stream,
 };

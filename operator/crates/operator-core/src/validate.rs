@@ -12,8 +12,7 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 use model::{Boundaries, HashKey, StreamName, limits};
-use operator_api::pods::Encryption;
-use operator_api::{Limits, Stream, StreamSpec};
+use operator_api::{Limits, Mode, Stream, StreamSpec};
 
 pub use analytics_app::validate_analytics_app;
 pub use delivery_stream::validate_delivery_stream;
@@ -46,6 +45,26 @@ pub struct ValidStream {
     pub aws_limits: bool,
     /// The oldest records of a shard go while it is larger than this.
     pub retention_bytes_per_shard: Option<NonZeroU64>,
+    /// Who decides how many shards there are.
+    pub mode: ValidMode,
+    /// Open shards on each pod of its own.
+    pub shards_per_pod: u32,
+    /// Whether its shards are in the pods of a pool.
+    pub pool: bool,
+}
+
+/// Who decides how many shards a stream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidMode {
+    /// Its owner.
+    Provisioned,
+    /// The load, within these.
+    OnDemand {
+        /// The fewest.
+        min: u32,
+        /// The most; not less.
+        max: u32,
+    },
 }
 
 /// Checks a stream.
@@ -55,9 +74,10 @@ pub struct ValidStream {
 pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
     let mut errors = Refusals::default();
     let spec = &stream.spec;
-    let name = stream.metadata.name.as_deref().unwrap_or_default().parse::<StreamName>();
+    let name = stream.stream_name().parse::<StreamName>();
     if let Err(error) = &name {
-        errors.refuse("metadata.name", error.to_string());
+        let is_own = stream.spec.stream_name.is_some();
+        errors.refuse(if is_own { "spec.streamName" } else { "metadata.name" }, error.to_string());
     }
     let boundaries = boundaries(spec).unwrap_or_else(|error| {
         errors.refuse(error.field, error.what);
@@ -79,6 +99,18 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
         let what = format!("{} bytes; set at least 1048576", bytes.unwrap_or_default());
         errors.refuse("spec.storage.retentionBytesPerShard", what);
     }
+    let mode = mode(spec).unwrap_or_else(|error| {
+        errors.refuse(error.field, error.what);
+        ValidMode::Provisioned
+    });
+    if let Some(replicas) = spec.replicas.filter(|replicas| *replicas != 1) {
+        let what = format!("{replicas}; this version keeps each record in one pod: set 1");
+        errors.refuse("spec.replicas", what);
+    }
+    let shards_per_pod = spec.shards_per_pod.unwrap_or(SHARDS_PER_POD);
+    if shards_per_pod == 0 {
+        errors.refuse("spec.shardsPerPod", "0; set at least 1".to_owned());
+    }
     match name {
         Ok(name) if errors.is_empty() => Ok(ValidStream {
             name,
@@ -87,25 +119,56 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
             record_kib_max,
             aws_limits: spec.limits == Some(Limits::Aws),
             retention_bytes_per_shard: bytes.and_then(NonZeroU64::new),
+            mode,
+            shards_per_pod,
+            pool: spec.pool.is_some(),
         }),
         _ => Err(errors.into_errors()),
     }
+}
+
+/// Open shards on a pod, when nothing is said.
+const SHARDS_PER_POD: u32 = 16;
+
+fn mode(spec: &StreamSpec) -> Result<ValidMode, SpecError> {
+    if spec.mode != Some(Mode::OnDemand) {
+        return match spec.min_shards.or(spec.max_shards) {
+            None => Ok(ValidMode::Provisioned),
+            Some(_) => Err(SpecError {
+                field: "spec.mode".into(),
+                what: "minShards and maxShards are for mode OnDemand: set it".to_owned(),
+            }),
+        };
+    }
+    let min = spec.min_shards.unwrap_or(1);
+    let max = spec.max_shards.unwrap_or(limits::SHARDS_MAX);
+    if min == 0 || max < min || limits::SHARDS_MAX < max {
+        let most = limits::SHARDS_MAX;
+        let what = format!("minShards {min}, maxShards {max}; set 1 <= min <= max <= {most}");
+        return Err(SpecError { field: "spec.maxShards".into(), what });
+    }
+    Ok(ValidMode::OnDemand { min, max })
+}
+
+/// Whether boundaries are those of this many shards: after an autoscaler has changed the number they
+/// are not heeded any more.
+fn is_count_of(boundaries: Option<&[String]>, count: u32) -> bool {
+    boundaries.is_some_and(|texts| texts.len() == count as usize)
 }
 
 fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
     const COUNT: &str = "spec.shardCount";
     const BOUNDARIES: &str = "spec.shardBoundaries";
     match (&spec.shard_boundaries, spec.shard_count) {
-        (Some(_), Some(_)) => {
-            let what = "set this or spec.shardCount, not both".to_owned();
-            Err(SpecError { field: BOUNDARIES.into(), what })
-        }
         (None, None) => Ok(None),
-        (None, Some(count)) => match Boundaries::uniform(count) {
-            Ok(boundaries) => Ok(Some(boundaries)),
-            Err(error) => Err(SpecError { field: COUNT.into(), what: error.to_string() }),
-        },
-        (Some(texts), None) => {
+        (texts, Some(count)) if !is_count_of(texts.as_deref(), count) => {
+            match Boundaries::uniform(count) {
+                Ok(boundaries) => Ok(Some(boundaries)),
+                Err(error) => Err(SpecError { field: COUNT.into(), what: error.to_string() }),
+            }
+        }
+        (None, Some(_)) => unreachable!("no boundaries are of no count"),
+        (Some(texts), _) => {
             let keys = texts.iter().map(|text| text.parse::<HashKey>()).collect::<Result<_, _>>();
             let keys: Vec<HashKey> = keys
                 .map_err(|error| SpecError { field: BOUNDARIES.into(), what: error.to_string() })?;
@@ -115,15 +178,6 @@ fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
             Ok(Some(boundaries))
         }
     }
-}
-
-/// Refuses a key that is not in exactly one place.
-fn check_encryption(encryption: &Encryption, refusals: &mut Refusals) {
-    let parts = [
-        ("secretRef", encryption.secret_ref.is_some()),
-        ("vaultTransit", encryption.vault_transit.is_some()),
-    ];
-    refusals.exactly_one("spec.encryption", &parts);
 }
 
 #[cfg(test)]
@@ -153,6 +207,8 @@ mod tests {
         check("{}", "0 shards, 24 hours");
         check("{shardCount: 4, retentionPeriodHours: 48, limits: AWS}", "4 shards, 48 hours");
         check("{shardBoundaries: ['0', '10', '20']}", "3 shards, 24 hours");
+        check("{shardBoundaries: ['0', '10', '20'], shardCount: 3}", "3 shards, 24 hours");
+        check("{shardBoundaries: ['0', '10', '20'], shardCount: 8}", "8 shards, 24 hours");
     }
 
     #[test]
@@ -165,8 +221,14 @@ mod tests {
              spec.storage.retentionBytesPerShard: 3 bytes; set at least 1048576",
         );
         check(
-            "{shardCount: 1, shardBoundaries: ['0']}",
-            "spec.shardBoundaries: set this or spec.shardCount, not both",
+            "{minShards: 3, replicas: 3, streamName: 'a b'}",
+            "spec.streamName: a name is 1 to 128 of the characters a-z, A-Z, 0-9, '_', '.' and '-' | \
+             spec.mode: minShards and maxShards are for mode OnDemand: set it | \
+             spec.replicas: 3; this version keeps each record in one pod: set 1",
+        );
+        check(
+            "{mode: OnDemand, minShards: 5, maxShards: 4}",
+            "spec.maxShards: minShards 5, maxShards 4; set 1 <= min <= max <= 10000",
         );
         check(
             "{shardBoundaries: ['0', '0']}",

@@ -53,9 +53,6 @@ pub fn validate_delivery_stream(stream: &DeliveryStream) -> Result<(), Vec<SpecE
         check_conversion(conversion, spec, &mut refusals);
     }
     check_backup(spec, &mut refusals);
-    if let Some(encryption) = &spec.encryption {
-        super::check_encryption(encryption, &mut refusals);
-    }
     refusals.into_result()
 }
 

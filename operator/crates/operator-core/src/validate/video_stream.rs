@@ -44,9 +44,6 @@ pub fn validate_video_stream(stream: &VideoStream) -> Result<(), Vec<SpecError>>
         check_detector(&format!("spec.detectors[{at}]"), detector, has_stream, &mut refusals);
     }
     spec.image_generation.iter().for_each(|images| check_images(images, &mut refusals));
-    if let Some(encryption) = &spec.encryption {
-        super::check_encryption(encryption, &mut refusals);
-    }
     refusals.into_result()
 }
 

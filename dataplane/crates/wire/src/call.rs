@@ -1,0 +1,208 @@
+//! What is asked of a node.
+
+use bytes::{BufMut, Bytes};
+use model::{Offset, UnixMillis};
+
+use crate::body::{
+    ShardRef, get_bytes, get_shard, get_text, get_u8, get_u16, get_u32, get_u64, put_bytes,
+    put_shard,
+};
+use crate::{DecodeError, begin, end};
+
+/// The longest name of a consumer.
+const CONSUMER_BYTES_MAX: usize = 128;
+
+/// Something asked of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Which versions the caller speaks, both ends inclusive.
+    Hello {
+        /// The oldest.
+        oldest: u16,
+        /// The newest.
+        newest: u16,
+    },
+    /// Append records, as one piece.
+    Append {
+        /// To this shard.
+        shard: ShardRef,
+        /// How many.
+        record_count: u32,
+        /// They, as they are encoded on disk.
+        records: Bytes,
+    },
+    /// Read committed records.
+    Read(Read),
+    /// The offset of the first record that arrived then or later.
+    OffsetAt {
+        /// In this shard.
+        shard: ShardRef,
+        /// When.
+        timestamp: UnixMillis,
+    },
+    /// The offset of the oldest record that can be read.
+    StartOffset(ShardRef),
+    /// Tell how far the shard has come, now and whenever that changes.
+    Follow(ShardRef),
+    /// Remember how far a consumer has come.
+    SetCheckpoint {
+        /// In this shard.
+        shard: ShardRef,
+        /// Who.
+        consumer: String,
+        /// The offset it reads next.
+        next: Offset,
+    },
+    /// Forget a consumer.
+    ForgetConsumer {
+        /// In this shard.
+        shard: ShardRef,
+        /// Whom.
+        consumer: String,
+    },
+    /// Make the shard's log, if it is not there, and take records.
+    Open(ShardRef),
+    /// Take no more records, for good.
+    Close {
+        /// This shard.
+        shard: ShardRef,
+        /// The time that is remembered, if it is not closed already.
+        at: UnixMillis,
+    },
+    /// Remove the shard's log, with all its records.
+    Remove(ShardRef),
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// From this shard.
+    pub shard: ShardRef,
+    /// The first record wanted.
+    pub from: Offset,
+    /// Payload bytes after which to stop, at a record.
+    pub bytes_max: u32,
+    /// Records after which to stop.
+    pub records_max: u32,
+    /// Whether the shard's shared read throughput is charged.
+    pub is_charged: bool,
+}
+
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const APPEND: u8 = 2;
+    pub(super) const READ: u8 = 3;
+    pub(super) const OFFSET_AT: u8 = 4;
+    pub(super) const START_OFFSET: u8 = 5;
+    pub(super) const FOLLOW: u8 = 6;
+    pub(super) const SET_CHECKPOINT: u8 = 7;
+    pub(super) const FORGET_CONSUMER: u8 = 8;
+    pub(super) const OPEN: u8 = 9;
+    pub(super) const CLOSE: u8 = 10;
+    pub(super) const REMOVE: u8 = 11;
+}
+
+/// Room for everything but records.
+const BODY_BYTES: usize = 64;
+
+impl Call {
+    /// The frame of this call.
+    #[must_use]
+    pub fn encode(&self, id: u64) -> Bytes {
+        let frame = |kind| begin(id, kind, BODY_BYTES);
+        let of = |kind, shard: &ShardRef| {
+            let mut body = frame(kind);
+            put_shard(&mut body, *shard);
+            body
+        };
+        end(match self {
+            Call::Hello { oldest, newest } => {
+                let mut body = frame(kind::HELLO);
+                body.put_u16_le(*oldest);
+                body.put_u16_le(*newest);
+                body
+            }
+            Call::Append { shard, record_count, records } => {
+                let mut body = begin(id, kind::APPEND, BODY_BYTES + records.len());
+                put_shard(&mut body, *shard);
+                body.put_u32_le(*record_count);
+                put_bytes(&mut body, records);
+                body
+            }
+            Call::Read(read) => {
+                let mut body = of(kind::READ, &read.shard);
+                body.put_u64_le(read.from.0);
+                body.put_u32_le(read.bytes_max);
+                body.put_u32_le(read.records_max);
+                body.put_u8(u8::from(read.is_charged));
+                body
+            }
+            Call::OffsetAt { shard, timestamp } => {
+                let mut body = of(kind::OFFSET_AT, shard);
+                body.put_u64_le(timestamp.0);
+                body
+            }
+            Call::StartOffset(shard) => of(kind::START_OFFSET, shard),
+            Call::Follow(shard) => of(kind::FOLLOW, shard),
+            Call::SetCheckpoint { shard, consumer, next } => {
+                let mut body = of(kind::SET_CHECKPOINT, shard);
+                put_bytes(&mut body, consumer.as_bytes());
+                body.put_u64_le(next.0);
+                body
+            }
+            Call::ForgetConsumer { shard, consumer } => {
+                let mut body = of(kind::FORGET_CONSUMER, shard);
+                put_bytes(&mut body, consumer.as_bytes());
+                body
+            }
+            Call::Open(shard) => of(kind::OPEN, shard),
+            Call::Close { shard, at } => {
+                let mut body = of(kind::CLOSE, shard);
+                body.put_u64_le(at.0);
+                body
+            }
+            Call::Remove(shard) => of(kind::REMOVE, shard),
+        })
+    }
+}
+
+pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Call, DecodeError> {
+    if !(kind::HELLO..=kind::REMOVE).contains(&kind) {
+        return Err(DecodeError::Kind(kind));
+    }
+    let call = decode_body(kind, &mut body);
+    call.filter(|_| body.is_empty()).ok_or(DecodeError::Malformed(kind))
+}
+
+fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
+    if kind == kind::HELLO {
+        return Some(Call::Hello { oldest: get_u16(body)?, newest: get_u16(body)? });
+    }
+    let shard = get_shard(body)?;
+    Some(match kind {
+        kind::APPEND => {
+            Call::Append { shard, record_count: get_u32(body)?, records: get_bytes(body)? }
+        }
+        kind::READ => Call::Read(Read {
+            shard,
+            from: Offset(get_u64(body)?),
+            bytes_max: get_u32(body)?,
+            records_max: get_u32(body)?,
+            is_charged: get_u8(body)? != 0,
+        }),
+        kind::OFFSET_AT => Call::OffsetAt { shard, timestamp: UnixMillis(get_u64(body)?) },
+        kind::START_OFFSET => Call::StartOffset(shard),
+        kind::FOLLOW => Call::Follow(shard),
+        kind::SET_CHECKPOINT => {
+            let consumer = get_text(body, CONSUMER_BYTES_MAX)?;
+            Call::SetCheckpoint { shard, consumer, next: Offset(get_u64(body)?) }
+        }
+        kind::FORGET_CONSUMER => {
+            Call::ForgetConsumer { shard, consumer: get_text(body, CONSUMER_BYTES_MAX)? }
+        }
+        kind::OPEN => Call::Open(shard),
+        kind::CLOSE => Call::Close { shard, at: UnixMillis(get_u64(body)?) },
+        kind::REMOVE => Call::Remove(shard),
+        _ => return None,
+    })
+}

@@ -1,0 +1,157 @@
+use model::{Offset, ShardId, UnixMillis};
+use proptest::prelude::*;
+
+use super::*;
+
+fn shard() -> impl Strategy<Value = ShardRef> {
+    any::<(u64, u32)>().prop_map(|(stream, shard)| ShardRef { stream, shard: ShardId(shard) })
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from)
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let text = "[a-z]{0,128}";
+    prop_oneof![
+        any::<(u16, u16)>().prop_map(|(oldest, newest)| Call::Hello { oldest, newest }),
+        (shard(), any::<u32>(), bytes()).prop_map(|(shard, record_count, records)| Call::Append {
+            shard,
+            record_count,
+            records
+        }),
+        (shard(), any::<(u64, u32, u32, bool)>()).prop_map(
+            |(shard, (from, bytes_max, records_max, is_charged))| {
+                let from = Offset(from);
+                Call::Read(Read { shard, from, bytes_max, records_max, is_charged })
+            }
+        ),
+        (shard(), any::<u64>())
+            .prop_map(|(shard, at)| Call::OffsetAt { shard, timestamp: UnixMillis(at) }),
+        shard().prop_map(Call::StartOffset),
+        shard().prop_map(Call::Follow),
+        (shard(), text, any::<u64>()).prop_map(|(shard, consumer, next)| Call::SetCheckpoint {
+            shard,
+            consumer,
+            next: Offset(next)
+        }),
+        (shard(), text).prop_map(|(shard, consumer)| Call::ForgetConsumer { shard, consumer }),
+        shard().prop_map(Call::Open),
+        (shard(), any::<u64>()).prop_map(|(shard, at)| Call::Close { shard, at: UnixMillis(at) }),
+        shard().prop_map(Call::Remove),
+    ]
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        Just(Refusal::Closed),
+        any::<u64>().prop_map(Refusal::Throttled),
+        Just(Refusal::DiskFull),
+        "\\PC{0,100}".prop_map(Refusal::Failed),
+        Just(Refusal::NotHere),
+        any::<u32>().prop_map(Refusal::NoKey),
+        Just(Refusal::TooManyConsumers),
+    ]
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    (any::<(u64, u64)>(), proptest::option::of(1u64..), proptest::option::of(refusal())).prop_map(
+        |((end, tip), closed, unavailable)| Progress {
+            commit_end: Offset(end),
+            tip_timestamp: UnixMillis(tip),
+            closed_at: closed.map(UnixMillis),
+            unavailable,
+        },
+    )
+}
+
+fn batch() -> impl Strategy<Value = ReceivedBatch> {
+    (any::<(u64, u64, bool)>(), bytes()).prop_map(|((offset, at, is_sealed), payload)| {
+        let (base_offset, timestamp) = (Offset(offset), UnixMillis(at));
+        ReceivedBatch { base_offset, timestamp, is_sealed, payload }
+    })
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let records = (any::<(u64, u64)>(), progress(), proptest::collection::vec(batch(), 0..5));
+    prop_oneof![
+        any::<u16>().prop_map(Reply::Hello),
+        any::<(u64, u64)>().prop_map(|(first, at)| Reply::Appended {
+            first: Offset(first),
+            timestamp: UnixMillis(at)
+        }),
+        records.prop_map(|((from, end), progress, batches)| {
+            Reply::Records(Records { from: Offset(from), end: Offset(end), progress, batches })
+        }),
+        any::<u64>().prop_map(|offset| Reply::Offset(Offset(offset))),
+        progress().prop_map(Reply::Progress),
+        any::<(u64, u64)>()
+            .prop_map(|(end, at)| Reply::Closed { end: Offset(end), at: UnixMillis(at) }),
+        Just(Reply::Done),
+        refusal().prop_map(Reply::Refused),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn calls_and_replies_come_back_as_they_went(
+        calls in proptest::collection::vec((call(), reply()), 1..5), cut in any::<usize>()
+    ) {
+        let mut sent = BytesMut::new();
+        for (id, (call, reply)) in (7..).zip(&calls) {
+            sent.put(call.encode(id));
+            sent.put(reply.encode(id));
+        }
+        // They arrive in two pieces, cut anywhere.
+        let rest = sent.split_off(cut % (sent.len() + 1));
+        let mut buffer = sent;
+        let mut frames = Vec::new();
+        while let Some(frame) = Frame::take(&mut buffer).unwrap() {
+            frames.push(frame);
+        }
+        buffer.unsplit(rest);
+        while let Some(frame) = Frame::take(&mut buffer).unwrap() {
+            frames.push(frame);
+        }
+        prop_assert!(buffer.is_empty());
+        for ((id, (call, reply)), pair) in (7..).zip(calls).zip(frames.chunks(2)) {
+            prop_assert_eq!((pair[0].id, pair[1].id), (id, id));
+            prop_assert_eq!(pair[0].clone().call(), Ok(call));
+            prop_assert_eq!(pair[1].clone().reply(), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn junk_is_refused_and_never_panics(kind in any::<u8>(), body in bytes()) {
+        let frame = Frame { id: 1, kind, body };
+        let _ = frame.clone().call();
+        let _ = frame.reply();
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_short_or_goes_on_is_refused(call in call(), cut in any::<usize>()) {
+        let mut encoded = BytesMut::from(&call.encode(1)[..]);
+        let frame = Frame::take(&mut encoded).unwrap().unwrap();
+        let mut longer = frame.body.to_vec();
+        longer.push(0);
+        let longer = Frame { body: longer.into(), ..frame.clone() };
+        prop_assert!(longer.call().is_err());
+        let shorter = Frame { body: frame.body.slice(..cut % frame.body.len()), ..frame };
+        prop_assert!(shorter.call().is_err());
+    }
+}
+
+#[test]
+fn the_bytes_of_version_1_are_these() {
+    let shard = ShardRef { stream: 0x0102_0304_0506_0708, shard: ShardId(9) };
+    let call = Call::Append { shard, record_count: 1, records: Bytes::from_static(b"xyz") };
+    let hex: String = call.encode(5).iter().map(|byte| format!("{byte:02x}")).collect();
+    let head = concat!("20000000", "0500000000000000", "02");
+    assert_eq!(hex, format!("{head}0807060504030201090000000100000003000000{}", "78797a"));
+}
+
+#[test]
+fn no_memory_is_taken_for_a_frame_that_is_too_long() {
+    let mut buffer = BytesMut::from(&u32::MAX.to_le_bytes()[..]);
+    assert_eq!(Frame::take(&mut buffer), Err(DecodeError::TooLong(u32::MAX as usize)));
+}

@@ -1,0 +1,551 @@
+//! What is to be done about one stream, and what its status says: a function of what was observed.
+//!
+//! ```text
+//!  spec ──validate──► ValidStream ─┬─► NodeSet ──manifests──► what is missing or differs is applied
+//!                                  └─► wish ──model::plan──► status.shards ──► pods are asked
+//! ```
+//!
+//! Shards change in the status first, by compare-and-swap; then pods are asked to carry it out; what
+//! they answer is the next change. So an operator that is killed anywhere is followed by one that
+//! reads where it was.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use model::{Boundaries, Offset, ShardId, ShardState, UnixMillis};
+use operator_api::conditions::{self, Says, reasons, types};
+use operator_api::{DeletionPolicy, Stream, StreamStatus};
+use serde_json::Value;
+
+use crate::manifests::{NodeSet, Settings, manifests};
+use crate::names;
+use crate::placement::Held;
+use crate::topology::{Topology, encode_boundaries};
+use crate::validate::{ValidMode, ValidStream, validate};
+
+/// How long until a stream is looked at again when nothing happens: expired shards have to go.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(60);
+/// How long until pods that did not answer are asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// What was found in the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The objects made for the stream's StatefulSet, by kind.
+    pub children: BTreeMap<&'static str, Value>,
+    /// Pods of the set that are ready.
+    pub pods_ready: u32,
+    /// Whether all its pods are of its newest form.
+    pub is_rolled_out: bool,
+    /// The other streams of the same pool.
+    pub neighbours: Vec<Stream>,
+    /// What pods answered to what they were last asked.
+    pub answers: BTreeMap<ShardId, Answer>,
+    /// Boundaries that the load asks for, of a stream in mode OnDemand.
+    pub by_load: Option<Boundaries>,
+    /// Pods in which io_uring is refused.
+    pub io_uring_refused: Vec<String>,
+}
+
+/// What a pod did about a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its log exists and takes records.
+    Opened,
+    /// It is closed for good.
+    Closed {
+        /// The offset after its last record.
+        end: Offset,
+        /// When.
+        at: UnixMillis,
+    },
+    /// Its log is gone.
+    Removed,
+    /// It could not, and says why.
+    Failed(String),
+}
+
+/// Something to ask of a pod. Asking twice is asking once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The pod.
+    pub pod: String,
+    /// The shard.
+    pub shard: ShardId,
+    /// What about it.
+    pub what: Request,
+}
+
+/// What a pod is asked to do about a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Make its log.
+    Open,
+    /// Close it for good.
+    Close,
+    /// Remove its log.
+    Remove,
+}
+
+/// A change in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The kind of the object.
+    pub kind: &'static str,
+    /// The object, as it is applied.
+    pub object: Value,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Objects to apply, in order.
+    pub steps: Vec<Step>,
+    /// What to ask of pods, all at once, after the status was stored.
+    pub asks: Vec<Ask>,
+    /// What the status should be; stored only if nobody changed the stream since it was read.
+    pub status: StreamStatus,
+    /// Whether the finalizer has to be there.
+    pub finalizer: Finalizer,
+    /// When to look again, if nothing happens before.
+    pub next: Option<Duration>,
+}
+
+/// What about the finalizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It is as it should be.
+    #[default]
+    Keep,
+    /// Put it there before anything is made.
+    Add,
+    /// Take it away: nothing is left to do.
+    Remove,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(
+    stream: &Stream,
+    settings: &Settings,
+    observed: &Observed,
+    now: UnixMillis,
+) -> Outcome {
+    let mut status = stream.status.clone().unwrap_or_default();
+    let before = status.clone();
+    let topology = match Topology::of(&status) {
+        Ok(topology) => topology,
+        Err(error) => return refuse(stream, status, vec![error.to_string()], now),
+    };
+    if stream.metadata.deletion_timestamp.is_some() {
+        return delete(stream, status, topology, observed, now);
+    }
+    let valid = match validate(stream) {
+        Ok(valid) => valid,
+        Err(errors) => {
+            let errors = errors.iter().map(ToString::to_string).collect();
+            return refuse(stream, status, errors, now);
+        }
+    };
+    let finalizers = stream.metadata.finalizers.iter().flatten();
+    if !finalizers.into_iter().any(|name| name == names::FINALIZER) {
+        // The next look begins with it.
+        return Outcome { status, finalizer: Finalizer::Add, ..Outcome::default() };
+    }
+
+    let set_name = names::stateful_set(stream);
+    let mut plan = Plan::new(&valid, &status, topology, observed, &set_name, settings);
+    plan.advance(observed, now);
+    let set = node_set(stream, &valid, &plan, observed, settings, set_name.clone());
+    let steps = missing(&set, settings, observed);
+
+    let all_ready = set.pods <= observed.pods_ready;
+    status.stateful_set = Some(set_name.clone());
+    status.selector = Some(selector_text(&set_name));
+    plan.tell(&mut status);
+    let says = says(&plan, &set, observed, !steps.is_empty(), all_ready);
+    finish_status(stream, &mut status, &says, now);
+    let settled = plan.asks.is_empty() && status == before && steps.is_empty() && all_ready;
+    Outcome {
+        steps,
+        asks: plan.asks,
+        status,
+        finalizer: Finalizer::Keep,
+        next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
+    }
+}
+
+/// A stream's shards on their way to what they should be.
+struct Plan<'a> {
+    valid: &'a ValidStream,
+    set_name: &'a str,
+    desired: Boundaries,
+    topology: Topology,
+    /// What the set's pods hold, of all its streams.
+    held: Held,
+    per_pod: u32,
+    asks: Vec<Ask>,
+    phase: &'static str,
+    failures: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        valid: &'a ValidStream,
+        status: &StreamStatus,
+        topology: Option<Topology>,
+        observed: &Observed,
+        set_name: &'a str,
+        settings: &Settings,
+    ) -> Plan<'a> {
+        let was_desired = crate::topology::decode_boundaries(&status.desired_boundaries).ok();
+        let desired = match (&valid.mode, &valid.boundaries) {
+            (ValidMode::OnDemand { min, max }, _) => {
+                let by_load = observed.by_load.clone().or(was_desired);
+                by_load.unwrap_or_else(|| uniform(ON_DEMAND_SHARDS.clamp(*min, *max)))
+            }
+            (ValidMode::Provisioned, Some(boundaries)) => boundaries.clone(),
+            (ValidMode::Provisioned, None) => was_desired.unwrap_or_else(|| uniform(1)),
+        };
+        let mut held = Held::default();
+        for neighbour in &observed.neighbours {
+            let status = neighbour.status.clone().unwrap_or_default();
+            // One that contradicts itself is refused where it is looked at itself.
+            if let Ok(Some(topology)) = Topology::of(&status) {
+                topology.count(set_name, &mut held);
+            }
+        }
+        let is_new = topology.is_none();
+        let topology = topology.unwrap_or_else(|| Topology {
+            shards: model::ShardMap::new(&desired, UnixMillis(0)),
+            pods: BTreeMap::new(),
+        });
+        topology.count(set_name, &mut held);
+        Plan {
+            valid,
+            set_name,
+            desired,
+            topology,
+            held,
+            per_pod: if valid.pool { settings.pool_shards_per_pod } else { valid.shards_per_pod },
+            asks: Vec::new(),
+            phase: if is_new { "CREATING" } else { phase_before(status) },
+            failures: Vec::new(),
+        }
+    }
+
+    /// One change of the topology, or what has to be asked before the next.
+    fn advance(&mut self, observed: &Observed, now: UnixMillis) {
+        if self.topology.pods.is_empty() {
+            self.topology.shards = model::ShardMap::new(&self.desired, now);
+            self.place();
+            return;
+        }
+        self.forget_expired(now);
+        if self.topology.shards.is_changing() {
+            self.carry_out(observed);
+            return;
+        }
+        let wave = model::plan(&self.topology.shards, &self.desired);
+        wave.iter().for_each(|reshard| self.topology.shards.begin(reshard, now));
+        if wave.is_empty() {
+            self.phase = "ACTIVE";
+        } else {
+            self.phase = "UPDATING";
+            self.place();
+        }
+    }
+
+    /// Pending shards are made first, then closing ones are closed: in this order, because from then
+    /// on records wait.
+    fn carry_out(&mut self, observed: &Observed) {
+        let failed = observed.answers.iter().filter_map(|(shard, answer)| match answer {
+            Answer::Failed(why) => Some(format!("{shard}: {why}")),
+            _ => None,
+        });
+        self.failures.extend(failed);
+        let opened = |shard: ShardId| observed.answers.get(&shard) == Some(&Answer::Opened);
+        let pending = self.in_state(ShardState::Pending);
+        if !pending.iter().all(|shard| opened(*shard)) {
+            self.ask(&pending, Request::Open);
+            return;
+        }
+        let closing = self.in_state(ShardState::Closing);
+        let closed = closing.iter().filter_map(|shard| match observed.answers.get(shard)? {
+            Answer::Closed { end, at } => Some((*shard, *end, *at)),
+            _ => None,
+        });
+        let closed: Vec<_> = closed.collect();
+        if closed.len() < closing.len() {
+            // Asking for what is open already shows that it still is.
+            self.ask(&pending, Request::Open);
+            self.ask(&closing, Request::Close);
+            return;
+        }
+        self.topology.shards.finish(&closed);
+        let is_done = model::plan(&self.topology.shards, &self.desired).is_empty();
+        self.phase = if is_done { "ACTIVE" } else { self.phase };
+    }
+
+    fn forget_expired(&mut self, now: UnixMillis) {
+        let hours = u64::from(self.valid.retention_hours);
+        let horizon = now.saturating_sub(Duration::from_secs(hours * 3600));
+        let expired = self.topology.shards.forget_closed_before(horizon);
+        // Their logs go when the pod next compares what it has with what there is.
+        self.topology.pods.retain(|shard, _| !expired.contains(shard));
+    }
+
+    fn in_state(&self, state: ShardState) -> Vec<ShardId> {
+        let shards = self.topology.shards.shards().iter();
+        shards.filter(|shard| shard.state == state).map(|shard| shard.id).collect()
+    }
+
+    fn ask(&mut self, shards: &[ShardId], what: Request) {
+        let pods = &self.topology.pods;
+        let ask =
+            |shard: &ShardId| Some(Ask { pod: pods.get(shard)?.clone(), shard: *shard, what });
+        self.asks.extend(shards.iter().filter_map(ask));
+    }
+
+    fn place(&mut self) {
+        let shards = self.topology.shards.shards();
+        let new = shards.iter().filter(|shard| !self.topology.pods.contains_key(&shard.id));
+        let new = u32::try_from(new.count()).unwrap_or(u32::MAX);
+        let pods = self.held.pods(new, self.per_pod);
+        self.topology.place(self.set_name, &mut self.held, pods);
+    }
+
+    fn pods(&self) -> u32 {
+        self.held.pods(0, self.per_pod)
+    }
+
+    fn tell(&self, status: &mut StreamStatus) {
+        status.phase = Some(self.phase.to_owned());
+        status.desired_boundaries = encode_boundaries(&self.desired);
+        status.next_shard = self.topology.shards.next_id();
+        status.shards = self.topology.encode();
+        let open = u32::try_from(self.topology.shards.owners().len());
+        status.open_shard_count = Some(open.unwrap_or(u32::MAX));
+    }
+}
+
+/// Shards of a new stream in mode OnDemand, as AWS.
+const ON_DEMAND_SHARDS: u32 = 4;
+
+fn uniform(count: u32) -> Boundaries {
+    Boundaries::uniform(count).expect("validated: 1 to 10,000 shards")
+}
+
+fn phase_before(status: &StreamStatus) -> &'static str {
+    match status.phase.as_deref() {
+        Some("CREATING") | None => "CREATING",
+        Some("ACTIVE") => "ACTIVE",
+        Some(_) => "UPDATING",
+    }
+}
+
+fn node_set(
+    stream: &Stream,
+    valid: &ValidStream,
+    plan: &Plan<'_>,
+    observed: &Observed,
+    settings: &Settings,
+    name: String,
+) -> NodeSet {
+    let storage = stream.spec.storage.clone().unwrap_or_default();
+    // A pool goes when the last of its streams does; the others are named as owners too.
+    let members = std::iter::once(stream).chain(&observed.neighbours);
+    let mut owners: Vec<_> = members.filter_map(|member| owner(member, !valid.pool)).collect();
+    owners.sort_by(|left, right| left.uid.cmp(&right.uid));
+    NodeSet {
+        name,
+        namespace: stream.metadata.namespace.clone().unwrap_or_default(),
+        owners,
+        pods: plan.pods(),
+        class_name: if valid.pool { None } else { storage.class_name },
+        volume_size: match (valid.pool, storage.size) {
+            (true, _) => settings.pool_volume_size.clone(),
+            (false, size) => size.unwrap_or_else(|| "10Gi".to_owned()),
+        },
+        retains_volumes: storage.deletion_policy == Some(DeletionPolicy::Retain),
+        settings: stream.spec.pods.clone().unwrap_or_default(),
+    }
+}
+
+fn owner(stream: &Stream, is_controller: bool) -> Option<OwnerReference> {
+    Some(OwnerReference {
+        api_version: operator_api::API_VERSION.to_owned(),
+        kind: "Stream".to_owned(),
+        name: stream.metadata.name.clone()?,
+        uid: stream.metadata.uid.clone()?,
+        controller: Some(is_controller),
+        block_owner_deletion: Some(is_controller),
+    })
+}
+
+/// What is not there yet, or not as it should be, in the order in which it is applied.
+fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step> {
+    let wanted = manifests(set, settings).objects();
+    let differs = |(kind, object): (&'static str, Value)| {
+        let reason = match observed.children.get(kind) {
+            None => format!("{kind} {} is made", set.name),
+            Some(live) => {
+                let path = first_difference(&object, live)?;
+                format!("{kind} {} differs at {path}", set.name)
+            }
+        };
+        Some(Step { kind, object, reason })
+    };
+    wanted.into_iter().filter_map(differs).collect()
+}
+
+/// Where something wanted is not in what there is; `None` when all of it is. What the API server
+/// adds on its own is no difference.
+#[must_use]
+pub fn first_difference(wanted: &Value, live: &Value) -> Option<String> {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
+            let inner = first_difference(value, live.get(key).unwrap_or(&Value::Null))?;
+            Some(format!(".{key}{inner}"))
+        }),
+        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
+            let pairs = wanted.iter().zip(live).enumerate();
+            pairs.into_iter().find_map(|(at, (wanted, live))| {
+                Some(format!("[{at}]{}", first_difference(wanted, live)?))
+            })
+        }
+        // An empty map or list and none are the same to the API server.
+        (Value::Object(wanted), Value::Null) if wanted.is_empty() => None,
+        (Value::Array(wanted), Value::Null) if wanted.is_empty() => None,
+        (wanted, live) if wanted == live => None,
+        _ => Some(String::new()),
+    }
+}
+
+fn says(
+    plan: &Plan<'_>,
+    set: &NodeSet,
+    observed: &Observed,
+    is_applying: bool,
+    all_ready: bool,
+) -> Vec<Says> {
+    let says =
+        |condition, holds, reason, message: String| Says { condition, holds, reason, message };
+    let shards = &plan.topology.shards;
+    let (open, wanted) = (shards.owners().len(), plan.desired.starting().len());
+    let pods = format!("{} of {} pods are ready", observed.pods_ready, set.pods);
+    let mut all = vec![says(types::ACCEPTED, true, reasons::VALID, String::new())];
+    let is_open = plan.phase != "CREATING";
+    all.push(match (is_open, 0 < observed.pods_ready) {
+        (true, true) => {
+            says(types::READY, true, reasons::SERVING, format!("{open} shards; {pods}"))
+        }
+        (_, false) => says(types::READY, false, reasons::PODS_NOT_READY, pods.clone()),
+        (false, true) => {
+            let why = plan.failures.join("; ");
+            says(types::READY, false, reasons::SHARDS_NOT_OPEN, why)
+        }
+    });
+    let resharding = shards.is_changing() || plan.phase == "UPDATING";
+    all.push(if resharding {
+        let why = match plan.failures.is_empty() {
+            true => format!("{open} open shards, {wanted} wanted"),
+            false => plan.failures.join("; "),
+        };
+        says(types::PROGRESSING, true, reasons::RESHARDING, why)
+    } else if is_applying || !observed.is_rolled_out {
+        says(types::PROGRESSING, true, reasons::ROLLING_OUT, pods.clone())
+    } else {
+        says(types::PROGRESSING, false, reasons::UP_TO_DATE, String::new())
+    });
+    all.push(if !all_ready {
+        says(types::DEGRADED, true, reasons::PODS_MISSING, pods)
+    } else if let Some(pod) = observed.io_uring_refused.first() {
+        let what = "io_uring is refused by the seccomp profile or the kernel; set \
+                    pods.seccompProfile to one that allows it. Durable all the same, but slower: ";
+        says(types::DEGRADED, true, reasons::IO_URING_REFUSED, format!("{what}{pod}"))
+    } else {
+        says(types::DEGRADED, false, reasons::HEALTHY, String::new())
+    });
+    all
+}
+
+fn finish_status(stream: &Stream, status: &mut StreamStatus, says: &[Says], now: UnixMillis) {
+    let generation = stream.metadata.generation.unwrap_or_default();
+    status.observed_generation = Some(generation);
+    status.conditions = conditions::update(&status.conditions, says, generation, &time(now));
+}
+
+/// Nothing is done about a stream that is wrong, and nothing that runs is touched.
+fn refuse(
+    stream: &Stream,
+    mut status: StreamStatus,
+    errors: Vec<String>,
+    now: UnixMillis,
+) -> Outcome {
+    let says = [Says {
+        condition: types::ACCEPTED,
+        holds: false,
+        reason: reasons::INVALID,
+        message: errors.join("; "),
+    }];
+    let before = std::mem::take(&mut status.conditions);
+    let kept = before.iter().filter(|condition| condition.type_ != types::ACCEPTED).cloned();
+    let generation = stream.metadata.generation.unwrap_or_default();
+    let mut told = conditions::update(&before, &says, generation, &time(now));
+    told.extend(kept);
+    status.conditions = told;
+    status.observed_generation = Some(generation);
+    Outcome { status, ..Outcome::default() }
+}
+
+/// The set goes with its owners. Of a pool that stays, the stream's logs are removed first.
+fn delete(
+    stream: &Stream,
+    mut status: StreamStatus,
+    topology: Option<Topology>,
+    observed: &Observed,
+    now: UnixMillis,
+) -> Outcome {
+    let storage = stream.spec.storage.as_ref();
+    let retains = storage.and_then(|s| s.deletion_policy) == Some(DeletionPolicy::Retain);
+    let stays = stream.spec.pool.is_some() && !observed.neighbours.is_empty();
+    let mut asks = Vec::new();
+    if let Some(topology) = topology.filter(|_| stays && !retains) {
+        let is_left = |shard: &ShardId| observed.answers.get(shard) != Some(&Answer::Removed);
+        let left = topology.pods.into_iter().filter(|(shard, _)| is_left(shard));
+        let ask = |(shard, pod)| Ask { pod, shard, what: Request::Remove };
+        asks = left.map(ask).collect();
+    }
+    let is_done = asks.is_empty();
+    status.phase = Some("DELETING".to_owned());
+    let says = Says {
+        condition: types::READY,
+        holds: false,
+        reason: reasons::DELETING,
+        message: String::new(),
+    };
+    finish_status(stream, &mut status, &[says], now);
+    Outcome {
+        asks,
+        status,
+        finalizer: if is_done { Finalizer::Remove } else { Finalizer::Keep },
+        next: Some(RETRY_PAUSE),
+        ..Outcome::default()
+    }
+}
+
+fn selector_text(stateful_set: &str) -> String {
+    let pairs = names::selector(stateful_set);
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// A time as the API server writes it.
+fn time(now: UnixMillis) -> Time {
+    let seconds = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+    let timestamp = k8s_openapi::jiff::Timestamp::from_second(seconds);
+    Time(timestamp.unwrap_or(k8s_openapi::jiff::Timestamp::MAX))
+}

@@ -1,0 +1,133 @@
+//! Names and labels of what is made for resources.
+
+use std::collections::BTreeMap;
+
+use operator_api::Stream;
+
+/// Who applies: the field manager of everything the operator writes.
+pub const FIELD_MANAGER: &str = "leat-operator";
+/// Put on resources that need work before they may go.
+pub const FINALIZER: &str = "leat.dev/finalizer";
+
+/// The longest name of a StatefulSet: its pods carry it in a label of 63 characters, behind which
+/// the controller puts a hash.
+const STATEFUL_SET_CHARS_MAX: usize = 46;
+const HASH_CHARS: usize = 8;
+
+/// The labels of everything made for a StatefulSet. Those of a volume claim cannot change any more,
+/// so no version and nothing that a user edits is among them.
+#[must_use]
+pub fn labels(stateful_set: &str) -> BTreeMap<String, String> {
+    let label = |name: &str, value: &str| (format!("app.kubernetes.io/{name}"), value.to_owned());
+    [
+        label("name", "leat"),
+        label("component", "stream"),
+        label("instance", stateful_set),
+        label("managed-by", FIELD_MANAGER),
+    ]
+    .into()
+}
+
+/// Those of [`labels`] that tell one StatefulSet's pods from all others.
+#[must_use]
+pub fn selector(stateful_set: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(stateful_set);
+    labels.remove("app.kubernetes.io/managed-by");
+    labels
+}
+
+/// The StatefulSet that holds the shards of a stream: its own, or its pool's.
+#[must_use]
+pub fn stateful_set(stream: &Stream) -> String {
+    match &stream.spec.pool {
+        Some(pool) => bounded(pool, "pool"),
+        None => bounded(stream.metadata.name.as_deref().unwrap_or_default(), "stream"),
+    }
+}
+
+/// A pod of a StatefulSet.
+#[must_use]
+pub fn pod(stateful_set: &str, ordinal: u32) -> String {
+    format!("{stateful_set}-{ordinal}")
+}
+
+/// The ordinal in a pod's name, if it is one of this StatefulSet.
+#[must_use]
+pub fn ordinal(stateful_set: &str, pod: &str) -> Option<u32> {
+    pod.strip_prefix(stateful_set)?.strip_prefix('-')?.parse().ok()
+}
+
+/// The name of a resource for a stream that AWS lets be called `name`: the same where Kubernetes
+/// allows it, else one that it allows and that no other name gets.
+#[must_use]
+pub fn resource_name(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let inner = |byte: u8| is_plain(byte) || byte == b'-';
+    let starts_and_ends =
+        name.bytes().next().is_some_and(is_plain) && name.bytes().next_back().is_some_and(is_plain);
+    if starts_and_ends && name.bytes().all(inner) && name.len() <= 63 {
+        return name.to_owned();
+    }
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(40)
+        .collect();
+    let plain = plain.trim_matches('-');
+    let plain = if plain.is_empty() { "stream" } else { plain };
+    format!("{plain}-{}", hash(name))
+}
+
+/// `name-suffix`, shortened to what a StatefulSet may be called.
+fn bounded(name: &str, suffix: &str) -> String {
+    // A resource's name may have dots, which a pod's host name may not.
+    let whole = format!("{}-{suffix}", name.replace('.', "-"));
+    if whole.len() <= STATEFUL_SET_CHARS_MAX && !name.contains('.') {
+        return whole;
+    }
+    let kept = STATEFUL_SET_CHARS_MAX - HASH_CHARS - suffix.len() - 2;
+    let start: String = whole.chars().take(kept.min(name.len())).collect();
+    format!("{}-{}-{suffix}", start.trim_end_matches('-'), hash(name))
+}
+
+/// Eight hex digits of a text (FNV-1a): the same in every version, for names outlive them.
+fn hash(text: &str) -> String {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_hosts() {
+        let named =
+            |name: &str| stateful_set(&Stream::new(name, operator_api::StreamSpec::default()));
+        assert_eq!(named("clicks"), "clicks-stream");
+        assert_eq!(named("a.b"), "a-b-e27bcb35-stream");
+        assert_ne!(named("a.b"), named("a-b"));
+        let long = named(&"x".repeat(250));
+        assert!(long.len() <= STATEFUL_SET_CHARS_MAX, "{long}");
+        assert_ne!(long, named(&"x".repeat(251)));
+    }
+
+    #[test]
+    fn ordinals_are_found_in_pods() {
+        assert_eq!(ordinal("clicks-stream", "clicks-stream-12"), Some(12));
+        assert_eq!(ordinal("clicks-stream", "clicks-stream-b-1"), None);
+        assert_eq!(ordinal("clicks-stream", &pod("clicks-stream", 3)), Some(3));
+    }
+
+    #[test]
+    fn names_of_aws_become_names_of_kubernetes() {
+        assert_eq!(resource_name("clicks"), "clicks");
+        for name in ["Clicks", "a_b", "a.b", "-a", "a-", "_", &"A".repeat(128)] {
+            let resource = resource_name(name);
+            assert_ne!(resource, name);
+            assert_eq!(resource_name(&resource), resource, "it is a name itself");
+        }
+        assert_ne!(resource_name("Clicks"), resource_name("CLICKS"));
+    }
+}
