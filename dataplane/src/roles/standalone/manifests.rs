@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use catalog::{Catalog, ChangeError, Mode, Phase, RecordLimits, Settings, Stream, StreamUid};
 use model::{Boundaries, Clock};
-use operator_core::{ValidMode, ValidStream};
+use operator_core::{Manifest, ValidMode, ValidStream};
 use shard::SystemClock;
 
 /// How long to wait for applied streams to be in service.
@@ -19,17 +19,21 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<ValidStream>> {
     for file in files {
         let yaml = std::fs::read_to_string(file);
         let yaml = yaml.with_context(|| format!("read {}", file.display()))?;
-        let streams = operator_core::parse_manifests(&yaml).unwrap_or_else(|wrong| {
+        let manifests = operator_core::parse_manifests(&yaml).unwrap_or_else(|wrong| {
             errors.extend(wrong.iter().map(|error| format!("{}: {error}", file.display())));
             Vec::new()
         });
-        for stream in streams {
-            let name = stream.metadata.name.clone().unwrap_or_default();
-            match operator_core::validate(&stream) {
+        for manifest in manifests {
+            let place = format!("{}: {}/{}", file.display(), manifest.kind(), manifest.name());
+            let Manifest::Stream(stream) = &manifest else {
+                errors.push(format!(
+                    "{place}: standalone runs streams only; take it out of the file"
+                ));
+                continue;
+            };
+            match operator_core::validate(stream) {
                 Ok(stream) => valid.push(stream),
-                Err(wrong) => errors.extend(
-                    wrong.iter().map(|error| format!("{}: stream/{name}: {error}", file.display())),
-                ),
+                Err(wrong) => errors.extend(wrong.iter().map(|error| format!("{place}: {error}"))),
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// How the pods of a resource run.
@@ -17,6 +17,7 @@ pub struct PodSettings {
     pub image: Option<String>,
 
     /// Processor and memory of each pod: requests and limits, as in a container.
+    #[schemars(schema_with = "resources_schema")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
@@ -38,6 +39,31 @@ pub struct PodSettings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seccomp_profile: Option<String>,
+}
+
+/// Kubernetes' own schema checks no quantities, and says of each what a quantity is, at length.
+fn resources_schema(_: &mut SchemaGenerator) -> Schema {
+    let quantities = |description: &str| {
+        json_schema!({
+            "description": description,
+            "type": "object",
+            "maxProperties": 16,
+            "nullable": true,
+            "additionalProperties": {
+                "x-kubernetes-int-or-string": true,
+                "maxLength": 32,
+                "pattern": r"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[numkMGTPE]|[eE][0-9]+)?$",
+            },
+        })
+    };
+    json_schema!({
+        "type": "object",
+        "nullable": true,
+        "properties": {
+            "requests": quantities("What each pod is sure to get, as in cpu: 500m, memory: 1Gi."),
+            "limits": quantities("What each pod may take at most, as in memory: 2Gi."),
+        },
+    })
 }
 
 /// The persistent volume of each pod.

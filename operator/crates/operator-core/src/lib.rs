@@ -11,6 +11,9 @@ mod validate;
 pub use decide::{
     Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference,
 };
-pub use manifest::{ManifestError, parse_manifests};
+pub use manifest::{Manifest, ManifestError, parse_manifests};
 pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries};
-pub use validate::{SpecError, ValidMode, ValidStream, validate};
+pub use validate::{
+    SpecError, ValidMode, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
+    validate_video_stream,
+};

@@ -1,8 +1,12 @@
 //! YAML files of resources, as `kubectl apply -f` takes them.
 
-use operator_api::{API_VERSION, Stream};
+use operator_api::{API_VERSION, AnalyticsApp, DeliveryStream, Stream, VideoStream};
 use serde::Deserialize;
 use serde_yaml::Value;
+
+use crate::validate::{
+    SpecError, validate, validate_analytics_app, validate_delivery_stream, validate_video_stream,
+};
 
 /// The largest file that is read.
 const BYTES_MAX: usize = 1 << 20;
@@ -23,7 +27,8 @@ pub enum ManifestError {
     },
     /// A resource of another group, version or kind.
     #[error(
-        "document {document}: {api_version} {kind} is not supported by this version; supported: {API_VERSION} Stream"
+        "document {document}: {api_version} {kind} is not supported by this version; supported: \
+         {API_VERSION} Stream, DeliveryStream, AnalyticsApp, VideoStream"
     )]
     Unknown {
         /// Counted from 1.
@@ -35,6 +40,57 @@ pub enum ManifestError {
     },
 }
 
+/// One resource of a file.
+#[derive(Clone, Debug)]
+pub enum Manifest {
+    /// A data stream.
+    Stream(Box<Stream>),
+    /// A delivery stream.
+    DeliveryStream(Box<DeliveryStream>),
+    /// An analytics application.
+    AnalyticsApp(Box<AnalyticsApp>),
+    /// A video stream.
+    VideoStream(Box<VideoStream>),
+}
+
+impl Manifest {
+    /// The resource's kind in lower case, as `kubectl` writes it before a name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Manifest::Stream(_) => "stream",
+            Manifest::DeliveryStream(_) => "deliverystream",
+            Manifest::AnalyticsApp(_) => "analyticsapp",
+            Manifest::VideoStream(_) => "videostream",
+        }
+    }
+
+    /// The resource's name; empty where it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let metadata = match self {
+            Manifest::Stream(stream) => &stream.metadata,
+            Manifest::DeliveryStream(stream) => &stream.metadata,
+            Manifest::AnalyticsApp(app) => &app.metadata,
+            Manifest::VideoStream(stream) => &stream.metadata,
+        };
+        metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Checks the resource.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn validate(&self) -> Result<(), Vec<SpecError>> {
+        match self {
+            Manifest::Stream(stream) => validate(stream).map(drop),
+            Manifest::DeliveryStream(stream) => validate_delivery_stream(stream),
+            Manifest::AnalyticsApp(app) => validate_analytics_app(app),
+            Manifest::VideoStream(stream) => validate_video_stream(stream),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeMeta {
@@ -42,19 +98,19 @@ struct TypeMeta {
     kind: String,
 }
 
-/// The streams in a file of one or more YAML documents; empty documents do not matter.
+/// The resources in a file of one or more YAML documents; empty documents do not matter.
 ///
 /// # Errors
 /// Everything that is wrong, document by document.
-pub fn parse_manifests(yaml: &str) -> Result<Vec<Stream>, Vec<ManifestError>> {
+pub fn parse_manifests(yaml: &str) -> Result<Vec<Manifest>, Vec<ManifestError>> {
     if BYTES_MAX < yaml.len() {
         return Err(vec![ManifestError::TooLarge(yaml.len())]);
     }
-    let mut streams = Vec::new();
+    let mut manifests = Vec::new();
     let mut errors = Vec::new();
     for (at, document) in serde_yaml::Deserializer::from_str(yaml).enumerate() {
         match parse_document(at + 1, Value::deserialize(document)) {
-            Ok(stream) => streams.extend(stream),
+            Ok(manifest) => manifests.extend(manifest),
             Err(error) => {
                 let is_syntax = matches!(error, ManifestError::Malformed { .. });
                 errors.push(error);
@@ -65,13 +121,13 @@ pub fn parse_manifests(yaml: &str) -> Result<Vec<Stream>, Vec<ManifestError>> {
             }
         }
     }
-    if errors.is_empty() { Ok(streams) } else { Err(errors) }
+    if errors.is_empty() { Ok(manifests) } else { Err(errors) }
 }
 
 fn parse_document(
     document: usize,
     parsed: Result<Value, serde_yaml::Error>,
-) -> Result<Option<Stream>, ManifestError> {
+) -> Result<Option<Manifest>, ManifestError> {
     let malformed =
         |error: serde_yaml::Error| ManifestError::Malformed { document, what: error.to_string() };
     let value = parsed.map_err(malformed)?;
@@ -79,22 +135,31 @@ fn parse_document(
         return Ok(None);
     }
     let TypeMeta { api_version, kind } = TypeMeta::deserialize(&value).map_err(malformed)?;
-    if api_version != API_VERSION || kind != "Stream" {
-        return Err(ManifestError::Unknown { document, api_version, kind });
-    }
-    Stream::deserialize(&value).map(Some).map_err(malformed)
+    let parsed = match (api_version.as_str(), kind.as_str()) {
+        (API_VERSION, "Stream") => Stream::deserialize(&value).map(Box::new).map(Manifest::Stream),
+        (API_VERSION, "DeliveryStream") => {
+            DeliveryStream::deserialize(&value).map(Box::new).map(Manifest::DeliveryStream)
+        }
+        (API_VERSION, "AnalyticsApp") => {
+            AnalyticsApp::deserialize(&value).map(Box::new).map(Manifest::AnalyticsApp)
+        }
+        (API_VERSION, "VideoStream") => {
+            VideoStream::deserialize(&value).map(Box::new).map(Manifest::VideoStream)
+        }
+        _ => return Err(ManifestError::Unknown { document, api_version, kind }),
+    };
+    parsed.map(Some).map_err(malformed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn check(yaml: &str, want: &str) {
         let got = match parse_manifests(yaml) {
-            Ok(streams) => {
-                let names: Vec<_> = streams.into_iter().filter_map(|s| s.metadata.name).collect();
-                names.join(" ")
-            }
+            Ok(manifests) => manifests.iter().map(Manifest::name).collect::<Vec<_>>().join(" "),
             Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "),
         };
         assert!(got.starts_with(want), "{got}");
@@ -124,11 +189,20 @@ mod tests {
 
     #[test]
     fn the_examples_are_valid() {
-        let examples = [include_str!("../../../../crds/examples/stream.yaml")];
-        for example in examples {
-            for stream in parse_manifests(example).unwrap() {
-                crate::validate(&stream).unwrap();
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../crds/examples");
+        let mut kinds = BTreeSet::new();
+        for entry in std::fs::read_dir(examples).unwrap() {
+            let path = entry.unwrap().path();
+            let yaml = std::fs::read_to_string(&path).unwrap();
+            assert!(yaml.starts_with("# "), "{}: say on top what it shows", path.display());
+            for manifest in parse_manifests(&yaml).unwrap() {
+                let name = manifest.name();
+                manifest.validate().unwrap_or_else(|errors| {
+                    panic!("{}: {name}: {errors:#?}", path.display());
+                });
+                kinds.insert(manifest.kind());
             }
         }
+        assert_eq!(kinds.len(), 4, "an example of each kind: {kinds:?}");
     }
 }

@@ -1,16 +1,31 @@
 //! From a resource as written to one that can be carried out, or everything that is wrong with it.
 
+mod analytics_app;
+mod bounds;
+mod delivery_stream;
+mod destination;
+mod prefix;
+mod refusals;
+mod video_stream;
+
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 use model::{Boundaries, HashKey, StreamName, limits};
 use operator_api::{Limits, Mode, Stream, StreamSpec};
 
+pub use analytics_app::validate_analytics_app;
+pub use delivery_stream::validate_delivery_stream;
+pub use video_stream::validate_video_stream;
+
+use refusals::Refusals;
+
 /// One thing wrong with a spec: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {what}")]
 pub struct SpecError {
-    /// The path of the field, as in `spec.shardCount`.
-    pub field: &'static str,
+    /// The path of the field, as in `spec.shardCount` or `spec.detectors[0].name`.
+    pub field: Cow<'static, str>,
     /// What is wrong and how to mend it.
     pub what: String,
 }
@@ -57,45 +72,44 @@ pub enum ValidMode {
 /// # Errors
 /// All that is wrong with it.
 pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
-    let mut errors = Vec::new();
-    let mut refuse = |field, what: String| errors.push(SpecError { field, what });
+    let mut errors = Refusals::default();
     let spec = &stream.spec;
     let name = stream.stream_name().parse::<StreamName>();
     if let Err(error) = &name {
         let is_own = stream.spec.stream_name.is_some();
-        refuse(if is_own { "spec.streamName" } else { "metadata.name" }, error.to_string());
+        errors.refuse(if is_own { "spec.streamName" } else { "metadata.name" }, error.to_string());
     }
     let boundaries = boundaries(spec).unwrap_or_else(|error| {
-        refuse(error.field, error.what);
+        errors.refuse(error.field, error.what);
         None
     });
     let retention_hours = spec.retention_period_hours.unwrap_or(limits::RETENTION_HOURS_MIN);
     if !(limits::RETENTION_HOURS_MIN..=limits::RETENTION_HOURS_MAX).contains(&retention_hours) {
         let (min, max) = (limits::RETENTION_HOURS_MIN, limits::RETENTION_HOURS_MAX);
         let what = format!("{retention_hours} hours; set {min} to {max}");
-        refuse("spec.retentionPeriodHours", what);
+        errors.refuse("spec.retentionPeriodHours", what);
     }
     let record_kib_max = spec.max_record_size_kib.unwrap_or(limits::RECORD_KIB_DEFAULT);
     if !(limits::RECORD_KIB_MIN..=limits::RECORD_KIB_MAX).contains(&record_kib_max) {
         let (min, max) = (limits::RECORD_KIB_MIN, limits::RECORD_KIB_MAX);
-        refuse("spec.maxRecordSizeKiB", format!("{record_kib_max} KiB; set {min} to {max}"));
+        errors.refuse("spec.maxRecordSizeKiB", format!("{record_kib_max} KiB; set {min} to {max}"));
     }
     let bytes = spec.storage.as_ref().and_then(|storage| storage.retention_bytes_per_shard);
     if bytes.is_some_and(|bytes| bytes < 1 << 20) {
         let what = format!("{} bytes; set at least 1048576", bytes.unwrap_or_default());
-        refuse("spec.storage.retentionBytesPerShard", what);
+        errors.refuse("spec.storage.retentionBytesPerShard", what);
     }
     let mode = mode(spec).unwrap_or_else(|error| {
-        refuse(error.field, error.what);
+        errors.refuse(error.field, error.what);
         ValidMode::Provisioned
     });
     if let Some(replicas) = spec.replicas.filter(|replicas| *replicas != 1) {
         let what = format!("{replicas}; this version keeps each record in one pod: set 1");
-        refuse("spec.replicas", what);
+        errors.refuse("spec.replicas", what);
     }
     let shards_per_pod = spec.shards_per_pod.unwrap_or(SHARDS_PER_POD);
     if shards_per_pod == 0 {
-        refuse("spec.shardsPerPod", "0; set at least 1".to_owned());
+        errors.refuse("spec.shardsPerPod", "0; set at least 1".to_owned());
     }
     match name {
         Ok(name) if errors.is_empty() => Ok(ValidStream {
@@ -109,7 +123,7 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
             shards_per_pod,
             pool: spec.pool.is_some(),
         }),
-        _ => Err(errors),
+        _ => Err(errors.into_errors()),
     }
 }
 
@@ -121,7 +135,7 @@ fn mode(spec: &StreamSpec) -> Result<ValidMode, SpecError> {
         return match spec.min_shards.or(spec.max_shards) {
             None => Ok(ValidMode::Provisioned),
             Some(_) => Err(SpecError {
-                field: "spec.mode",
+                field: "spec.mode".into(),
                 what: "minShards and maxShards are for mode OnDemand: set it".to_owned(),
             }),
         };
@@ -131,7 +145,7 @@ fn mode(spec: &StreamSpec) -> Result<ValidMode, SpecError> {
     if min == 0 || max < min || limits::SHARDS_MAX < max {
         let most = limits::SHARDS_MAX;
         let what = format!("minShards {min}, maxShards {max}; set 1 <= min <= max <= {most}");
-        return Err(SpecError { field: "spec.maxShards", what });
+        return Err(SpecError { field: "spec.maxShards".into(), what });
     }
     Ok(ValidMode::OnDemand { min, max })
 }
@@ -150,17 +164,17 @@ fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
         (texts, Some(count)) if !is_count_of(texts.as_deref(), count) => {
             match Boundaries::uniform(count) {
                 Ok(boundaries) => Ok(Some(boundaries)),
-                Err(error) => Err(SpecError { field: COUNT, what: error.to_string() }),
+                Err(error) => Err(SpecError { field: COUNT.into(), what: error.to_string() }),
             }
         }
         (None, Some(_)) => unreachable!("no boundaries are of no count"),
         (Some(texts), _) => {
             let keys = texts.iter().map(|text| text.parse::<HashKey>()).collect::<Result<_, _>>();
-            let keys: Vec<HashKey> =
-                keys.map_err(|error| SpecError { field: BOUNDARIES, what: error.to_string() })?;
+            let keys: Vec<HashKey> = keys
+                .map_err(|error| SpecError { field: BOUNDARIES.into(), what: error.to_string() })?;
             let boundaries = Boundaries::new(keys);
             let boundaries = boundaries
-                .map_err(|error| SpecError { field: BOUNDARIES, what: error.to_string() })?;
+                .map_err(|error| SpecError { field: BOUNDARIES.into(), what: error.to_string() })?;
             Ok(Some(boundaries))
         }
     }
@@ -169,13 +183,15 @@ fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse_manifests;
+    use crate::{Manifest, parse_manifests};
 
     fn check(spec: &str, want: &str) {
         let yaml = format!(
             "apiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {{name: clicks}}\nspec: {spec}"
         );
-        let stream = parse_manifests(&yaml).unwrap().remove(0);
+        let Manifest::Stream(stream) = parse_manifests(&yaml).unwrap().remove(0) else {
+            panic!("a Stream is parsed as one");
+        };
         let got = match validate(&stream) {
             Ok(valid) => {
                 let count = valid.boundaries.map(|boundaries| boundaries.starting().len());

@@ -12,8 +12,8 @@ use model::{Offset, ShardId, ShardState, UnixMillis};
 use operator_api::{Mode, Stream, StreamSpec};
 use operator_core::manifests::Settings;
 use operator_core::{
-    Answer, Ask, Finalizer, Observed, Outcome, Request, Topology, decide, decode_boundaries, names,
-    parse_manifests,
+    Answer, Ask, Finalizer, Manifest, Observed, Outcome, Request, Topology, decide,
+    decode_boundaries, names, parse_manifests,
 };
 use serde_json::Value;
 
@@ -160,7 +160,9 @@ fn what_is_made_for_the_examples_is_as_written_down() {
         cases += 1;
         let yaml = std::fs::read_to_string(&file).unwrap();
         let mut cluster = Cluster::new(StreamSpec::default());
-        let written = parse_manifests(&yaml).unwrap().remove(0);
+        let Manifest::Stream(written) = parse_manifests(&yaml).unwrap().remove(0) else {
+            panic!("{} is no Stream", file.display());
+        };
         cluster.stream.spec = written.spec;
         cluster.stream.metadata.name = written.metadata.name;
         cluster.settle();
