@@ -200,8 +200,11 @@ impl Cluster {
         let mut child = command.arg(format!(":{port}")).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut line = String::new();
+        let mut stdout = BufReader::new(stdout);
         // "Forwarding from 127.0.0.1:41234 -> 80"; at the end of file it has failed, and said why.
-        BufReader::new(stdout).read_line(&mut line)?;
+        stdout.read_line(&mut line)?;
+        // It has a line to say about each connection, and ends when nobody listens.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         let mut forward = Forward { child, address: String::new() };
         let address = line.split_whitespace().nth(2);
         address.context("kubectl port-forward ended")?.clone_into(&mut forward.address);
