@@ -1,5 +1,5 @@
-// CoreDNS with the few plugins that a cluster's DNS needs: the whole of it takes minutes to compile,
-// most of that for the clouds' own plugins.
+// CoreDNS with the few plugins that a cluster's DNS needs: the whole of it takes minutes to
+// compile, most of that for the clouds' own plugins.
 package main
 
 import (

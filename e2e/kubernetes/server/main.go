@@ -1,5 +1,5 @@
-// One binary for the programs of Kubernetes that a cluster runs; which one is decided by the name it
-// is called by. One, because they share nearly all of their code: linking it once saves minutes.
+// One binary for the programs of Kubernetes that a cluster runs; which one is decided by the name
+// it is called by. One, because they share nearly all of their code: linking it once saves minutes.
 package main
 
 import (

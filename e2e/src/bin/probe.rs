@@ -1,5 +1,5 @@
-//! A program for pods of tests, which looks at the world from inside one. Started without a command it
-//! serves: every connection to port 8080 is told the pod's name.
+//! A program for pods of tests, which looks at the world from inside one. Started without a command
+//! it serves: every connection to port 8080 is told the pod's name.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};

@@ -1,5 +1,5 @@
-//! Container images without a registry and without a daemon: a docker-archive tar of one layer, FROM
-//! scratch, from files of this machine. The same files give the same bytes.
+//! Container images without a registry and without a daemon: a docker-archive tar of one layer,
+//! FROM scratch, from files of this machine. The same files give the same bytes.
 //!
 //! It deliberately knows no base images and runs nothing inside the image: a program brings along
 //! what it needs, a dynamically linked one its libraries ([`with_libraries`]).
@@ -116,8 +116,8 @@ pub fn build(target: &Path, config: &Config, entries: &[Entry]) -> anyhow::Resul
     Ok(())
 }
 
-/// `program` at `path`, with all that glibc needs to run it and to look up names: libraries, loader,
-/// name service, users, a writable /tmp.
+/// `program` at `path`, with all that glibc needs to run it and to look up names: libraries,
+/// loader, name service, users, a writable /tmp.
 ///
 /// # Errors
 /// `ldd` cannot read it, or names a library that is not there.
@@ -151,7 +151,8 @@ fn libraries(program: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     ensure!(output.status.success(), "ldd {}: {errors}", program.display());
     let mut libraries = BTreeSet::new();
     for line in text.lines() {
-        // "libm.so.6 => /lib/.../libm.so.6 (0x...)", the loader without an arrow; the vdso has no path.
+        // "libm.so.6 => /lib/.../libm.so.6 (0x...)", the loader without an arrow; the vdso has no
+        // path.
         if line.contains("not found") {
             bail!("{} needs a library that is not here: {}", program.display(), line.trim());
         }

@@ -264,12 +264,22 @@ impl Cluster {
         self.faults()?.start_api_server()
     }
 
-    /// Puts a profile where pods find it as `seccompProfile: {type: Localhost, localhostProfile: FILE}`.
+    /// Puts a profile where pods find it as `seccompProfile: {type: Localhost, localhostProfile:
+    /// FILE}`.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn install_seccomp(&self, file: &str, profile: &str) -> anyhow::Result<()> {
         self.faults()?.install_seccomp(file, profile)
+    }
+
+    /// Starts the metrics server, for `kubectl top` and autoscalers, unless it runs.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_metrics(&self) -> anyhow::Result<()> {
+        let local = self.local.as_ref().context("the metrics server is the local provider's")?;
+        local.start_metrics()
     }
 
     /// Who runs the nodes.

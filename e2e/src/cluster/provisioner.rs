@@ -1,6 +1,6 @@
-//! Volumes for claims, as a storage vendor's provisioner makes them; here a directory on the node that
-//! the scheduler has chosen for the first pod, bound to that node. It runs beside the cluster, as the
-//! process `cluster provisioner`, and uses `kubectl`.
+//! Volumes for claims, as a storage vendor's provisioner makes them; here a directory on the node
+//! that the scheduler has chosen for the first pod, bound to that node. It runs beside the cluster,
+//! as the process `cluster provisioner`, and uses `kubectl`.
 //!
 //! It deliberately does not limit sizes, grow volumes or make snapshots.
 
@@ -88,10 +88,9 @@ fn reconcile(state: &Path) -> anyhow::Result<()> {
     let names: BTreeSet<&str> =
         volumes.iter().filter_map(|volume| volume["metadata"]["name"].as_str()).collect();
     for claim in list("persistentvolumeclaims")? {
-        if let Some(wanted) = wanted(&claim) {
-            if !names.contains(&*wanted.name) {
-                create(state, &wanted, &claim).with_context(|| wanted.name.clone())?;
-            }
+        let missing = wanted(&claim).filter(|wanted| !names.contains(&*wanted.name));
+        if let Some(wanted) = missing {
+            create(state, &wanted, &claim).with_context(|| wanted.name.clone())?;
         }
     }
     for volume in volumes.iter().filter(|volume| is_released(volume)) {

@@ -1,5 +1,6 @@
-//! What the tests on Kubernetes stand on, each part by itself: nodes, pods, DNS, volumes, rights and
-//! faults. Wants a cluster of two nodes: `e2e/cluster.sh up`, then `cargo test -p e2e --test cluster`.
+//! What the tests on Kubernetes stand on, each part by itself: nodes, pods, DNS, volumes, rights
+//! and faults. Wants a cluster of two nodes: `e2e/cluster.sh up`, then `cargo test -p e2e --test
+//! cluster`.
 //!
 //! It deliberately has nothing of Leat's: when these fail, the cluster is at fault.
 
@@ -174,6 +175,17 @@ fn a_seccomp_profile_of_ours_is_found_on_each_node() {
     let ours = "seccompProfile: {type: Localhost, localhostProfile: smoke.json}";
     namespace.apply(&PROBE.replace("seccompProfile: {type: RuntimeDefault}", ours)).unwrap();
     wait_ready(&namespace);
+}
+
+#[test]
+fn what_a_pod_uses_is_measured() {
+    let (cluster, _guard) = cluster();
+    cluster.start_metrics().unwrap();
+    let namespace = probes(&cluster);
+    let look = || namespace.kubectl(&["top", "pod", "probe-1", "--no-headers"]).map(Some);
+    let used = wait("metrics of a pod", READY_MAX, look).unwrap();
+    // "probe-1   1m   1Mi"
+    assert!(used.starts_with("probe-1") && used.trim_end().ends_with("Mi"), "{used}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The programs that no Debian package has: Kubernetes, CoreDNS and helm from the Go module proxy, and
-//! the pause program. Built once and kept outside the tree, under a name that has the version and a
-//! digest of what it was built from, so that `up` after a change builds anew and otherwise does not.
+//! The programs that no Debian package has: Kubernetes, CoreDNS, helm and the metrics server from
+//! the Go module proxy, and the pause program. Built once and kept outside the tree, under a name
+//! that has the version and a digest of what it was built from, so that `up` after a change builds
+//! anew and otherwise does not.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,6 +17,7 @@ use crate::cluster::image::hex;
 const KUBERNETES: &str = "v1.34.4";
 pub(crate) const COREDNS: &str = "v1.13.1";
 const HELM: &str = "v3.22.0";
+pub(crate) const METRICS: &str = "v0.8.0";
 const PAUSE_SOURCE: &str = include_str!("pause.c");
 
 /// The names under which the one Kubernetes binary is called.
@@ -34,6 +36,7 @@ pub(crate) struct Binaries {
     kubernetes: PathBuf,
     pub(crate) coredns: PathBuf,
     pub(crate) helm: PathBuf,
+    pub(crate) metrics: PathBuf,
     pub(crate) pause: PathBuf,
 }
 
@@ -49,6 +52,7 @@ impl Binaries {
             kubernetes: cache.join(format!("kubernetes-{KUBERNETES}-{kubernetes}")),
             coredns: cache.join(format!("coredns-{COREDNS}-{coredns}/coredns")),
             helm: cache.join(format!("helm-{HELM}/helm")),
+            metrics: cache.join(format!("metrics-server-{METRICS}/metrics-server")),
             pause: cache.join(format!("pause-{pause}/pause")),
         })
     }
@@ -75,13 +79,8 @@ impl Binaries {
         ensure_in(folder_of(&self.coredns)?, |folder| {
             go_build("coredns", "-s -w", &folder.join("coredns"))
         })?;
-        ensure_in(folder_of(&self.helm)?, |folder| {
-            let package = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
-            let mut command = go();
-            command.env("GOBIN", folder);
-            command.args(["install", "-trimpath", "-ldflags", "-s -w", &package]);
-            run_long("building helm (once, minutes)", &mut command)
-        })?;
+        let package = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
+        ensure_in(folder_of(&self.helm)?, |folder| go_install(&package, folder))?;
         ensure_in(folder_of(&self.pause)?, |folder| {
             let source = folder.join("pause.c");
             fs::write(&source, PAUSE_SOURCE)?;
@@ -89,6 +88,12 @@ impl Binaries {
             command.args(["-Os", "-static", "-s", "-o"]).arg(folder.join("pause")).arg(source);
             output_of(&mut command).map(|_| ())
         })
+    }
+
+    /// Builds the metrics server, which few tests need, unless it is there.
+    pub(crate) fn ensure_metrics(&self) -> anyhow::Result<()> {
+        let package = format!("sigs.k8s.io/metrics-server/cmd/metrics-server@{METRICS}");
+        ensure_in(folder_of(&self.metrics)?, |folder| go_install(&package, folder))
     }
 }
 
@@ -125,7 +130,8 @@ fn folder_of(program: &Path) -> anyhow::Result<&Path> {
     program.parent().context("a program in no folder")
 }
 
-/// Fills a folder beside its place and then renames it: half a build is never taken for a whole one.
+/// Fills a folder beside its place and then renames it: half a build is never taken for a whole
+/// one.
 fn ensure_in(place: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if place.exists() {
         return Ok(());
@@ -153,4 +159,11 @@ fn go_build(folder: &str, flags: &str, target: &Path) -> anyhow::Result<()> {
     command.current_dir(go_sources().join(folder));
     command.args(["build", "-trimpath", "-ldflags", flags, "-o"]).arg(target).arg(".");
     run_long(&format!("building {folder} from e2e/kubernetes (once, minutes)"), &mut command)
+}
+
+fn go_install(package: &str, folder: &Path) -> anyhow::Result<()> {
+    let mut command = go();
+    command.env("GOBIN", folder);
+    command.args(["install", "-trimpath", "-ldflags", "-s -w", package]);
+    run_long(&format!("building {package} (once, minutes)"), &mut command)
 }

@@ -92,6 +92,8 @@ pub(crate) fn api_server(binaries: &Binaries, pki: &Pki) -> Daemon {
         "--allow-privileged=true".to_owned(),
         // For API servers behind this one, such as that of the metrics an autoscaler reads.
         format!("--requestheader-client-ca-file={}", pki.text("ca.crt")),
+        // Straight to their pods: the way over a Service would need kube-proxy on this machine.
+        "--enable-aggregator-routing=true".to_owned(),
         "--requestheader-allowed-names=aggregator".to_owned(),
         "--requestheader-username-headers=X-Remote-User".to_owned(),
         "--requestheader-group-headers=X-Remote-Group".to_owned(),

@@ -32,6 +32,7 @@ pub(crate) use self::binaries::kubectl;
 const NODES_MAX: u8 = 9;
 const NODES_READY_MAX: Duration = Duration::from_secs(180);
 const DNS_READY_MAX: Duration = Duration::from_secs(120);
+const METRICS_READY_MAX: Duration = Duration::from_secs(120);
 
 /// A local cluster, running or not.
 #[derive(Clone, Debug)]
@@ -101,34 +102,48 @@ impl Local {
             fs::create_dir_all(&folder)?;
             // Not over it: it may be running still, unknown to us.
             let fresh = folder.join("fresh");
-            fs::copy(std::env::current_exe()?, &fresh)?;
+            // By this name it is found even when a build has just replaced it.
+            fs::copy("/proc/self/exe", &fresh)?;
             fs::rename(fresh, folder.join("cluster"))?;
         }
         self.processes.ensure(&daemon)
     }
 
     fn system_images(&self) -> anyhow::Result<()> {
+        self.system_image(&self.binaries.pause, "pause", PAUSE_IMAGE)?;
+        self.system_image(&self.binaries.coredns, "coredns", &coredns_tag())
+    }
+
+    /// An image of one static program on every node, unless it is there.
+    fn system_image(&self, program: &Path, name: &str, tag: &str) -> anyhow::Result<()> {
         let folder = self.state.join("images");
         fs::create_dir_all(&folder)?;
-        let programs = [
-            (&self.binaries.pause, "/pause", PAUSE_IMAGE.to_owned()),
-            (&self.binaries.coredns, "/coredns", coredns_tag()),
-        ];
-        for (program, path, tag) in programs {
-            let archive = folder.join(format!("{}.tar", &path[1..]));
-            if archive.exists() {
-                continue;
-            }
-            let mut config = image::Config::new(&tag, path);
-            // DNS has a port below 1024, and the right to it comes to root only.
-            config.user = 0;
-            let unfinished = archive.with_extension("unfinished");
-            image::build(&unfinished, &config, &[image::Entry::file(program, path, 0o755)])?;
-            self.load(&unfinished)?;
-            // Its being there says that it is loaded, too.
-            fs::rename(unfinished, archive)?;
+        let archive = folder.join(format!("{name}.tar"));
+        if archive.exists() {
+            return Ok(());
         }
+        let path = format!("/{name}");
+        let mut config = image::Config::new(tag, &path);
+        // DNS has a port below 1024, and the right to it comes to root only.
+        config.user = 0;
+        let unfinished = archive.with_extension("unfinished");
+        image::build(&unfinished, &config, &[image::Entry::file(program, &path, 0o755)])?;
+        self.load(&unfinished)?;
+        // Its being there says that it is loaded, too.
+        fs::rename(unfinished, archive)?;
         Ok(())
+    }
+
+    /// Starts what autoscalers read, and waits until it has something to say.
+    pub(crate) fn start_metrics(&self) -> anyhow::Result<()> {
+        self.binaries.ensure_metrics()?;
+        let tag = format!("leat.dev/metrics-server:{}", binaries::METRICS);
+        self.system_image(&self.binaries.metrics, "metrics-server", &tag)?;
+        self.apply(&include_str!("metrics.yaml").replace("IMAGE", &tag))?;
+        wait("metrics of every node", METRICS_READY_MAX, || {
+            let listed = self.kubectl(&["get", "nodes.metrics.k8s.io", "-o", "name"])?;
+            Ok((listed.lines().count() == self.nodes.len()).then_some(()))
+        })
     }
 
     fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
@@ -247,7 +262,8 @@ fn unmount_below(state: &Path) -> anyhow::Result<()> {
     let mounted = || -> anyhow::Result<Vec<String>> {
         let text = fs::read_to_string("/proc/self/mountinfo")?;
         let points = text.lines().filter_map(|line| line.split_whitespace().nth(4));
-        // The kernel writes a blank as \040: with one in the path of the tree nothing would be found.
+        // The kernel writes a blank as \040: with one in the path of the tree nothing would be
+        // found.
         let points: Vec<String> = points.map(|point| point.replace("\\040", " ")).collect();
         Ok(points.into_iter().filter(|point| Path::new(point).starts_with(state)).collect())
     };

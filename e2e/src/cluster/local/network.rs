@@ -129,8 +129,8 @@ fn namespaces() -> Vec<String> {
     names.filter(|name| name.starts_with("leat-node-")).map(str::to_owned).collect()
 }
 
-/// kube-proxy's and the kubelet's chains on the machine itself: they keep rules for Services that no
-/// longer exist.
+/// kube-proxy's and the kubelet's chains on the machine itself: they keep rules for Services that
+/// no longer exist.
 fn remove_kubernetes_chains(table: &str) -> anyhow::Result<()> {
     let rules = output(Command::new("iptables-save").args(["-t", table]))?;
     let mut restore = format!("*{table}\n");
@@ -138,8 +138,8 @@ fn remove_kubernetes_chains(table: &str) -> anyhow::Result<()> {
     if !rules.lines().any(ours) {
         return Ok(());
     }
-    // Rules in chains that stay are taken out one by one; the others go with their chains, which can
-    // be deleted only when nothing refers to them: first all are emptied.
+    // Rules in chains that stay are taken out one by one; the others go with their chains, which
+    // can be deleted only when nothing refers to them: first all are emptied.
     let own_chain = |line: &str| line.starts_with("-A KUBE-") || line.starts_with("-A CNI-");
     let chains: Vec<&str> = rules
         .lines()

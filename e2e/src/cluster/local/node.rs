@@ -1,5 +1,6 @@
-//! One node: containerd, kubelet and kube-proxy, with roots, sockets, certificates, a cgroup and (but
-//! for node-1) a network namespace of their own; so that one node can die while the others live.
+//! One node: containerd, kubelet and kube-proxy, with roots, sockets, certificates, a cgroup and
+//! (but for node-1) a network namespace of their own; so that one node can die while the others
+//! live.
 //!
 //! What the nodes deliberately share is the machine's file system, its kernel and its process ids.
 
@@ -143,8 +144,8 @@ state = "{state}"
         )
     }
 
-    /// Each pod on a cable of its own, routed: on a bridge, packets between two pods of one node would
-    /// pass by the tables that turn a Service's address back.
+    /// Each pod on a cable of its own, routed: on a bridge, packets between two pods of one node
+    /// would pass by the tables that turn a Service's address back.
     fn cni_config(&self) -> String {
         format!(
             r#"{{"cniVersion": "0.4.0", "name": "pods", "plugins": [

@@ -1,5 +1,5 @@
-//! Processes that outlive the command that started them, found again by a file each: the id, then the
-//! command line. An id alone is no proof: it may have become another program's.
+//! Processes that outlive the command that started them, found again by a file each: the id, then
+//! the command line. An id alone is no proof: it may have become another program's.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
