@@ -167,7 +167,7 @@ fn our_custom_resources_are_accepted() {
 #[test]
 fn a_seccomp_profile_of_ours_is_found_on_each_node() {
     let (cluster, _guard) = cluster();
-    // Everything but a `sethostname`, which no probe needs: proof enough that it was read.
+    // A profile that is not found keeps a container from starting.
     let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls":
         [{"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"}]}"#;
     cluster.install_seccomp("smoke.json", profile).unwrap();

@@ -11,7 +11,9 @@ use super::process::Daemon;
 
 /// How long the API server may take on a busy machine.
 pub(crate) const API_START_MAX: Duration = Duration::from_secs(120);
+pub(crate) const ETCD_START_MAX: Duration = Duration::from_secs(60);
 /// Not etcd's own ports: a machine may have one already.
+pub(crate) const ETCD_ADDRESS: &str = "127.0.0.1:23790";
 const ETCD: &str = "http://127.0.0.1:23790";
 const ETCD_PEER: &str = "http://127.0.0.1:23800";
 

@@ -3,6 +3,8 @@
 //!
 //! It deliberately does not share a machine with another Kubernetes (a kubelet or kube-proxy of
 //! someone else's would fight over the same tables), and does not keep a cluster over `down`.
+//! What `down` leaves behind: logs, and the kernel settings that a kubelet and kube-proxy change
+//! (forwarding, overcommitment, what a panic does).
 
 mod binaries;
 mod control;
@@ -12,6 +14,7 @@ mod pki;
 mod process;
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -69,7 +72,7 @@ impl Local {
             node.prepare(&self.pki).with_context(|| node.name().to_owned())?;
         }
         say("network and certificates are there");
-        self.processes.ensure(&control::etcd(&self.state))?;
+        self.start_etcd()?;
         self.start_api_server()?;
         say("the API server serves");
         self.processes.ensure(&control::controllers(&self.state, &self.binaries, &self.pki))?;
@@ -159,24 +162,46 @@ impl Local {
 
     fn wait_ready(&self, node: &Node) -> anyhow::Result<()> {
         let path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-        let ready = wait(&format!("{} to be Ready", node.name()), NODES_READY_MAX, || {
+        let what = format!("{} to be Ready", node.name());
+        let look = || {
             let status = self.kubectl(&["get", "node", node.name(), "-o", path])?;
             Ok((status == "True").then_some(()))
+        };
+        self.wait_for(&format!("kubelet.{}", node.name()), &what, NODES_READY_MAX, look)
+    }
+
+    /// Waits for something that a process does; not when it has ended.
+    fn wait_for(
+        &self,
+        process: &str,
+        what: &str,
+        timeout: Duration,
+        mut look: impl FnMut() -> anyhow::Result<Option<()>>,
+    ) -> anyhow::Result<()> {
+        let lives = wait(what, timeout, || match self.processes.pid(process) {
+            Some(_) => Ok(look()?.map(|()| true)),
+            None => Ok(Some(false)),
         });
-        ready.with_context(|| self.processes.log_tail(&format!("kubelet.{}", node.name())))
+        lives
+            .and_then(|lives| lives.then_some(()).context("it ended by itself"))
+            .with_context(|| format!("{what}; {}", self.processes.log_tail(process)))
+    }
+
+    fn start_etcd(&self) -> anyhow::Result<()> {
+        let daemon = control::etcd(&self.state);
+        self.processes.ensure(&daemon)?;
+        self.wait_for(&daemon.name, "etcd to listen", control::ETCD_START_MAX, || {
+            Ok(TcpStream::connect(control::ETCD_ADDRESS).map(drop).map(Some)?)
+        })
     }
 
     pub(crate) fn start_api_server(&self) -> anyhow::Result<()> {
         let daemon = control::api_server(&self.binaries, &self.pki);
         self.processes.ensure(&daemon)?;
-        let serves = wait("the API server to be ready", control::API_START_MAX, || {
-            if self.processes.pid(&daemon.name).is_none() {
-                // It ends when etcd is not there yet; so begin again.
-                self.processes.ensure(&daemon)?;
-            }
-            self.kubectl(&["get", "--raw", "/readyz"]).map(Some)
-        });
-        serves.map(|_| ()).with_context(|| self.processes.log_tail(&daemon.name))
+        let what = "the API server to be ready";
+        self.wait_for(&daemon.name, what, control::API_START_MAX, || {
+            self.kubectl(&["get", "--raw", "/readyz"]).map(|_| Some(()))
+        })
     }
 
     pub(crate) fn stop_api_server(&self) -> anyhow::Result<()> {

@@ -112,8 +112,10 @@ pub(crate) fn down() {
         report(ip(&["link", "delete", BRIDGE]));
     }
     forward_rules_down();
-    for table in ["filter", "nat", "mangle"] {
-        report(remove_kubernetes_chains(table));
+    for program in ["iptables", "ip6tables"] {
+        for table in ["filter", "nat", "mangle"] {
+            report(remove_kubernetes_chains(program, table));
+        }
     }
 }
 
@@ -131,8 +133,8 @@ fn namespaces() -> Vec<String> {
 
 /// kube-proxy's and the kubelet's chains on the machine itself: they keep rules for Services that
 /// no longer exist.
-fn remove_kubernetes_chains(table: &str) -> anyhow::Result<()> {
-    let rules = output(Command::new("iptables-save").args(["-t", table]))?;
+fn remove_kubernetes_chains(program: &str, table: &str) -> anyhow::Result<()> {
+    let rules = output(Command::new(format!("{program}-save")).args(["-t", table]))?;
     let mut restore = format!("*{table}\n");
     let ours = |line: &str| line.contains("KUBE-") || line.contains("CNI-");
     if !rules.lines().any(ours) {
@@ -157,7 +159,7 @@ fn remove_kubernetes_chains(table: &str) -> anyhow::Result<()> {
         }
     }
     restore.push_str("COMMIT\n");
-    let mut command = Command::new("iptables-restore");
+    let mut command = Command::new(format!("{program}-restore"));
     command.arg("--noflush");
     with_input(&mut command, restore.as_bytes()).map(|_| ())
 }
