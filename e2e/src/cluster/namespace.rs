@@ -61,7 +61,8 @@ impl Drop for Namespace {
         if std::thread::panicking() {
             self.dump();
         }
-        let deleted = self.cluster.kubectl(&["delete", "ns", &self.name, "--timeout=120s"]);
+        // Nobody waits until it is gone, seconds later: its name is not used again.
+        let deleted = self.cluster.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
         if let Err(error) = deleted {
             eprintln!("{error:#}");
         }

@@ -150,12 +150,12 @@ impl Local {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(kubectl());
+        let mut command = Command::new(self.binaries.kubernetes("kubectl"));
         output_of(command.env("KUBECONFIG", self.state.join("kubeconfig")).args(arguments))
     }
 
     fn apply(&self, yaml: &str) -> anyhow::Result<()> {
-        let mut command = Command::new(kubectl());
+        let mut command = Command::new(self.binaries.kubernetes("kubectl"));
         command.env("KUBECONFIG", self.state.join("kubeconfig")).args(["apply", "-f", "-"]);
         with_input(&mut command, yaml.as_bytes()).map(|_| ())
     }
@@ -163,7 +163,10 @@ impl Local {
     fn wait_ready(&self, node: &Node) -> anyhow::Result<()> {
         let path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
         let what = format!("{} to be Ready", node.name());
+        let health = format!("/api/v1/nodes/{}/proxy/healthz", node.name());
         let look = || {
+            // Ready may be from before it was killed: so the kubelet itself is asked, too.
+            self.kubectl(&["get", "--raw", &health])?;
             let status = self.kubectl(&["get", "node", node.name(), "-o", path])?;
             Ok((status == "True").then_some(()))
         };
