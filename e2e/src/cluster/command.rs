@@ -1,6 +1,8 @@
 //! Other programs, run and waited for; and waiting for conditions, always with a bound.
 
+use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -50,12 +52,15 @@ pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> anyhow::Result<
     checked(command, output)
 }
 
-/// Something that takes minutes: says so every now and then, on standard error.
-pub(crate) fn run_long(what: &str, command: &mut Command) -> anyhow::Result<()> {
+/// Something that takes minutes: says so every now and then, on standard error. What it says itself
+/// goes to a file, and is shown when it fails.
+pub(crate) fn run_long(what: &str, command: &mut Command, log: &Path) -> anyhow::Result<()> {
     eprintln!("{what} ...");
     let started = Instant::now();
     let mut said = started;
-    let mut child = command.stdin(Stdio::null()).spawn().with_context(|| missing(command))?;
+    let file = File::create(log).with_context(|| format!("create {}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let mut child = command.spawn().with_context(|| missing(command))?;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -67,10 +72,19 @@ pub(crate) fn run_long(what: &str, command: &mut Command) -> anyhow::Result<()> 
         std::thread::sleep(LOOK_EVERY);
     };
     if !status.success() {
-        bail!("{what}: {status}");
+        bail!("{what}: {status}:\n{}", tail(log));
     }
     eprintln!("{what}: {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// The end of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    const LINES: usize = 15;
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 fn missing(command: &Command) -> String {

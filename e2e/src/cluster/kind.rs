@@ -33,7 +33,7 @@ pub(crate) fn up(state: &Path, nodes: u8) -> anyhow::Result<()> {
     let mut command = Command::new("kind");
     command.args(["create", "cluster", "--name", NAME, "--wait", "300s", "--config"]).arg(path);
     command.arg("--kubeconfig").arg(&kubeconfig);
-    run_long("kind create cluster", &mut command)?;
+    run_long("kind create cluster", &mut command, &state.join("kind.log"))?;
     // Where there are workers, kind keeps pods off the control plane; here it is one of the nodes.
     let mut command = Command::new("kubectl");
     command.env("KUBECONFIG", &kubeconfig).args(["taint", "nodes", "--all"]);

@@ -158,12 +158,14 @@ fn go_build(folder: &str, flags: &str, target: &Path) -> anyhow::Result<()> {
     let mut command = go();
     command.current_dir(go_sources().join(folder));
     command.args(["build", "-trimpath", "-ldflags", flags, "-o"]).arg(target).arg(".");
-    run_long(&format!("building {folder} from e2e/kubernetes (once, minutes)"), &mut command)
+    let log = target.with_extension("log");
+    run_long(&format!("building {folder} from e2e/kubernetes (once, minutes)"), &mut command, &log)
 }
 
 fn go_install(package: &str, folder: &Path) -> anyhow::Result<()> {
     let mut command = go();
     command.env("GOBIN", folder);
     command.args(["install", "-trimpath", "-ldflags", "-s -w", package]);
-    run_long(&format!("building {package} (once, minutes)"), &mut command)
+    let log = folder.join("build.log");
+    run_long(&format!("building {package} (once, minutes)"), &mut command, &log)
 }

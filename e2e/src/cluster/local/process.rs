@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cluster::command::wait;
+use crate::cluster::command::{tail, wait};
 
 /// How long a killed process may take to be gone.
 const END_MAX: Duration = Duration::from_secs(20);
@@ -115,11 +115,7 @@ impl Processes {
     /// The end of its log, for an error.
     pub(crate) fn log_tail(&self, name: &str) -> String {
         let path = self.log_of(name);
-        let text = fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
-        format!("the end of {}:\n{tail}", path.display())
+        format!("the end of {}:\n{}", path.display(), tail(&path))
     }
 }
 
