@@ -291,7 +291,7 @@ nodeLeaseDurationSeconds: 16
             open.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
         }
         // A zombie stays listed until its parent looks; it is nobody's work any more.
-        found.retain(|pid| !process::command_line(*pid).is_empty());
+        found.retain(|pid| process::start_time(*pid).is_some());
         found
     }
 

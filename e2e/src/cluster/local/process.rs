@@ -1,5 +1,5 @@
-//! Processes that outlive the command that started them, found again by a file each: the id, then
-//! the command line. An id alone is no proof: it may have become another program's.
+//! Processes that outlive the command that started them, found again by a file each: the id, when
+//! it started, and the command line. An id alone is no proof: it may have become another program's.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -71,7 +71,8 @@ impl Processes {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", daemon.name))?;
-        let record = format!("{}\n{}", child.id(), daemon.command.join("\n"));
+        let started = start_time(child.id()).with_context(|| self.log_tail(&daemon.name))?;
+        let record = format!("{}\n{started}\n{}", child.id(), daemon.command.join("\n"));
         fs::write(self.records.join(&daemon.name), record)?;
         Ok(())
     }
@@ -85,9 +86,15 @@ impl Processes {
         let record = fs::read_to_string(self.records.join(name)).ok()?;
         let mut lines = record.lines();
         let pid: u32 = lines.next()?.parse().ok()?;
+        let started: u64 = lines.next()?.parse().ok()?;
         let command: Vec<String> = lines.map(str::to_owned).collect();
-        // In between it is still `setsid` or `nsenter` with the command line at its end.
-        command_line(pid).ends_with(&command).then_some((pid, command))
+        if start_time(pid) != Some(started) {
+            return None;
+        }
+        // While it becomes another program a process has no command line for a moment, and before
+        // that it is still `setsid` or `nsenter`, with this command line at its end.
+        let now = command_line(pid);
+        (now.is_empty() || now.ends_with(&command)).then_some((pid, command))
     }
 
     /// Every name that has a record.
@@ -125,8 +132,20 @@ pub(crate) fn kill(pid: u32) {
     let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
 }
 
-/// Empty when there is no such process, or it has ended and waits for its parent.
-pub(crate) fn command_line(pid: u32) -> Vec<String> {
+/// In ticks since the machine's start; none when there is no such process, or when it has ended and
+/// only its parent has not looked yet.
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses, which may contain anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    // The 22nd field of all; the state was the third.
+    let started = fields.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(started)
+}
+
+fn command_line(pid: u32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     text.split_terminator('\0').map(str::to_owned).collect()
