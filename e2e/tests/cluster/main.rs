@@ -15,6 +15,7 @@ use std::time::Duration;
 use e2e::cluster::{Cluster, Namespace, image, wait};
 
 const READY_MAX: Duration = Duration::from_secs(90);
+const SEEN_MAX: Duration = Duration::from_secs(30);
 /// The grace period after which a node is taken for dead, and then some.
 const NODE_LOST_MAX: Duration = Duration::from_secs(60);
 const PROBE: &str = include_str!("probe.yaml");
@@ -56,6 +57,11 @@ fn exec(namespace: &Namespace, pod: &str, words: &[&str]) -> anyhow::Result<Stri
     namespace.kubectl(&[&["exec", pod, "--", "/bin/probe"], words].concat())
 }
 
+/// DNS and kube-proxy hear of a pod a moment after it is ready.
+fn soon(namespace: &Namespace, pod: &str, words: &[&str]) -> String {
+    wait(&words.join(" "), SEEN_MAX, || exec(namespace, pod, words).map(Some)).unwrap()
+}
+
 fn node_of(namespace: &Namespace, pod: &str) -> String {
     namespace.kubectl(&["get", "pod", pod, "-o", "jsonpath={.spec.nodeName}"]).unwrap()
 }
@@ -80,11 +86,11 @@ fn pods_run_on_each_node_and_find_each_other_by_name() {
     let namespace = probes(&cluster);
     assert_ne!(node_of(&namespace, "probe-0"), node_of(&namespace, "probe-1"));
     for (from, to) in [("probe-0", "probe-1"), ("probe-1", "probe-0")] {
-        assert_eq!(exec(&namespace, from, &["ask", &format!("{to}.probe")]).unwrap(), to);
+        assert_eq!(soon(&namespace, from, &["ask", &format!("{to}.probe")]), to);
         // By the Service's own address, the answer comes from either of them.
         let whole = format!("probe-any.{}.svc.cluster.local", namespace.name());
-        assert!(exec(&namespace, from, &["ask", &whole]).unwrap().starts_with("probe-"));
-        assert!(exec(&namespace, from, &["resolve", &whole]).unwrap().starts_with("10.96."));
+        assert!(soon(&namespace, from, &["ask", &whole]).starts_with("probe-"));
+        assert!(soon(&namespace, from, &["resolve", &whole]).starts_with("10.96."));
         let log = namespace.kubectl(&["logs", from]).unwrap();
         assert_eq!(log.trim(), format!("{from} serves on port 8080"));
     }
@@ -221,7 +227,7 @@ fn a_cut_node_cannot_be_reached_until_it_is_healed() {
     let victim = pods.into_iter().find(|pod| node_of(&namespace, pod) == "node-2").unwrap();
     let other = pods.into_iter().find(|pod| *pod != victim).unwrap();
     // The name may be forgotten while the node is away: the address stays.
-    let address = exec(&namespace, other, &["resolve", &format!("{victim}.probe")]).unwrap();
+    let address = soon(&namespace, other, &["resolve", &format!("{victim}.probe")]);
     let address = address.trim().to_owned();
     cluster.cut_node("node-2").unwrap();
     let cut = exec(&namespace, other, &["ask", &address]);

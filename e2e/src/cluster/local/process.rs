@@ -140,9 +140,12 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
-    // The 22nd field of all; the state was the third.
-    let started = fields.nth(18)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(started)
+    // The 20th and the 22nd field of all; the state was the third.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    // The first thread may have ended while others still hold the sockets open.
+    let ended = state == "X" || (state == "Z" && threads <= 1);
+    (!ended).then_some(started)
 }
 
 fn command_line(pid: u32) -> Vec<String> {
