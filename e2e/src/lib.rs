@@ -1,5 +1,7 @@
-//! What end-to-end tests are made of: a real `leat` process, and a disk whose power can fail.
+//! What end-to-end tests are made of: a real `leat` process, a disk whose power can fail, a real
+//! Kubernetes.
 
+pub mod cluster;
 mod leat;
 pub mod power_cut_fs;
 
