@@ -65,6 +65,9 @@ pub enum ChangeError {
     /// Somebody else changed the account since it was read.
     #[error("the account was changed meanwhile")]
     AccountConflict,
+    /// Whoever keeps the catalog does not accept it; the text is for people.
+    #[error("{0}")]
+    Refused(String),
     /// The disk refused. It is unknown whether the change will be there after a restart.
     #[error("store the catalog")]
     Io(#[source] std::io::Error),

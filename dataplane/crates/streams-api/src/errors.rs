@@ -132,6 +132,7 @@ pub(crate) fn change(error: &ChangeError, identity: &Identity) -> ApiError {
             format!("Stream {name} under account {} already exists.", identity.account),
         ),
         ChangeError::Missing(name) => stream_not_found(name, identity),
+        ChangeError::Refused(what) => invalid_argument(what.clone()),
         ChangeError::Conflict(name) => ApiError::new(
             ErrorCode::ResourceInUseException,
             format!(
