@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Allows this process as many open files as the host lets it: a shard keeps a few each.
 pub(crate) fn raise_open_files_limit() {
@@ -35,4 +36,16 @@ pub(crate) fn lock(data_dir: &Path) -> anyhow::Result<File> {
         ),
         Err(error) => Err(error).with_context(|| format!("lock {}", path.display())),
     }
+}
+
+/// Completes with the first SIGTERM or SIGINT.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

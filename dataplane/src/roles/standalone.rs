@@ -7,7 +7,6 @@
 //!  data-dir/shards/UID/SHARD/*.segment      their records
 //! ```
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,17 +15,17 @@ use auth::{Authenticator, CredentialStore};
 use catalog::{Catalog, LocalCatalog};
 use encryption::MasterKeys;
 use model::Clock;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use shard::{Engine, EngineOptions, SystemClock};
-use storage::{Backend, crashsafe};
+use shard::SystemClock;
+use storage::crashsafe;
 use streams_api::{Api, ApiOptions, Identity, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::StandaloneArgs;
 use crate::host;
+use crate::roles::engine::{self, EngineSettings};
+use crate::roles::keeper::Keeper;
 use crate::server::{self, Server, ServerOptions};
 use reconcile::Reconciler;
 
@@ -50,7 +49,16 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
-    let engine = start_engine(&args, &clock, &mut registry)?;
+    let engine = engine::start(
+        &EngineSettings {
+            backend: args.backend,
+            log_threads: args.log_threads,
+            tail_mib: args.memory_tail,
+            reads_mib: args.memory_reads,
+        },
+        &clock,
+        &mut registry,
+    )?;
     let shards = Shards::default();
     let keys = Arc::new(master_keys(&args, &catalog)?);
     let api = Api::new(ApiOptions {
@@ -68,10 +76,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         quiet_for: Duration::from_secs(args.on_demand_quiet),
     };
     let scaling = ondemand::start(Arc::clone(&catalog), api.clone(), pace);
-    let directory = args.data_dir.join("shards");
-    let reconciler =
-        Reconciler::new(Arc::clone(&catalog), engine.clone(), shards, clock, directory, keys);
-    let reconciling = reconciler.start().await;
+    let keeper = Keeper::new(engine.clone(), shards, args.data_dir.join("shards"), keys);
+    let reconciling = Reconciler::new(Arc::clone(&catalog), keeper, clock).start().await;
     for line in manifests::apply(&*catalog, wanted).await? {
         tracing::info!("{line}");
     }
@@ -91,7 +97,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     });
     readiness.set(true);
     announce(&args, address, started.elapsed());
-    server.serve(listener, stop_signal()?, DRAIN_MAX).await;
+    server.serve(listener, host::stop_signal()?, DRAIN_MAX).await;
 
     tracing::info!("stopping");
     scaling.abort();
@@ -141,47 +147,6 @@ fn master_keys(args: &StandaloneArgs, catalog: &LocalCatalog) -> anyhow::Result<
     MasterKeys::parse(&text).with_context(|| format!("read {}", file.display()))
 }
 
-fn start_engine(
-    args: &StandaloneArgs,
-    clock: &Arc<dyn Clock>,
-    registry: &mut Registry,
-) -> anyhow::Result<Engine> {
-    let backend = backend(args.backend, registry)?;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = EngineOptions {
-        backend,
-        threads: args.log_threads.unwrap_or(processors.div_ceil(2).max(2)),
-        tail_bytes_max: args.memory_tail << 20,
-        read_bytes_max: args.memory_reads << 20,
-        log: shard_log::Options::standard(),
-    };
-    let metrics = shard::Metrics::register(registry);
-    Ok(Engine::start(&options, clock, &metrics)?)
-}
-
-/// The backend asked for; else io_uring, if it can be had.
-fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<Backend> {
-    let refused: Gauge = Gauge::default();
-    registry.register(
-        "leat_io_uring_refused",
-        "1 when io_uring was refused and blocking calls are used instead",
-        refused.clone(),
-    );
-    match (wanted, storage::uring::probe()) {
-        (Some(Backend::Blocking), _) => Ok(Backend::Blocking),
-        (_, Ok(())) => Ok(Backend::Uring),
-        (Some(Backend::Uring), Err(error)) => Err(error.into()),
-        (None, Err(error)) => {
-            refused.set(1);
-            tracing::warn!(
-                %error,
-                "using blocking calls instead, durable but slower; --backend blocking says that this is meant"
-            );
-            Ok(Backend::Blocking)
-        }
-    }
-}
-
 fn announce(args: &StandaloneArgs, address: std::net::SocketAddr, started: Duration) {
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     tracing::info!(
@@ -197,25 +162,4 @@ fn announce(args: &StandaloneArgs, address: std::net::SocketAddr, started: Durat
         "point a client at it: export AWS_ENDPOINT_URL_KINESIS={scheme}://{address} AWS_REGION={} {credentials}",
         args.region
     );
-}
-
-/// Completes with the first SIGTERM or SIGINT.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Where a shard's log is.
-fn shard_directory(shards: &Path, key: streams_api::ShardKey) -> PathBuf {
-    stream_directory(shards, key.stream).join(format!("{:08}", key.shard.0))
-}
-
-fn stream_directory(shards: &Path, stream: catalog::StreamUid) -> PathBuf {
-    shards.join(format!("{:016x}", stream.0))
 }

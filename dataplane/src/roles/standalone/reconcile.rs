@@ -4,23 +4,18 @@
 //! next start: announce children, open their logs, close the parents' logs, open the children to
 //! records. What cannot be done now (a full disk) is tried again.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{
-    Catalog, ChangeError, LocalCatalog, Phase, RecordLimits, Settings, Stream, StreamUid,
-};
-use encryption::{Keyring, MasterKeys};
+use catalog::{Catalog, ChangeError, LocalCatalog, Phase, Stream};
 use futures_util::future::join_all;
-use model::{Clock, Offset, Shard, ShardId, ShardState, UnixMillis};
-use shard::{Engine, Retention, ShardHandle, ShardOptions, Throughput, Unavailable};
+use model::{Clock, Offset, ShardId, ShardState, UnixMillis};
+use shard::Unavailable;
 use shard_log::{LogId, OpenMode};
-use streams_api::{ShardKey, Shards};
+use streams_api::ShardKey;
 use tokio::task::JoinHandle;
 
-use super::{shard_directory, stream_directory};
+use crate::roles::keeper::Keeper;
 
 /// How often what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -29,13 +24,8 @@ const EXPIRY_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) struct Reconciler {
     catalog: Arc<LocalCatalog>,
-    engine: Engine,
-    shards: Shards,
+    keeper: Keeper,
     clock: Arc<dyn Clock>,
-    directory: PathBuf,
-    keys: Arc<MasterKeys>,
-    /// The settings that the running shards of a stream have been given.
-    configured: HashMap<StreamUid, Settings>,
 }
 
 /// Why a step could not be carried out. It is tried again.
@@ -59,14 +49,10 @@ enum Step {
 impl Reconciler {
     pub(super) fn new(
         catalog: Arc<LocalCatalog>,
-        engine: Engine,
-        shards: Shards,
+        keeper: Keeper,
         clock: Arc<dyn Clock>,
-        directory: PathBuf,
-        keys: Arc<MasterKeys>,
     ) -> Reconciler {
-        let configured = HashMap::new();
-        Reconciler { catalog, engine, shards, clock, directory, keys, configured }
+        Reconciler { catalog, keeper, clock }
     }
 
     /// Opens the shards there are, then keeps up with the catalog in the background.
@@ -80,13 +66,13 @@ impl Reconciler {
     async fn open_existing(&mut self, stream: &Stream) {
         let existing = stream.shards.shards().iter();
         let existing = existing.filter(|shard| shard.state != ShardState::Pending);
-        let opened = existing.map(|shard| self.open(stream, shard, OpenMode::Existing));
+        let opened = existing.map(|shard| self.keeper.open(stream, shard, OpenMode::Existing));
         for (shard, handle) in join_all(opened).await {
             if let Some(why) = handle.progress().unavailable {
                 tracing::error!(stream = %stream.name, %shard, %why, "a shard did not open");
             }
         }
-        self.configured.insert(stream.uid, stream.settings.clone());
+        self.keeper.is_configured(stream);
     }
 
     async fn run(&mut self) {
@@ -136,11 +122,11 @@ impl Reconciler {
             }
             Phase::Creating | Phase::Updating => {}
             Phase::Active => {
-                self.configure(stream).await;
+                self.keeper.configure(stream).await;
                 return Ok(Step::Done);
             }
         }
-        self.configure(stream).await;
+        self.keeper.configure(stream).await;
         let mut changed = stream.clone();
         if stream.shards.is_changing() {
             let closed = self.carry_out(stream).await?;
@@ -165,7 +151,7 @@ impl Reconciler {
     ) -> Result<Vec<(ShardId, Offset, UnixMillis)>, StepError> {
         let in_state = |state| stream.shards.shards().iter().filter(move |s| s.state == state);
         let opened = in_state(ShardState::Pending)
-            .map(|shard| self.open(stream, shard, OpenMode::Create(LogId(rand::random()))));
+            .map(|shard| self.keeper.open(stream, shard, OpenMode::Create(LogId(rand::random()))));
         for (shard, handle) in join_all(opened).await {
             if let Some(why) = handle.progress().unavailable {
                 return Err(StepError::Shard(shard, why));
@@ -175,7 +161,7 @@ impl Reconciler {
         let closed = in_state(ShardState::Closing).map(|shard| async move {
             let key = ShardKey { stream: stream.uid, shard: shard.id };
             let stopped = || StepError::Shard(shard.id, Unavailable::Stopped);
-            let handle = self.shards.get(key).ok_or_else(stopped)?;
+            let handle = self.keeper.get(key).ok_or_else(stopped)?;
             let closed = handle.close(now).await;
             let (end, at) = closed.map_err(|why| StepError::Shard(shard.id, why))?;
             Ok((shard.id, end, at))
@@ -183,56 +169,11 @@ impl Reconciler {
         join_all(closed).await.into_iter().collect()
     }
 
-    async fn open(&self, stream: &Stream, shard: &Shard, mode: OpenMode) -> (ShardId, ShardHandle) {
-        let key = ShardKey { stream: stream.uid, shard: shard.id };
-        let directory = shard_directory(&self.directory, key);
-        let options = self.shard_options(stream);
-        let handle = self.engine.open(directory, mode, options).await;
-        let handle = handle.expect("the engine outlives the reconciler");
-        self.shards.insert(key, handle.clone());
-        (shard.id, handle)
-    }
-
-    /// Hands changed settings to the shards that run.
-    async fn configure(&mut self, stream: &Stream) {
-        if self.configured.get(&stream.uid) == Some(&stream.settings) {
-            return;
-        }
-        let options = self.shard_options(stream);
-        for shard in stream.shards.shards() {
-            let key = ShardKey { stream: stream.uid, shard: shard.id };
-            if let Some(handle) = self.shards.get(key) {
-                // A shard that stopped is given its settings when it starts.
-                let _ = handle.configure(options.clone()).await;
-            }
-        }
-        self.configured.insert(stream.uid, stream.settings.clone());
-    }
-
     async fn delete(&mut self, stream: &Stream) -> Result<(), StepError> {
-        let shards = stream.shards.shards().iter().map(|shard| shard.id).collect::<Vec<_>>();
-        self.remove_shards(stream.uid, &shards).await?;
-        let directory = stream_directory(&self.directory, stream.uid);
-        match std::fs::remove_dir(&directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StepError::Remove(error));
-            }
-            _ => {}
-        }
-        self.configured.remove(&stream.uid);
+        self.keeper.remove_stream(stream).await.map_err(StepError::Remove)?;
         self.catalog.remove(stream.name.clone(), stream.version).await?;
         tracing::info!(stream = %stream.name, "deleted");
         Ok(())
-    }
-
-    async fn remove_shards(&self, uid: StreamUid, shards: &[ShardId]) -> Result<(), StepError> {
-        let removed = shards.iter().map(|shard| {
-            let key = ShardKey { stream: uid, shard: *shard };
-            self.shards.remove(key);
-            self.engine.delete(shard_directory(&self.directory, key))
-        });
-        let removed = join_all(removed).await.into_iter().collect::<Result<Vec<()>, _>>();
-        removed.map(drop).map_err(StepError::Remove)
     }
 
     /// Removes closed shards whose records have all expired: first their records, so that a crash
@@ -247,7 +188,7 @@ impl Reconciler {
                 continue;
             }
             let forgotten = async {
-                self.remove_shards(stream.uid, &expired).await?;
+                self.keeper.remove(stream.uid, &expired).await.map_err(StepError::Remove)?;
                 self.catalog.replace(changed).await?;
                 Ok::<(), StepError>(())
             };
@@ -256,35 +197,5 @@ impl Reconciler {
                 tracing::warn!(stream = %stream.name, "will try again to expire shards: {error:#}");
             }
         }
-    }
-
-    fn shard_options(&self, stream: &Stream) -> ShardOptions {
-        let settings = &stream.settings;
-        ShardOptions {
-            throughput: match settings.limits {
-                RecordLimits::Unlimited => Throughput::Unlimited,
-                RecordLimits::Aws => Throughput::Aws,
-            },
-            retention: Retention {
-                age: Duration::from_secs(u64::from(settings.retention_hours) * 3600),
-                bytes_max: settings.retention_bytes_per_shard,
-            },
-            keyring: Arc::new(self.keyring(stream)),
-        }
-    }
-
-    /// The data keys that the key file unlocks; what was encrypted with others is refused when it is
-    /// read, and so is encrypting with them.
-    fn keyring(&self, stream: &Stream) -> Keyring {
-        let context = stream.key_context();
-        let unwrap = |key: &catalog::DataKey| {
-            let unwrapped = self.keys.unwrap(&key.key_id, &context, &key.wrapped);
-            let unwrapped = unwrapped.inspect_err(|error| {
-                tracing::error!(stream = %stream.name, number = key.number, %error, "no data key");
-            });
-            Some((key.number, unwrapped.ok()?))
-        };
-        let keys = stream.data_keys.iter().filter_map(unwrap).collect();
-        Keyring { keys, current: stream.settings.encryption }
     }
 }
