@@ -1,6 +1,6 @@
 //! What can be said on the command line. Everything that can be configured is here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +30,18 @@ pub(crate) enum Command {
     /// nothing that was acknowledged.
     #[command(verbatim_doc_comment)]
     Standalone(StandaloneArgs),
+    /// Hold shards, as a pod that the operator made. Not for people.
+    Stream(StreamArgs),
+    /// Serve the AWS endpoint of a cluster: the shards are in other pods.
+    ///
+    /// Streams are resources of the cluster, and a namespace is an account. Who may do what is for
+    /// Kubernetes to say: an access key is a Secret labelled leat.dev/access-key=true, with
+    /// aws_access_key_id and aws_secret_access_key, of the service account that its annotation
+    /// leat.dev/service-account names.
+    #[command(verbatim_doc_comment)]
+    Gateway(GatewayArgs),
+    /// Copy a seccomp profile that allows io_uring to where the kubelet looks for profiles.
+    InstallSeccomp(InstallSeccompArgs),
     /// Put records to a Kinesis endpoint as fast as it takes them, and measure.
     ///
     ///   leat bench --create --shards 4 --records 1000000 --check
@@ -96,6 +108,78 @@ pub(crate) struct StandaloneArgs {
     /// How log lines look: text or json. RUST_LOG chooses what is logged.
     #[arg(long, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StreamArgs {
+    /// What the operator says this pod is.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The name of this pod.
+    #[arg(long, env = "POD_NAME")]
+    pub(crate) pod: String,
+    /// Its namespace.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub(crate) namespace: String,
+    /// Listen on this address.
+    #[arg(long, value_name = "IP", default_value = "::")]
+    pub(crate) listen: IpAddr,
+    /// How logs are written: uring or blocking. Without it, uring if this pod is allowed to.
+    #[arg(long)]
+    pub(crate) backend: Option<Backend>,
+    /// Threads that write logs. Without it, one for each two processors, and at least two.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) log_threads: Option<usize>,
+    /// How log lines look: text or json. RUST_LOG chooses what is logged.
+    #[arg(long, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GatewayArgs {
+    /// Listen on this address.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:4567")]
+    pub(crate) listen: SocketAddr,
+    /// Serve HTTPS with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// tls.crt, tls.key and ca.crt for going to the pods that hold shards.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) node_tls_dir: PathBuf,
+    /// The master keys that streams are encrypted under.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) encryption_key_file: PathBuf,
+    /// Keep a copy of the catalog in this directory, for a start without the API server.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) catalog_copy: Option<PathBuf>,
+    /// The region in ARNs.
+    #[arg(long, default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// Memory for requests and replies that are under way, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory_requests: usize,
+    /// Memory for events of subscriptions that have not been sent, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) memory_events: usize,
+    /// How log lines look: text or json. RUST_LOG chooses what is logged.
+    #[arg(long, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InstallSeccompArgs {
+    /// The profile.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// Where it goes, as in /host/seccomp/leat.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Exit when it is there, instead of waiting to be stopped as a DaemonSet does.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,13 @@
 //! `leat`: every role of the data plane, picked by subcommand.
 
+mod admin;
 mod args;
 mod bench;
 mod client;
 mod host;
 mod roles;
 mod server;
+mod tls;
 
 use clap::Parser;
 
@@ -23,6 +25,9 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match args.command {
             Command::Standalone(args) => roles::standalone::run(args).await,
+            Command::Stream(args) => roles::stream::run(args).await,
+            Command::Gateway(args) => roles::gateway::run(args).await,
+            Command::InstallSeccomp(args) => roles::seccomp::run(&args),
             Command::Bench(args) => bench::run(args).await,
         }
     })

@@ -3,13 +3,12 @@
 
 use std::io::Read;
 use std::net::IpAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use auth::{Authenticator, Caller, RequestParts, SignedRequest, body_sha256};
+use auth::{Authenticator, Caller, RequestParts, SignedRequest, User, body_sha256};
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
@@ -54,12 +53,42 @@ const REPLY_STUCK_MILLIS_MAX: u32 = 300_000;
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
+/// Whom a server lets in, and what they find.
+pub(crate) trait Accounts: Send + Sync {
+    /// Who is let in, as of now.
+    fn authenticator(&self) -> Arc<Authenticator>;
+
+    /// The account of a user, and its service.
+    fn of(&self, user: &User) -> Option<(String, Api)>;
+
+    /// Ends what goes on by itself.
+    fn stop(&self);
+}
+
+/// All streams are of one account; users may be of others.
+pub(crate) struct OneAccount {
+    pub(crate) api: Api,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) id: String,
+}
+
+impl Accounts for OneAccount {
+    fn authenticator(&self) -> Arc<Authenticator> {
+        Arc::clone(&self.authenticator)
+    }
+
+    fn of(&self, user: &User) -> Option<(String, Api)> {
+        Some((user.account.clone().unwrap_or_else(|| self.id.clone()), self.api.clone()))
+    }
+
+    fn stop(&self) {
+        self.api.stop();
+    }
+}
+
 /// What a server serves.
 pub(crate) struct ServerOptions {
-    pub(crate) api: Api,
-    pub(crate) authenticator: Authenticator,
-    /// The account of users that name none.
-    pub(crate) account: String,
+    pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) tls: Option<TlsAcceptor>,
     /// For bodies and replies under way.
     pub(crate) memory_bytes_max: usize,
@@ -88,30 +117,6 @@ pub(crate) struct Server {
     request_memory: Arc<Semaphore>,
     /// Apart from requests, so that replies to clients that do not read never keep puts waiting.
     reply_memory: Arc<Semaphore>,
-}
-
-/// Reads certificate and key, if TLS is wanted.
-pub(crate) fn tls(cert: Option<&Path>, key: Option<&Path>) -> anyhow::Result<Option<TlsAcceptor>> {
-    use anyhow::Context;
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    let (Some(cert), Some(key)) = (cert, key) else {
-        return Ok(None);
-    };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("read the certificate {}", cert.display()))?;
-    let key_der = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("read the private key {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .with_context(|| format!("use the certificate {}", cert.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
 impl Server {
@@ -159,7 +164,7 @@ impl Server {
         }
         drop(listener);
         self.options.readiness.set(false);
-        self.options.api.stop();
+        self.options.accounts.stop();
         if tokio::time::timeout(drain_max, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way after {drain_max:?}");
         }
@@ -292,19 +297,19 @@ impl Server {
             headers: &headers,
         })?;
         signed.check_service(call.service.signing_name())?;
-        self.options.authenticator.recognize(&signed)?;
+        let authenticator = self.options.accounts.authenticator();
+        authenticator.recognize(&signed)?;
 
         let is_compressed = is_compressed(&parts.headers)?;
         let request_memory = self.reserve_for_body(&body, is_compressed).await?;
         let body = read_body(body).await?;
         let now = SystemClock.now();
-        let user = self.options.authenticator.authenticate(&signed, || body_sha256(&body), now)?;
-        let caller = Caller {
-            account: user.account.unwrap_or_else(|| self.options.account.clone()),
-            user: user.name,
-            source_ip: peer.ip,
-            is_secure: peer.is_secure,
-        };
+        let user = authenticator.authenticate(&signed, || body_sha256(&body), now)?;
+        let (account, api) = self.options.accounts.of(&user).ok_or_else(|| {
+            ApiError::new(ErrorCode::UnrecognizedClientException, "The access key has no account.")
+        })?;
+        let caller =
+            Caller { account, user: user.name, source_ip: peer.ip, is_secure: peer.is_secure };
 
         let body = if is_compressed { decompress(&body)? } else { body };
         let reply_bytes_max = match call.operation {
@@ -315,7 +320,7 @@ impl Server {
         let reply = match call.service {
             Service::Streams => {
                 let Call { operation, encoding, .. } = call;
-                self.options.api.call(operation, encoding, caller, &body).await?
+                api.call(operation, encoding, caller, &body).await?
             }
         };
         drop(request_memory);

@@ -26,7 +26,8 @@ use crate::args::StandaloneArgs;
 use crate::host;
 use crate::roles::engine::{self, EngineSettings};
 use crate::roles::keeper::Keeper;
-use crate::server::{self, Server, ServerOptions};
+use crate::server::{OneAccount, Server, ServerOptions};
+use crate::tls;
 use reconcile::Reconciler;
 
 mod manifests;
@@ -40,8 +41,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::start_logging(args.log_format);
-    let authenticator = authenticator(&args)?;
-    let tls = server::tls(args.tls_cert.as_deref(), args.tls_key.as_deref())?;
+    let authenticator = Arc::new(authenticator(&args)?);
+    let tls = tls::endpoint(args.tls_cert.as_deref(), args.tls_key.as_deref())?;
     let wanted = manifests::read(&args.manifests)?;
     host::raise_open_files_limit();
     let _lock = host::lock(&args.data_dir)?;
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         keys: Arc::clone(&keys),
         metrics: streams_api::Metrics::register(&mut registry),
         event_bytes_max: args.memory_events << 20,
+        rights: None,
     });
     let pace = ondemand::Pace {
         every: Duration::from_secs(args.on_demand_interval),
@@ -87,9 +89,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let readiness = Readiness::default();
     let server = Server::new(ServerOptions {
-        api,
-        authenticator,
-        account: args.account_id.clone(),
+        accounts: Arc::new(OneAccount { api, authenticator, id: args.account_id.clone() }),
         tls,
         memory_bytes_max: args.memory_requests << 20,
         readiness: readiness.clone(),

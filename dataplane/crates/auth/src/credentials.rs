@@ -91,7 +91,43 @@ struct Profile {
     account: Option<String>,
 }
 
+/// An access key, and whose it is. Its debug form shows no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// The secret access key.
+    pub secret: String,
+    /// The session token that must come with it.
+    pub session_token: Option<String>,
+    /// The account of its user.
+    pub account: String,
+    /// The name of its user there.
+    pub user: String,
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl CredentialStore {
+    /// These access keys. One that is there twice lets nobody in: nobody knows whose it is.
+    #[must_use]
+    pub fn of(keys: impl Iterator<Item = AccessKey>) -> CredentialStore {
+        let mut by_access_key: HashMap<String, Option<Credential>> = HashMap::new();
+        for key in keys {
+            let AccessKey { id, secret, session_token, account, user } = key;
+            let user = User { account: Some(account), name: user };
+            let credential = Credential { secret_key: secret, session_token, user };
+            let is_single = !by_access_key.contains_key(&id);
+            by_access_key.insert(id, is_single.then_some(credential));
+        }
+        let single = by_access_key.into_iter().filter_map(|(id, found)| Some((id, found?)));
+        CredentialStore { by_access_key: single.collect() }
+    }
+
     /// Reads the text of an AWS shared credentials file: the same file that clients use.
     ///
     /// # Errors

@@ -19,7 +19,9 @@ mod policy;
 mod sigv4;
 mod time;
 
-pub use credentials::{Authenticator, Credential, CredentialStore, CredentialsFileError, User};
+pub use credentials::{
+    AccessKey, Authenticator, Credential, CredentialStore, CredentialsFileError, User,
+};
 pub use error::AuthError;
 pub use policy::{Caller, Policy, PolicyError, Verdict};
 pub use sigv4::{RequestParts, SignedRequest, Signer, body_sha256};

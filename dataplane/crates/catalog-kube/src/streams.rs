@@ -141,6 +141,21 @@ impl Streams {
         entries.collect()
     }
 
+    /// Streams that are to be encrypted under a master key, and have no data key under it: their
+    /// namespaces, they, and the master keys' ids.
+    #[must_use]
+    pub fn without_data_key(&self) -> Vec<(String, Arc<Known>, String)> {
+        let read = self.read();
+        let entries = read.iter().flat_map(|(namespace, by_name)| {
+            by_name.values().filter_map(move |entry| {
+                let key_id = &entry.resource.spec.encryption.as_ref()?.key_id;
+                let is_missing = entry.known.settings.encryption.is_none();
+                is_missing.then(|| (namespace.clone(), Arc::clone(&entry.known), key_id.clone()))
+            })
+        });
+        entries.collect()
+    }
+
     /// Takes what the API server answered to a change, unless something newer is known.
     pub(crate) fn learn(&self, resource: Stream) -> Option<Arc<Known>> {
         let namespace = resource.metadata.namespace.clone()?;

@@ -1,8 +1,8 @@
 //! The service: what every operation needs, and the table of operations.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use auth::{Caller, Policy, Verdict};
@@ -20,6 +20,7 @@ use crate::heat::Heat;
 use crate::metrics::Metrics;
 use crate::ops;
 use crate::resource::ConsumerId;
+use crate::rights::{Right, Rights};
 use crate::shards::{ShardKey, Shards};
 use crate::subscription::Events;
 use crate::subscriptions::Subscriptions;
@@ -29,6 +30,8 @@ use crate::subscriptions::Subscriptions;
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Attempts of a change that others keep getting ahead of.
 const CONFLICTS_MAX: usize = 16;
+/// Rights that one call needs at the most, and some more.
+const RIGHTS_OF_A_CALL_MAX: usize = 8;
 
 /// Who we are in an ARN.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct ApiOptions {
     pub metrics: Metrics,
     /// For the events of all subscriptions that have not been sent.
     pub event_bytes_max: usize,
+    /// What the users of the account may do; everything when nobody says.
+    pub rights: Option<Arc<dyn Rights>>,
 }
 
 /// What an operation answers.
@@ -84,6 +89,8 @@ pub struct Api {
 struct CallContext {
     caller: Caller,
     operation: Operation,
+    /// A right that has to be found out before the call can be made.
+    unknown: Mutex<Option<Right>>,
 }
 
 impl Api {
@@ -123,9 +130,16 @@ impl Api {
             return Err(unknown_operation(operation));
         };
         let started = Instant::now();
-        let call = Some(Arc::new(CallContext { caller, operation: known }));
-        let api = Api { call, ..self.clone() };
-        let result = Box::pin(known.run(&api, encoding, body)).await;
+        let unknown = Mutex::default();
+        let call = Arc::new(CallContext { caller, operation: known, unknown });
+        let api = Api { call: Some(Arc::clone(&call)), ..self.clone() };
+        let mut result = Box::pin(known.run(&api, encoding, body)).await;
+        for _ in 0..RIGHTS_OF_A_CALL_MAX {
+            let unknown = call.unknown.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (Some(right), Some(rights)) = (unknown, &self.options.rights) else { break };
+            rights.learn(right).await;
+            result = Box::pin(known.run(&api, encoding, body)).await;
+        }
         self.options.metrics.called(known.name(), started.elapsed(), result.as_ref().err());
         result
     }
@@ -166,14 +180,20 @@ impl Api {
 
     /// Lets the caller do this to something that has no policy of its own.
     pub(crate) fn authorize(&self) -> Result<(), ApiError> {
-        self.authorize_on("*", None)
+        self.authorize_on("*", None, None)
     }
 
     /// Lets the caller do this to the resource of this ARN, under its policy, or not.
-    fn authorize_on(&self, arn: &str, policy: Option<&Policy>) -> Result<(), ApiError> {
-        let Some(CallContext { caller, operation }) = self.call.as_deref() else {
+    fn authorize_on(
+        &self,
+        arn: &str,
+        policy: Option<&Policy>,
+        stream: Option<&StreamName>,
+    ) -> Result<(), ApiError> {
+        let Some(context) = self.call.as_deref() else {
             return Ok(());
         };
+        let CallContext { caller, operation, .. } = context;
         let is_owner = caller.account == self.identity().account;
         let verdict = match policy {
             None => Verdict::Silent,
@@ -181,8 +201,11 @@ impl Api {
         };
         let is_allowed = match (verdict, is_owner) {
             // Or nobody could ever take a Deny back: there is no root user here.
-            (_, true) if operation.is_about_policies() => true,
-            (Verdict::Silent, is_owner) => is_owner,
+            (Verdict::Deny, true) if operation.is_about_policies() => {
+                self.has_right(context, stream)?
+            }
+            (Verdict::Silent, true) => self.has_right(context, stream)?,
+            (Verdict::Silent, false) => false,
             (Verdict::Allow, true) => true,
             (Verdict::Allow, false) => operation.is_open_to_others(),
             (Verdict::Deny, _) => false,
@@ -193,17 +216,39 @@ impl Api {
         }
     }
 
+    /// Whether whoever decides lets a user of our account do this.
+    fn has_right(
+        &self,
+        context: &CallContext,
+        stream: Option<&StreamName>,
+    ) -> Result<bool, ApiError> {
+        let Some(rights) = &self.options.rights else {
+            return Ok(true);
+        };
+        let (verb, part) = context.operation.right();
+        let user = context.caller.user.clone();
+        let right = Right { user, verb, part, stream: stream.cloned() };
+        match rights.allows(&right) {
+            Some(allowed) => Ok(allowed),
+            None => {
+                let mut unknown = context.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+                *unknown = Some(right);
+                Err(errors::rights_unknown())
+            }
+        }
+    }
+
     /// The stream, whatever its phase.
     pub(crate) fn stream(&self, name: &StreamName) -> Result<Arc<Stream>, ApiError> {
         let Some(stream) = self.options.catalog.get(name) else {
             // Whoever may not look is not told either.
-            self.authorize_on(&self.arn(name), None)?;
+            self.authorize_on(&self.arn(name), None, Some(name))?;
             return Err(errors::stream_not_found(name, self.identity()));
         };
         match &stream.policy {
             // Nothing to compare: no ARN need be made, which would cost more than the rest.
-            None if self.is_owner() => {}
-            policy => self.authorize_on(&self.arn(name), policy.as_deref())?,
+            None if self.is_owner() && self.options.rights.is_none() => {}
+            policy => self.authorize_on(&self.arn(name), policy.as_deref(), Some(name))?,
         }
         Ok(stream)
     }
@@ -217,7 +262,7 @@ impl Api {
             is_meant.then(|| Found { stream, name: id.name.clone(), consumer })
         });
         let policy = registered.as_ref().and_then(|found| found.consumer.policy.as_deref());
-        self.authorize_on(&id.arn(self.identity()), policy)?;
+        self.authorize_on(&id.arn(self.identity()), policy, Some(&id.stream))?;
         registered.ok_or_else(|| errors::consumer_not_found(&id.name, &id.stream, self.identity()))
     }
 
@@ -373,6 +418,43 @@ impl Operation {
                 | O::PutRecords
                 | O::SubscribeToShard
         )
+    }
+
+    /// The right that it takes, as verb and part of a stream.
+    fn right(self) -> (&'static str, Option<&'static str>) {
+        use Operation as O;
+        match self {
+            O::PutRecord | O::PutRecords => ("create", Some("records")),
+            O::GetRecords | O::GetShardIterator | O::SubscribeToShard => ("get", Some("records")),
+            O::RegisterStreamConsumer => ("create", Some("consumers")),
+            O::DeregisterStreamConsumer => ("delete", Some("consumers")),
+            O::DescribeStreamConsumer => ("get", Some("consumers")),
+            O::ListStreamConsumers => ("list", Some("consumers")),
+            O::GetResourcePolicy => ("get", Some("policy")),
+            O::PutResourcePolicy | O::DeleteResourcePolicy => ("update", Some("policy")),
+            O::ListTagsForResource | O::ListTagsForStream => ("get", Some("tags")),
+            O::AddTagsToStream | O::RemoveTagsFromStream | O::TagResource | O::UntagResource => {
+                ("update", Some("tags"))
+            }
+            O::CreateStream => ("create", None),
+            O::DeleteStream => ("delete", None),
+            O::DescribeAccountSettings | O::DescribeLimits | O::ListStreams => ("list", None),
+            O::DescribeStream | O::DescribeStreamSummary | O::ListShards => ("get", None),
+            O::DecreaseStreamRetentionPeriod
+            | O::DisableEnhancedMonitoring
+            | O::EnableEnhancedMonitoring
+            | O::IncreaseStreamRetentionPeriod
+            | O::MergeShards
+            | O::SplitShard
+            | O::StartStreamEncryption
+            | O::StopStreamEncryption
+            | O::UpdateAccountSettings
+            | O::UpdateMaxRecordSize
+            | O::UpdateShardCount
+            | O::UpdateStreamMode
+            | O::UpdateStreamRecordDistributionStrategy
+            | O::UpdateStreamWarmThroughput => ("update", None),
+        }
     }
 
     fn is_about_policies(self) -> bool {

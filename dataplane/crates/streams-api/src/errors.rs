@@ -119,6 +119,14 @@ pub(crate) fn reshard_takes_long(name: &StreamName, identity: &Identity) -> ApiE
     )
 }
 
+/// Only seen when whoever decides about rights cannot be asked.
+pub(crate) fn rights_unknown() -> ApiError {
+    ApiError::new(
+        ErrorCode::ServiceUnavailable,
+        "Whether this is allowed cannot be found out at the moment; try again.",
+    )
+}
+
 /// The text stays inside; the request id leads to it.
 pub(crate) fn internal(error: &dyn std::fmt::Display) -> ApiError {
     tracing::error!(error = %error, "a request failed");

@@ -22,6 +22,7 @@ mod monitoring;
 mod ops;
 mod position;
 mod resource;
+mod rights;
 mod routing;
 mod shapes;
 mod shards;
@@ -32,6 +33,7 @@ mod token;
 
 pub use api::{Answer, Api, ApiOptions, Identity, OPERATIONS, UNSUPPORTED};
 pub use metrics::Metrics;
+pub use rights::{Right, Rights};
 pub use shards::{ShardKey, Shards};
 pub use subscription::Events;
 pub use token::{Iterator as ShardIterator, TokenError};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 use wire::{Call, Refusal, Reply, ShardRef};
 
 use super::client::{Peer, PeerError};
@@ -17,6 +17,9 @@ use crate::machine::{Command, Machine};
 const MAILBOX_MESSAGES_MAX: usize = 1024;
 /// Calls on one shard that may be under way.
 const CALLS_MAX: usize = 128;
+/// How long a shard may take until it is on its node, which may be starting.
+const ARRIVAL_WAIT_MAX: Duration = Duration::from_secs(10);
+const ARRIVAL_PAUSE: Duration = Duration::from_millis(50);
 /// After a lost connection, how long until the shard is followed again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
 
@@ -94,13 +97,26 @@ impl Proxy {
         }
     }
 
+    /// Calls, again while the shard is on its way to its node: nothing was done then.
+    async fn call(&self, call: Call) -> Result<Reply, PeerError> {
+        let deadline = Instant::now() + ARRIVAL_WAIT_MAX;
+        loop {
+            match self.peer.call(call.clone()).await {
+                Ok(Reply::Refused(Refusal::NotHere)) if Instant::now() < deadline => {
+                    tokio::time::sleep(ARRIVAL_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     async fn write(&self, write: Write) {
         match write {
             Write::Append { records, reply } => {
                 let record_count = records.record_count();
                 let records = Bytes::from(records.into_payload());
                 let call = Call::Append { shard: self.shard, record_count, records };
-                let appended = match self.peer.call(call).await {
+                let appended = match self.call(call).await {
                     Ok(Reply::Appended { first, timestamp }) => Ok(Appended { first, timestamp }),
                     other => Err(convert::append_error(refusal(other))),
                 };
@@ -124,7 +140,7 @@ impl Proxy {
             }
             Command::Forget { consumer } => Call::ForgetConsumer { shard, consumer },
         };
-        match self.peer.call(call).await {
+        match self.call(call).await {
             Ok(Reply::Closed { end, at }) => {
                 Ok(Committed { end, machine: Machine::closed(Some(at)) })
             }
@@ -139,7 +155,7 @@ impl Proxy {
         match read {
             Read::Records { request, reply } => {
                 let call = Call::Read(self.request(&request));
-                let answer = match self.peer.call(call).await {
+                let answer = match self.call(call).await {
                     Ok(Reply::Records(records)) => Ok(convert::reply(records, &request)),
                     other => Err(convert::read_error(refusal(other))),
                 };
@@ -166,7 +182,7 @@ impl Proxy {
     }
 
     async fn offset(&self, call: Call) -> Result<model::Offset, ReadError> {
-        match self.peer.call(call).await {
+        match self.call(call).await {
             Ok(Reply::Offset(offset)) => Ok(offset),
             other => Err(convert::read_error(refusal(other))),
         }

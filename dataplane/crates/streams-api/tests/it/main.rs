@@ -59,6 +59,7 @@ impl Fixture {
             keys: Arc::new(MasterKeys::parse(&MasterKeys::new_file()).unwrap()),
             metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
             event_bytes_max: 0,
+            rights: None,
         });
         Fixture { api, catalog, clock, shards, directory }
     }

@@ -1,0 +1,101 @@
+//! Access keys: Secrets labelled `leat.dev/access-key=true`, each of a service account.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use auth::{AccessKey, CredentialStore};
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::accounts::{Namespaces, account_id};
+
+const LABEL: &str = "leat.dev/access-key=true";
+const SERVICE_ACCOUNT: &str = "leat.dev/service-account";
+/// How long a start waits for the Secrets to be known.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Watches them in the background; returns when all are known.
+pub(super) async fn start(client: Client, accounts: Arc<Namespaces>) -> anyhow::Result<()> {
+    let (ready, mut is_ready) = watch::channel(false);
+    tokio::spawn(watch_secrets(client, accounts, ready));
+    let known = tokio::time::timeout(WAIT_MAX, is_ready.wait_for(|ready| *ready)).await;
+    match known {
+        Ok(Ok(_)) => Ok(()),
+        _ => bail!("the Secrets with access keys could not be read within {WAIT_MAX:?}"),
+    }
+}
+
+/// By namespace and name.
+type Keys = HashMap<(String, String), AccessKey>;
+
+async fn watch_secrets(client: Client, accounts: Arc<Namespaces>, ready: watch::Sender<bool>) {
+    let api: Api<Secret> = Api::all(client);
+    let labelled = watcher::Config::default().labels(LABEL);
+    let mut events = pin!(watcher::watcher(api, labelled).default_backoff());
+    let mut keys = Keys::new();
+    let mut listed = Keys::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(secret)) => {
+                take(&mut listed, &secret);
+                continue;
+            }
+            Ok(Event::InitDone) => keys = std::mem::take(&mut listed),
+            Ok(Event::Apply(secret)) => take(&mut keys, &secret),
+            Ok(Event::Delete(secret)) => drop(keys.remove(&identity(&secret))),
+            Err(error) => {
+                tracing::warn!(%error, "watch access keys");
+                continue;
+            }
+        }
+        let namespaces: Vec<String> = keys.keys().map(|(namespace, _)| namespace.clone()).collect();
+        accounts.set(CredentialStore::of(keys.values().cloned()), namespaces.into_iter());
+        ready.send_replace(true);
+    }
+}
+
+fn identity(secret: &Secret) -> (String, String) {
+    let metadata = &secret.metadata;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    (text(&metadata.namespace), text(&metadata.name))
+}
+
+/// Takes the key of a Secret; one that has none lets nobody in.
+fn take(keys: &mut Keys, secret: &Secret) {
+    let (namespace, name) = identity(secret);
+    match access_key(secret, &namespace) {
+        Ok(key) => drop(keys.insert((namespace, name), key)),
+        Err(what) => {
+            tracing::warn!(namespace, secret = name, what, "a Secret is no access key");
+            keys.remove(&(namespace, name));
+        }
+    }
+}
+
+fn access_key(secret: &Secret, namespace: &str) -> Result<AccessKey, String> {
+    let entry = |name: &str| {
+        let bytes = secret.data.as_ref().and_then(|data| data.get(name));
+        let text = bytes.map(|bytes| String::from_utf8(bytes.0.clone())).transpose();
+        let text = text.map_err(|_| format!("{name} is no text"))?;
+        Ok::<_, String>(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+    };
+    let required = |name: &str| entry(name)?.ok_or_else(|| format!("{name} is missing"));
+    let annotations = secret.metadata.annotations.as_ref();
+    let account = annotations.and_then(|annotations| annotations.get(SERVICE_ACCOUNT));
+    let account = account.ok_or_else(|| format!("annotation {SERVICE_ACCOUNT} is missing"))?;
+    Ok(AccessKey {
+        id: required("aws_access_key_id")?,
+        secret: required("aws_secret_access_key")?,
+        session_token: entry("aws_session_token")?,
+        account: account_id(namespace),
+        user: account.clone(),
+    })
+}
