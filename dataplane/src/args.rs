@@ -122,7 +122,7 @@ pub(crate) struct StreamArgs {
     #[arg(long, env = "POD_NAMESPACE")]
     pub(crate) namespace: String,
     /// Listen on this address.
-    #[arg(long, value_name = "IP", default_value = "::")]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     pub(crate) listen: IpAddr,
     /// How logs are written: uring or blocking. Without it, uring if this pod is allowed to.
     #[arg(long)]
@@ -138,7 +138,7 @@ pub(crate) struct StreamArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct GatewayArgs {
     /// Listen on this address.
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:4567")]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:4567")]
     pub(crate) listen: SocketAddr,
     /// Serve HTTPS with this certificate chain (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod rights;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use catalog::{Catalog, LocalCatalog, Phase};
 use encryption::MasterKeys;
 use model::{Clock, UnixMillis};
 use serde_json::{Value, json};
-use streams_api::{Answer, Api, ApiOptions, Identity, Metrics, Shards};
+use streams_api::{Answer, Api, ApiOptions, Identity, Metrics, Rights, Shards};
 
 struct TestClock(AtomicU64);
 
@@ -46,6 +47,10 @@ const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 
 impl Fixture {
     async fn new() -> Fixture {
+        Fixture::with_rights(None).await
+    }
+
+    async fn with_rights(rights: Option<Arc<dyn Rights>>) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let catalog = Arc::new(LocalCatalog::open(directory.path()).unwrap());
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
@@ -59,7 +64,7 @@ impl Fixture {
             keys: Arc::new(MasterKeys::parse(&MasterKeys::new_file()).unwrap()),
             metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
             event_bytes_max: 0,
-            rights: None,
+            rights,
         });
         Fixture { api, catalog, clock, shards, directory }
     }
