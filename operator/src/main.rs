@@ -1,23 +1,24 @@
-//! The operator of Leat. In this version it prints the custom resource definitions; reconciling them
-//! comes with the Kubernetes roles of the data plane.
+//! `leat-operator`: reconciles the custom resources of Leat.
+
+mod args;
+mod ask;
+mod controllers;
+mod events;
+mod execute;
+mod lease;
+mod memory;
+mod metrics;
+mod observe;
+mod pki;
+mod run;
+mod server;
+mod trust;
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-/// The Kubernetes operator of Leat.
-#[derive(Parser)]
-#[command(version)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Print the custom resource definitions, for `kubectl apply -f -`.
-    Crds,
-}
+use crate::args::{Args, Command};
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
@@ -26,7 +27,14 @@ fn main() -> anyhow::Result<()> {
             for (_, yaml) in operator_api::crds() {
                 write!(out, "---\n{yaml}")?;
             }
+            Ok(())
+        }
+        Command::Run(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let ended = runtime.block_on(run::run(args));
+            // What is under way must not outlive the lease.
+            runtime.shutdown_background();
+            ended
         }
     }
-    Ok(())
 }

@@ -356,14 +356,10 @@ fn node_set(
     name: String,
 ) -> NodeSet {
     let storage = stream.spec.storage.clone().unwrap_or_default();
-    // A pool goes when the last of its streams does; the others are named as owners too.
-    let members = std::iter::once(stream).chain(&observed.neighbours);
-    let mut owners: Vec<_> = members.filter_map(|member| owner(member, !valid.pool)).collect();
-    owners.sort_by(|left, right| left.uid.cmp(&right.uid));
     NodeSet {
         name,
         namespace: stream.metadata.namespace.clone().unwrap_or_default(),
-        owners,
+        owners: owners(stream, &observed.neighbours),
         pods: plan.pods(),
         class_name: if valid.pool { None } else { storage.class_name },
         volume_size: match (valid.pool, storage.size) {
@@ -373,6 +369,17 @@ fn node_set(
         retains_volumes: storage.deletion_policy == Some(DeletionPolicy::Retain),
         settings: stream.spec.pods.clone().unwrap_or_default(),
     }
+}
+
+/// Those with which everything made for a stream's set goes: the stream, or its pool's streams, so
+/// that a pool goes when the last of them does.
+#[must_use]
+pub fn owners(stream: &Stream, neighbours: &[Stream]) -> Vec<OwnerReference> {
+    let is_own = stream.spec.pool.is_none();
+    let members = std::iter::once(stream).chain(neighbours);
+    let mut owners: Vec<_> = members.filter_map(|member| owner(member, is_own)).collect();
+    owners.sort_by(|left, right| left.uid.cmp(&right.uid));
+    owners
 }
 
 fn owner(stream: &Stream, is_controller: bool) -> Option<OwnerReference> {
@@ -388,11 +395,19 @@ fn owner(stream: &Stream, is_controller: bool) -> Option<OwnerReference> {
 
 /// What is not there yet, or not as it should be, in the order in which it is applied.
 fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step> {
+    const CLAIMS: &str = "/spec/volumeClaimTemplates";
     let wanted = manifests(set, settings).objects();
-    let differs = |(kind, object): (&'static str, Value)| {
+    let differs = |(kind, mut object): (&'static str, Value)| {
         let reason = match observed.children.get(kind) {
             None => format!("{kind} {} is made", set.name),
             Some(live) => {
+                // The API server refuses every change of these, as when a new size of a pool's
+                // volumes was set: those that are there stay.
+                if let (Some(wanted), Some(live)) =
+                    (object.pointer_mut(CLAIMS), live.pointer(CLAIMS))
+                {
+                    wanted.clone_from(live);
+                }
                 let path = first_difference(&object, live)?;
                 format!("{kind} {} differs at {path}", set.name)
             }

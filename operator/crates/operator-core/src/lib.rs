@@ -9,10 +9,10 @@ mod topology;
 mod validate;
 
 pub use decide::{
-    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference,
+    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference, owners,
 };
 pub use manifest::{Manifest, ManifestError, parse_manifests};
-pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries};
+pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};
 pub use validate::{
     SpecError, ValidMode, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
     validate_video_stream,

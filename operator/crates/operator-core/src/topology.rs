@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{
     Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, UnixMillis,
 };
-use operator_api::{StreamShard, StreamShardState, StreamStatus};
+use operator_api::{Stream, StreamShard, StreamShardState, StreamStatus};
 
 use crate::names;
 use crate::placement::Held;
@@ -67,6 +67,16 @@ impl Topology {
             }
         }
     }
+}
+
+/// A stream's identity between nodes: the first half of the uid that Kubernetes gave it. `None`
+/// before it has one.
+#[must_use]
+pub fn stream_uid(stream: &Stream) -> Option<u64> {
+    let uid = stream.metadata.uid.as_deref()?;
+    let digits: String = uid.chars().filter(|c| *c != '-').take(16).collect();
+    let is_hex = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u64::from_str_radix(&digits, 16).ok()).flatten()
 }
 
 /// Boundaries as a status tells them.
@@ -132,4 +142,23 @@ fn decode(shard: &StreamShard) -> Result<Shard, String> {
 
 fn hash_key(text: &str) -> Result<HashKey, String> {
     text.parse().map_err(|error: model::ParseHashKeyError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_streams_identity_is_the_first_half_of_its_uid() {
+        let identity = |uid: Option<&str>| {
+            let mut stream = Stream::new("clicks", operator_api::StreamSpec::default());
+            stream.metadata.uid = uid.map(str::to_owned);
+            stream_uid(&stream)
+        };
+        let uid = "6f9619ff-8b86-d011-b42d-00cf4fc964ff";
+        assert_eq!(identity(Some(uid)), Some(0x6f96_19ff_8b86_d011));
+        for none in [None, Some(""), Some("6f9619ff-8b86"), Some("+f9619ff-8b86-d011-b42d")] {
+            assert_eq!(identity(none), None, "{none:?}");
+        }
+    }
 }

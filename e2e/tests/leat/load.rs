@@ -1,0 +1,130 @@
+//! Writers, and what they were told: every acknowledged record must be found, in order of its key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::ShardIteratorType;
+use tokio::task::JoinHandle;
+
+/// How long reading back may take.
+const READ_MAX: Duration = Duration::from_secs(120);
+
+/// Writers that put one record after the other, each under a key of its own.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<Written>>,
+}
+
+/// What one writer was told.
+#[derive(Debug, Default)]
+struct Written {
+    acknowledged: u64,
+    refused: u64,
+    latencies: Vec<Duration>,
+}
+
+/// What all of them were told.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) acknowledged: BTreeMap<String, u64>,
+    /// Puts that failed after the client's own retries; they were put again.
+    pub(crate) refused: u64,
+    latencies: Vec<Duration>,
+}
+
+impl Load {
+    pub(crate) fn start(client: &Client, stream: &str, writers: u32) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = (0..writers)
+            .map(|writer| {
+                let (client, stream) = (client.clone(), stream.to_owned());
+                tokio::spawn(write(client, stream, writer, Arc::clone(&stop)))
+            })
+            .collect();
+        Load { stop, writers }
+    }
+
+    pub(crate) async fn finish(self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut report =
+            Report { acknowledged: BTreeMap::new(), refused: 0, latencies: Vec::new() };
+        for (writer, written) in self.writers.into_iter().enumerate() {
+            let written = written.await.unwrap();
+            report.acknowledged.insert(writer.to_string(), written.acknowledged);
+            report.refused += written.refused;
+            report.latencies.extend(written.latencies);
+        }
+        report.latencies.sort_unstable();
+        report
+    }
+}
+
+async fn write(client: Client, stream: String, writer: u32, stop: Arc<AtomicBool>) -> Written {
+    let mut written = Written::default();
+    while !stop.load(Ordering::Relaxed) {
+        let put = client.put_record().stream_name(&stream).partition_key(format!("key-{writer}"));
+        let data = Blob::new(format!("{writer}:{}", written.acknowledged));
+        let started = Instant::now();
+        match put.data(data).send().await {
+            Ok(_) => {
+                written.acknowledged += 1;
+                written.latencies.push(started.elapsed());
+            }
+            // It may have been stored all the same: the same record is put again.
+            Err(_) => written.refused += 1,
+        }
+    }
+    written
+}
+
+impl Report {
+    pub(crate) fn total(&self) -> u64 {
+        self.acknowledged.values().sum()
+    }
+
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let at = (self.latencies.len() * percent / 100).min(self.latencies.len().max(1) - 1);
+        self.latencies.get(at).copied().unwrap_or_default()
+    }
+
+    /// Every acknowledged record is there, in order; one that was put again may be there again.
+    pub(crate) async fn check(&self, client: &Client, stream: &str) {
+        let mut next: BTreeMap<String, u64> = BTreeMap::new();
+        for record in read_all(client, stream).await {
+            let (writer, number) = record.split_once(':').unwrap();
+            let number: u64 = number.parse().unwrap();
+            let expected = next.entry(writer.to_owned()).or_default();
+            assert!(number <= *expected, "writer {writer}: {number} before {expected}");
+            *expected = (*expected).max(number + 1);
+        }
+        for (writer, acknowledged) in &self.acknowledged {
+            let found = next.get(writer).copied().unwrap_or_default();
+            assert!(*acknowledged <= found, "writer {writer}: {acknowledged} put, {found} found");
+        }
+    }
+}
+
+/// All records, parents before children, as a consumer library reads them.
+pub(crate) async fn read_all(client: &Client, stream: &str) -> Vec<String> {
+    let deadline = Instant::now() + READ_MAX;
+    let shards = client.list_shards().stream_name(stream).send().await.unwrap().shards.unwrap();
+    let mut records = Vec::new();
+    // A child's id is always larger than its parents'.
+    for shard in shards {
+        let iterator = client.get_shard_iterator().stream_name(stream).shard_id(shard.shard_id);
+        let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon);
+        let mut next = iterator.send().await.unwrap().shard_iterator;
+        while let Some(iterator) = next {
+            assert!(Instant::now() < deadline, "reading takes too long");
+            let got = client.get_records().shard_iterator(iterator).send().await.unwrap();
+            let texts = got.records.iter().map(|record| record.data.as_ref().to_vec());
+            records.extend(texts.map(|data| String::from_utf8(data).unwrap()));
+            next = got.next_shard_iterator.filter(|_| !got.records.is_empty());
+        }
+    }
+    records
+}

@@ -1,0 +1,120 @@
+//! Leat on a real cluster, as its users have it: the chart is installed, streams are resources, AWS
+//! clients speak to the gateway. Needs `e2e/cluster.sh up`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod load;
+mod rights;
+mod streams;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use e2e::cluster::leat::{self, AccessKey};
+use e2e::cluster::{Cluster, Namespace, wait};
+
+/// How long a stream may take to be in service: pods are scheduled and volumes made.
+const READY_MAX: Duration = Duration::from_secs(120);
+
+/// The chart, installed once for all tests.
+struct Installed {
+    cluster: Cluster,
+    endpoint: String,
+}
+
+fn installed() -> &'static Installed {
+    static INSTALLED: OnceLock<Installed> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let cluster = Cluster::current().unwrap();
+        let programs = programs();
+        let image = programs.join("leat-image.tar");
+        let program = |name: &str| programs.join(name);
+        leat::build_image(&program("leat"), &program("leat-operator"), &image).unwrap();
+        leat::install(&cluster, &image, leat::NAMESPACE, &[]).unwrap();
+        let address = ["get", "service", "leat", "-n", leat::NAMESPACE, "-o"];
+        let address = [&address[..], &["jsonpath={.spec.clusterIP}"]].concat();
+        let address = cluster.kubectl(&address).unwrap();
+        let endpoint = format!("http://{}:4567", address.trim());
+        Installed { cluster, endpoint }
+    })
+}
+
+/// Where cargo puts programs: of the profile that `LEAT_PROFILE` names.
+fn programs() -> PathBuf {
+    let profile = std::env::var("LEAT_PROFILE").unwrap_or_else(|_| "debug".to_owned());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    root.join("target").join(profile)
+}
+
+/// A namespace of a test's own, with somebody who may do everything in it.
+struct Fixture {
+    namespace: Namespace,
+    client: Client,
+}
+
+impl Fixture {
+    fn new(name: &str) -> Fixture {
+        let installed = installed();
+        let namespace = installed.cluster.namespace(name).unwrap();
+        let key = leat::access_key(&namespace, "app", "ClusterRole/leat-edit").unwrap();
+        Fixture { namespace, client: client(&key) }
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.namespace.kubectl(arguments).unwrap()
+    }
+
+    fn apply(&self, name: &str, spec: &str) {
+        self.namespace.apply(&stream(name, spec)).unwrap();
+    }
+
+    /// Waits until the stream is in service with so many open shards.
+    fn wait_for_shards(&self, name: &str, count: usize) {
+        let wanted = format!("ACTIVE {count}");
+        let path = "jsonpath={.status.phase} {.status.openShardCount}";
+        wait(&format!("stream {name} with {count} shards"), READY_MAX, || {
+            let found = self.kubectl(&["get", "stream", name, "-o", path]);
+            Ok((found == wanted).then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// Waits until a client can put: its access key has reached the gateways.
+    async fn wait_for_put(&self, name: &str) {
+        let deadline = Instant::now() + READY_MAX;
+        loop {
+            let put = self.client.put_record().stream_name(name).partition_key("k");
+            let data = aws_sdk_kinesis::primitives::Blob::new("probe:0");
+            match put.data(data).send().await {
+                Ok(_) => return,
+                Err(error) if Instant::now() < deadline => {
+                    let _ = error;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => panic!("{:?}", error.into_service_error()),
+            }
+        }
+    }
+}
+
+fn stream(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+    )
+}
+
+/// An AWS client as anybody has it: nothing is set but endpoint and credentials.
+fn client(key: &AccessKey) -> Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&installed().endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(&key.id, &key.secret, None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Client::from_conf(config)
+}

@@ -1,0 +1,138 @@
+//! Streams that people make and change, by resource and by AWS client.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::ScalingType;
+
+use crate::load::{Load, read_all};
+use crate::{Fixture, stream};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_install_and_first_record() {
+    let fixture = Fixture::new("first");
+    let started = Instant::now();
+    fixture.apply("clicks", "{shardCount: 2}");
+    fixture.wait_for_put("clicks").await;
+    let put = fixture.client.put_record().stream_name("clicks").partition_key("alice");
+    put.data(Blob::new("hello")).send().await.unwrap();
+    println!("from kubectl apply to an acknowledged record: {:?}", started.elapsed());
+    let mut records = read_all(&fixture.client, "clicks").await;
+    records.retain(|record| !record.starts_with("probe"));
+    assert_eq!(records, ["hello"]);
+    let columns = fixture.kubectl(&["get", "kds", "clicks", "--no-headers"]);
+    assert!(columns.contains("ACTIVE") && columns.contains("True"), "{columns}");
+    fixture.kubectl(&["delete", "stream", "clicks"]);
+    let gone = fixture.client.describe_stream_summary().stream_name("clicks").send().await;
+    assert!(gone.unwrap_err().into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_made_by_sdk_is_a_resource() {
+    let fixture = Fixture::new("sdk");
+    // The access key is on its way to the gateways.
+    fixture.apply("probe", "{}");
+    fixture.wait_for_put("probe").await;
+    let client = &fixture.client;
+    client.create_stream().stream_name("My_Clicks").shard_count(2).send().await.unwrap();
+    fixture.wait_for_put("My_Clicks").await;
+    let path = "jsonpath={.items[*].spec.streamName}";
+    assert_eq!(fixture.kubectl(&["get", "streams", "-o", path]), "My_Clicks");
+    client.add_tags_to_stream().stream_name("My_Clicks").tags("team", "data").send().await.unwrap();
+    let path = "jsonpath={.items[*].spec.tags.team}";
+    assert_eq!(fixture.kubectl(&["get", "streams", "-o", path]), "data");
+    client.delete_stream().stream_name("My_Clicks").send().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while 1 < fixture.kubectl(&["get", "streams", "-o", "name"]).lines().count() {
+        assert!(Instant::now() < deadline, "it is still there");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scale_shards_by_resource_edit_under_load() {
+    let fixture = Fixture::new("scale");
+    fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 4}");
+    fixture.wait_for_shards("clicks", 4);
+    fixture.wait_for_put("clicks").await;
+    let load = Load::start(&fixture.client, "clicks", 8);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let started = Instant::now();
+    fixture.kubectl(&["scale", "stream/clicks", "--replicas=8"]);
+    fixture.wait_for_shards("clicks", 8);
+    println!("resharded 4 to 8 under load in {:?}", started.elapsed());
+    fixture.kubectl(&["scale", "stream/clicks", "--replicas=3"]);
+    fixture.wait_for_shards("clicks", 3);
+    let report = load.finish().await;
+    println!("{} put, {} refused", report.total(), report.refused);
+    println!("PutRecord p50 {:?}, p99 {:?}", report.percentile(50), report.percentile(99));
+    assert!(100 < report.total(), "{report:?}");
+    report.check(&fixture.client, "clicks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn split_shard_by_sdk_shows_in_kubectl() {
+    let fixture = Fixture::new("split");
+    fixture.apply("clicks", "{shardCount: 1}");
+    fixture.wait_for_put("clicks").await;
+    let split = fixture.client.split_shard().stream_name("clicks");
+    let split = split.shard_to_split("shardId-000000000000").new_starting_hash_key("1000");
+    split.send().await.unwrap();
+    fixture.wait_for_shards("clicks", 2);
+    let path = "jsonpath={.spec.shardCount} {.spec.shardBoundaries}";
+    let spec = fixture.kubectl(&["get", "stream", "clicks", "-o", path]);
+    assert_eq!(spec, r#"2 ["0","1000"]"#);
+    let merge = fixture.client.merge_shards().stream_name("clicks");
+    let merge = merge.shard_to_merge("shardId-000000000001");
+    merge.adjacent_shard_to_merge("shardId-000000000002").send().await.unwrap();
+    fixture.wait_for_shards("clicks", 1);
+    let scale = fixture.client.update_shard_count().stream_name("clicks").target_shard_count(2);
+    scale.scaling_type(ScalingType::UniformScaling).send().await.unwrap();
+    fixture.wait_for_shards("clicks", 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_resource_says_why() {
+    let fixture = Fixture::new("invalid");
+    let refused = |spec: &str| {
+        let error = fixture.namespace.apply(&stream("wrong", spec)).unwrap_err();
+        format!("{error:#}")
+    };
+    let two = refused("{minShards: 3, maxShards: 2, mode: OnDemand}");
+    assert!(two.contains("minShards is more than maxShards"), "{two}");
+    let first = refused("{shardBoundaries: ['5']}");
+    assert!(first.contains("must begin with \"0\""), "{first}");
+    let unknown = refused("{shardsCount: 2}");
+    assert!(unknown.contains("shardsCount"), "{unknown}");
+    // What a schema cannot say, the operator does, and nothing runs for it.
+    fixture.apply("wrong", "{replicas: 3}");
+    let path = r#"jsonpath={.status.conditions[?(@.type=="Accepted")].message}"#;
+    e2e::cluster::wait("the operator's word", Duration::from_secs(30), || {
+        let message = fixture.kubectl(&["get", "stream", "wrong", "-o", path]);
+        Ok(message.contains("set 1").then_some(()))
+    })
+    .unwrap();
+    assert_eq!(fixture.kubectl(&["get", "statefulsets", "-o", "name"]), "");
+    fixture.apply("wrong", "{replicas: 1}");
+    fixture.wait_for_put("wrong").await;
+    let moved = refused("{pool: other}");
+    assert!(moved.contains("cannot be moved into or out of a pool"), "{moved}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_streams_share_the_pods_of_a_pool() {
+    let fixture = Fixture::new("pool");
+    let count = 20;
+    let all: String =
+        (0..count).map(|n| stream(&format!("s{n}"), "{pool: small}") + "---\n").collect();
+    fixture.namespace.apply(&all).unwrap();
+    fixture.wait_for_put("s0").await;
+    for number in 0..count {
+        fixture.wait_for_put(&format!("s{number}")).await;
+    }
+    let sets = fixture.kubectl(&["get", "statefulsets", "-o", "name"]);
+    assert_eq!(sets.trim(), "statefulset.apps/small-pool");
+    fixture.kubectl(&["delete", "stream", "s1"]);
+    fixture.wait_for_put("s2").await;
+    assert_eq!(read_all(&fixture.client, "s3").await, ["probe:0"]);
+}

@@ -1,0 +1,305 @@
+//! Streams: observe, decide, execute, tell, ask.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use kube::runtime::controller::{Action, Config, Controller, Error};
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+use model::{Clock, UnixMillis};
+use operator_api::Stream;
+use operator_core::manifests::{Settings, secret_name};
+use operator_core::{
+    Answer, Ask, Finalizer, Observed, Outcome, Step, decide, names, owners, stream_uid,
+};
+use shard::SystemClock;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
+
+use crate::ask::{Shards, ask};
+use crate::events::{self, Note};
+use crate::execute::{self, ExecuteError};
+use crate::memory::Memory;
+use crate::metrics::{self, Kind, KindLabels, Metrics, ReconcileLabels};
+use crate::observe::{self, Caches, Guarded, Triggers};
+use crate::trust::Trust;
+
+/// Streams reconciled at a time.
+const CONCURRENCY: u16 = 32;
+/// Changes that come together are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// Streams that wait to be looked at because of something else.
+const TRIGGERS_MAX: usize = 1024;
+/// The longest that one look may take.
+const RECONCILE_MAX: Duration = Duration::from_secs(60);
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two attempts to ask pods that did not do it.
+const ASK_PAUSE: Duration = Duration::from_millis(500);
+/// A look that nothing has asked for. Watches and answers ask for those that are urgent.
+const LOOK_PAUSE_MIN: Duration = Duration::from_secs(10);
+/// A stream that is wrong is not looked at for its own sake, but its pods' certificates are.
+const WRONG_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// What a reconcile needs.
+pub(crate) struct Context {
+    client: Client,
+    settings: Settings,
+    caches: Caches,
+    memory: Arc<Memory>,
+    trust: Arc<Trust>,
+    metrics: Metrics,
+    recorder: Recorder,
+    triggers: Triggers,
+    locks: Locks,
+}
+
+/// Streams of one pool are looked at one after the other: each counts what the others hold.
+struct Locks(Vec<Mutex<()>>);
+
+impl Locks {
+    fn new() -> Locks {
+        Locks((0..64).map(|_| Mutex::default()).collect())
+    }
+
+    fn of(&self, stream: &Stream) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        (stream.namespace(), names::stateful_set(stream)).hash(&mut hasher);
+        let at = hasher.finish() % self.0.len() as u64;
+        &self.0[usize::try_from(at).unwrap_or_default()]
+    }
+}
+
+/// Reconciles until the watches end.
+pub(crate) async fn run(
+    client: Client,
+    settings: Settings,
+    trust: Arc<Trust>,
+    metrics: Metrics,
+    recorder: Recorder,
+) {
+    let memory = Arc::new(Memory::default());
+    let (triggers, mut triggered) = mpsc::channel(TRIGGERS_MAX);
+    let (streams, touched) = observe::streams(&client, Arc::clone(&memory), triggers.clone());
+    let (caches, pumps) = Caches::new(&client, &streams, &triggers);
+    let locks = Locks::new();
+    let context =
+        Context { client, settings, caches, memory, trust, metrics, recorder, triggers, locks };
+    let context = Arc::new(context);
+    let filled = Arc::clone(&context);
+    let triggered = futures_util::stream::poll_fn(move |task| triggered.poll_recv(task));
+    let controller = Controller::for_stream(touched, streams)
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_on(triggered)
+        .run(
+            move |stream, context: Arc<Context>| {
+                let filled = Arc::clone(&filled);
+                async move {
+                    // What is not in a copy that is not full yet would be made again.
+                    filled.caches.filled().await;
+                    reconcile(stream, context).await
+                }
+            },
+            after_error,
+            context,
+        );
+    let mut pumps: FuturesUnordered<_> = pumps.into_iter().collect();
+    tokio::select! {
+        () = controller.for_each(|result| async { tell(result.err()) }) => {}
+        _ = pumps.next() => {}
+    }
+}
+
+/// Failures of reconciles are told by [`after_error`].
+fn tell(error: Option<Error<ExecuteError, kube::runtime::watcher::Error>>) {
+    match error {
+        Some(Error::QueueError(error)) => {
+            tracing::warn!(%error, "the watch of Streams failed; it begins again");
+        }
+        Some(error @ Error::RunnerError(_)) => tracing::warn!(%error, "reconcile"),
+        Some(Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) | None => {}
+    }
+}
+
+async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, ExecuteError> {
+    let started = Instant::now();
+    let looked = match &guarded.0 {
+        Ok(stream) => {
+            let looked = tokio::time::timeout(RECONCILE_MAX, look(stream, &ctx)).await;
+            looked.unwrap_or(Err(ExecuteError::TooLong))
+        }
+        Err(unreadable) => {
+            let (namespace, name) = (guarded.namespace(), guarded.name_any());
+            tracing::warn!(namespace, name, error = unreadable.error, "a Stream is unreadable");
+            let note = Note::invalid(format!("unreadable: {}", unreadable.error));
+            events::publish(&ctx.recorder, &*guarded, vec![note]).await;
+            Ok((Action::await_change(), metrics::Outcome::Unreadable))
+        }
+    };
+    let outcome = match &looked {
+        Ok((_, outcome)) => *outcome,
+        Err(error) if error.is_conflict() => metrics::Outcome::Conflict,
+        Err(_) => metrics::Outcome::Failed,
+    };
+    let kind = Kind::Stream;
+    ctx.metrics.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
+    let seconds = started.elapsed().as_secs_f64();
+    ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(seconds);
+    looked.map(|(action, _)| action)
+}
+
+fn after_error(guarded: Arc<Guarded>, error: &ExecuteError, ctx: Arc<Context>) -> Action {
+    let Ok(stream) = &guarded.0 else { return Action::await_change() };
+    if error.is_conflict() {
+        return Action::requeue(CONFLICT_PAUSE);
+    }
+    if error.is_gone() {
+        return Action::await_change();
+    }
+    let pause = ctx.memory.failed(stream);
+    let (namespace, name) = (stream.namespace(), stream.name_any());
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(namespace, name, %error, source, ?pause, "a Stream was not reconciled");
+    if let Some(refusal) = error.refusal() {
+        tokio::spawn(async move {
+            events::publish(&ctx.recorder, &*guarded, vec![Note::invalid(refusal)]).await;
+        });
+    }
+    Action::requeue(pause)
+}
+
+/// One look at a stream, carried out.
+async fn look(
+    cached: &Stream,
+    ctx: &Arc<Context>,
+) -> Result<(Action, metrics::Outcome), ExecuteError> {
+    let _alone = ctx.locks.of(cached).lock().await;
+    let now = SystemClock.now();
+    let stream = ctx.memory.newest(cached);
+    let observed = ctx.caches.observe(&stream, &ctx.memory);
+    let outcome = decide(&stream, &ctx.settings, &observed, now);
+    let live = observed.children.get("StatefulSet");
+    if !outcome.steps.iter().any(|step| execute::is_scale_down(step, live)) {
+        return carry_out(&stream, &observed, outcome, now, ctx).await;
+    }
+    // Pods that go may take their volumes along: nobody may hold anything there, not even one whom
+    // the local copy has not heard of.
+    let fresh = observe::fresh(&ctx.client, &stream).await.map_err(ExecuteError::List)?;
+    let Some(stream) = fresh.stream else {
+        return Ok((Action::await_change(), metrics::Outcome::Unchanged));
+    };
+    let observed = ctx.caches.observe_with(&stream, fresh.neighbours, &ctx.memory);
+    let mut outcome = decide(&stream, &ctx.settings, &observed, now);
+    if stream.spec.pool.is_some() && fresh.is_partial {
+        let live = observed.children.get("StatefulSet");
+        let keep = |step: Step| match execute::is_scale_down(&step, live) {
+            true => execute::without_scale_down(step, live),
+            false => Some(step),
+        };
+        outcome.steps = outcome.steps.into_iter().filter_map(keep).collect();
+    }
+    carry_out(&stream, &observed, outcome, now, ctx).await
+}
+
+async fn carry_out(
+    stream: &Stream,
+    observed: &Observed,
+    outcome: Outcome,
+    now: UnixMillis,
+    ctx: &Arc<Context>,
+) -> Result<(Action, metrics::Outcome), ExecuteError> {
+    let Outcome { mut steps, asks, status, finalizer, next } = outcome;
+    if finalizer != Finalizer::Keep {
+        let wanted = finalizer == Finalizer::Add;
+        let written = execute::set_finalizer(&ctx.client, stream, wanted).await?;
+        ctx.memory.succeeded(stream);
+        let Some(written) = written else {
+            // Others still have to let go of it.
+            return Ok((Action::await_change(), metrics::Outcome::Unchanged));
+        };
+        count_write(ctx);
+        ctx.memory.written(written);
+        let action = if wanted { Action::requeue(Duration::ZERO) } else { Action::await_change() };
+        return Ok((action, metrics::Outcome::Changed));
+    }
+    // The pods' Secret before the pods. Also that of a stream that is wrong now: its pods serve.
+    let has_pods = observed.children.contains_key("StatefulSet") || !steps.is_empty();
+    if has_pods && stream.metadata.deletion_timestamp.is_none() {
+        let secret = secret_step(stream, observed, now, ctx)?;
+        steps.splice(..0, secret);
+    }
+    for step in &steps {
+        tracing::info!(stream = stream.name_any(), namespace = stream.namespace(), step.reason);
+        execute::apply(&ctx.client, step).await?;
+        count_write(ctx);
+    }
+    let mut notes: Vec<Note> = events::of_steps(&steps).into_iter().collect();
+    let before = stream.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    notes.extend(events::of_conditions(before, &status.conditions));
+    let written = execute::set_status(&ctx.client, stream, status).await?;
+    let is_changed = written.is_some() || !steps.is_empty();
+    if let Some(written) = written {
+        count_write(ctx);
+        ctx.memory.written(written);
+    }
+    ctx.memory.succeeded(stream);
+    events::publish(&ctx.recorder, stream, notes).await;
+    if asks.is_empty() {
+        ctx.memory.clear_answers(stream);
+    } else {
+        begin_asking(stream, asks, ctx);
+    }
+    let pause = match next {
+        Some(pause) => pause.max(LOOK_PAUSE_MIN),
+        None => WRONG_PAUSE,
+    };
+    let outcome = if is_changed { metrics::Outcome::Changed } else { metrics::Outcome::Unchanged };
+    Ok((Action::requeue(pause), outcome))
+}
+
+fn secret_step(
+    stream: &Stream,
+    observed: &Observed,
+    now: UnixMillis,
+    ctx: &Context,
+) -> Result<Option<Step>, ExecuteError> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let set = names::stateful_set(stream);
+    let live = ctx.caches.child("Secret", &namespace, &secret_name(&set));
+    let owners = owners(stream, &observed.neighbours);
+    let material = ctx.trust.material();
+    Ok(material.node_secret(&set, &namespace, owners, live.as_ref(), now)?)
+}
+
+/// Asks pods, beside everything else; when they have answered the stream is looked at again.
+fn begin_asking(stream: &Stream, asks: Vec<Ask>, ctx: &Arc<Context>) {
+    let Some(uid) = stream_uid(stream) else { return };
+    if !ctx.memory.begin_asking(stream) {
+        return;
+    }
+    let shards = Shards {
+        stream: uid,
+        stateful_set: names::stateful_set(stream),
+        namespace: stream.namespace().unwrap_or_default(),
+    };
+    let (stream, ctx) = (stream.clone(), Arc::clone(ctx));
+    tokio::spawn(async move {
+        let tls = ctx.trust.material().tls();
+        let answers = ask(asks, &shards, tls, &ctx.metrics).await;
+        let is_failed = |answer: &Answer| matches!(answer, Answer::Failed(_));
+        if answers.values().any(is_failed) {
+            tokio::time::sleep(ASK_PAUSE).await;
+        }
+        ctx.memory.end_asking(&stream, answers);
+        let reference = ObjectRef::new(&stream.name_any()).within(&shards.namespace);
+        // An error means that nobody reconciles any more.
+        let _ = ctx.triggers.send(reference).await;
+    });
+}
+
+fn count_write(ctx: &Context) {
+    ctx.metrics.writes.get_or_create(&KindLabels { kind: Kind::Stream }).inc();
+}

@@ -1,0 +1,169 @@
+//! Carries out what was decided: server-side apply for what is made, compare-and-swap for what is
+//! told of a stream.
+
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::Status;
+use kube::{Client, ResourceExt};
+use operator_api::{Stream, StreamStatus};
+use operator_core::{Step, first_difference, names};
+use serde_json::{Value, json};
+
+use crate::observe::api_of;
+use crate::pki::PkiError;
+
+/// What the API server did not do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    /// An object.
+    #[error("apply {kind} {name}")]
+    Apply { kind: &'static str, name: String, source: kube::Error },
+    /// The finalizers of a stream.
+    #[error("change the finalizers")]
+    Finalizers(#[source] kube::Error),
+    /// The status of a resource.
+    #[error("write the status")]
+    Status(#[source] kube::Error),
+    /// A list of streams.
+    #[error("list streams")]
+    List(#[source] kube::Error),
+    /// A certificate.
+    #[error("certificate")]
+    Certificate(#[from] PkiError),
+    /// It took too long.
+    #[error("the API server takes too long")]
+    TooLong,
+}
+
+impl ExecuteError {
+    fn status(&self) -> Option<&Status> {
+        match self {
+            ExecuteError::Apply { source: error, .. }
+            | ExecuteError::Finalizers(error)
+            | ExecuteError::Status(error)
+            | ExecuteError::List(error) => match error {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            ExecuteError::Certificate(_) | ExecuteError::TooLong => None,
+        }
+    }
+
+    /// Somebody else wrote meanwhile: look again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        let is_own = matches!(self, ExecuteError::Finalizers(_) | ExecuteError::Status(_));
+        is_own && self.status().is_some_and(Status::is_conflict)
+    }
+
+    /// The resource is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        let is_own = matches!(self, ExecuteError::Finalizers(_) | ExecuteError::Status(_));
+        is_own && self.status().is_some_and(Status::is_not_found)
+    }
+
+    /// The API server understood, and will not, so that a person has to know.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let status = self.status().filter(|status| status.is_invalid() || status.is_forbidden())?;
+        Some(format!("{self}: {}", status.message))
+    }
+}
+
+/// Applies an object.
+pub(crate) async fn apply(client: &Client, step: &Step) -> Result<(), ExecuteError> {
+    let text = |path: &str| step.object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    let Some(api) = api_of(client, namespace, step.kind) else {
+        return Ok(());
+    };
+    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    let applied = api.patch(name, &params, &Patch::Apply(&step.object)).await;
+    let failed = |source| ExecuteError::Apply { kind: step.kind, name: name.to_owned(), source };
+    applied.map(drop).map_err(failed)
+}
+
+/// Whether a step takes pods away, and perhaps their volumes with them.
+pub(crate) fn is_scale_down(step: &Step, live: Option<&Value>) -> bool {
+    step.kind == "StatefulSet" && live.is_some_and(|live| replicas(&step.object) < replicas(live))
+}
+
+/// The same step, but with as many pods as there are; `None` when nothing is left of it.
+pub(crate) fn without_scale_down(mut step: Step, live: Option<&Value>) -> Option<Step> {
+    let live = live?;
+    step.object["spec"]["replicas"] = live.pointer("/spec/replicas")?.clone();
+    first_difference(&step.object, live)?;
+    Some(step)
+}
+
+fn replicas(set: &Value) -> u64 {
+    set.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
+}
+
+/// Puts the finalizer on a stream, or takes it away; `None` when it is so already.
+pub(crate) async fn set_finalizer(
+    client: &Client,
+    stream: &Stream,
+    wanted: bool,
+) -> Result<Option<Stream>, ExecuteError> {
+    let mut finalizers: Vec<&str> = stream.finalizers().iter().map(String::as_str).collect();
+    if finalizers.contains(&names::FINALIZER) == wanted {
+        return Ok(None);
+    }
+    finalizers.retain(|finalizer| *finalizer != names::FINALIZER);
+    if wanted {
+        finalizers.push(names::FINALIZER);
+    }
+    let patch = json!({"metadata": {
+        "resourceVersion": stream.resource_version(),
+        "finalizers": finalizers,
+    }});
+    let patched = streams(client, stream)
+        .patch(&stream.name_any(), &params(), &Patch::Merge(&patch))
+        .await
+        .map_err(ExecuteError::Finalizers)?;
+    Ok(Some(patched))
+}
+
+/// Stores a status, if it is another one and nobody changed the stream since it was read.
+pub(crate) async fn set_status(
+    client: &Client,
+    stream: &Stream,
+    status: StreamStatus,
+) -> Result<Option<Stream>, ExecuteError> {
+    if stream.status.as_ref() == Some(&status) {
+        return Ok(None);
+    }
+    let told = Stream { status: Some(status), ..stream.clone() };
+    let params = PostParams { field_manager: params().field_manager, ..PostParams::default() };
+    let written = streams(client, stream)
+        .replace_status(&stream.name_any(), &params, &told)
+        .await
+        .map_err(ExecuteError::Status)?;
+    Ok(Some(written))
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn streams(client: &Client, stream: &Stream) -> Api<Stream> {
+    Api::namespaced(client.clone(), &stream.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_are_not_taken_away_while_somebody_may_need_them() {
+        let step = |replicas: u64, image: &str| Step {
+            kind: "StatefulSet",
+            object: json!({"spec": {"replicas": replicas, "image": image}}),
+            reason: String::new(),
+        };
+        let live = json!({"spec": {"replicas": 3, "image": "a", "default": 1}});
+        assert!(is_scale_down(&step(2, "a"), Some(&live)));
+        assert!(!is_scale_down(&step(3, "a"), Some(&live)));
+        assert!(!is_scale_down(&step(2, "a"), None));
+        assert_eq!(without_scale_down(step(2, "a"), Some(&live)), None);
+        assert_eq!(without_scale_down(step(2, "b"), Some(&live)), Some(step(3, "b")));
+    }
+}

@@ -1,0 +1,139 @@
+//! What the operator remembers of streams between looks. All of it can be lost: it is asked again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::ShardId;
+use operator_api::Stream;
+use operator_core::Answer;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// By the streams' uids.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    streams: Mutex<HashMap<String, Remembered>>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// As it was last written here: the local copy is behind for a moment.
+    written: Option<Stream>,
+    /// To what pods were last asked.
+    answers: BTreeMap<ShardId, Answer>,
+    is_asking: bool,
+    failures: u32,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, stream: &Stream, act: impl FnOnce(&mut Remembered) -> T) -> T {
+        let uid = stream.metadata.uid.clone().unwrap_or_default();
+        act(self.lock().entry(uid).or_default())
+    }
+
+    pub(crate) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Remembers what the API server has of a stream, as it just said.
+    pub(crate) fn written(&self, stream: Stream) {
+        self.with(&stream.clone(), |remembered| remembered.written = Some(stream));
+    }
+
+    /// The newer of a stream in the local copy and the same stream as it was last written.
+    pub(crate) fn newest(&self, cached: &Stream) -> Stream {
+        self.with(cached, |remembered| match &remembered.written {
+            Some(written) if version(cached) < version(written) => written.clone(),
+            _ => {
+                remembered.written = None;
+                cached.clone()
+            }
+        })
+    }
+
+    pub(crate) fn answers(&self, stream: &Stream) -> BTreeMap<ShardId, Answer> {
+        self.with(stream, |remembered| remembered.answers.clone())
+    }
+
+    /// Forgets answers: nothing is to be asked any more.
+    pub(crate) fn clear_answers(&self, stream: &Stream) {
+        self.with(stream, |remembered| remembered.answers.clear());
+    }
+
+    /// Whether nobody asks for this stream yet; from now on, somebody does.
+    pub(crate) fn begin_asking(&self, stream: &Stream) -> bool {
+        self.with(stream, |remembered| !std::mem::replace(&mut remembered.is_asking, true))
+    }
+
+    pub(crate) fn end_asking(&self, stream: &Stream, answers: BTreeMap<ShardId, Answer>) {
+        self.with(stream, |remembered| {
+            remembered.is_asking = false;
+            remembered.answers = answers;
+        });
+    }
+
+    pub(crate) fn succeeded(&self, stream: &Stream) {
+        self.with(stream, |remembered| remembered.failures = 0);
+    }
+
+    /// How long to wait after one more failure.
+    pub(crate) fn failed(&self, stream: &Stream) -> Duration {
+        self.with(stream, |remembered| {
+            let pause = backoff(remembered.failures);
+            remembered.failures = remembered.failures.saturating_add(1);
+            pause
+        })
+    }
+}
+
+/// Resource versions grow; one that is no number is older than all.
+fn version(stream: &Stream) -> Option<u64> {
+    stream.metadata.resource_version.as_deref()?.parse().ok()
+}
+
+fn backoff(failures: u32) -> Duration {
+    BACKOFF_MIN.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newer_of_copy_and_written_counts() {
+        let stream = |version: &str| {
+            let mut stream = Stream::new("clicks", operator_api::StreamSpec::default());
+            stream.metadata.uid = Some("uid-1".into());
+            stream.metadata.resource_version = Some(version.into());
+            stream
+        };
+        let memory = Memory::default();
+        assert_eq!(memory.newest(&stream("7")), stream("7"));
+        memory.written(stream("10"));
+        assert_eq!(memory.newest(&stream("9")), stream("10"));
+        assert_eq!(memory.newest(&stream("11")), stream("11"));
+        assert_eq!(memory.newest(&stream("9")), stream("9"), "it was forgotten");
+    }
+
+    #[test]
+    fn one_asks_at_a_time_and_failures_are_further_and_further_apart() {
+        let memory = Memory::default();
+        let stream = Stream::new("clicks", operator_api::StreamSpec::default());
+        assert!(memory.begin_asking(&stream));
+        assert!(!memory.begin_asking(&stream));
+        memory.end_asking(&stream, [(ShardId(0), Answer::Opened)].into());
+        assert_eq!(memory.answers(&stream).len(), 1);
+        assert!(memory.begin_asking(&stream));
+        assert_eq!(memory.failed(&stream), Duration::from_millis(200));
+        assert_eq!(memory.failed(&stream), Duration::from_millis(400));
+        memory.succeeded(&stream);
+        assert_eq!(memory.failed(&stream), Duration::from_millis(200));
+        assert_eq!(backoff(u32::MAX), BACKOFF_MAX);
+    }
+}

@@ -1,0 +1,254 @@
+//! What is in the cluster: local copies of resources and of everything made for them, kept up to
+//! date by watches, and the few looks that go past them to the API server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, reflector::store::Writer};
+use kube::{Client, Resource, ResourceExt};
+use operator_api::Stream;
+use operator_core::{Observed, names};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::memory::Memory;
+
+/// A Stream, or one that this version does not read.
+pub(crate) type Guarded = DeserializeGuard<Stream>;
+/// Streams to look at.
+pub(crate) type Triggers = mpsc::Sender<ObjectRef<Guarded>>;
+
+/// Selects what the operator made for StatefulSets.
+pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=leat-operator";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// The kinds of objects that are made.
+fn kinds() -> [ApiResource; 9] {
+    [
+        ApiResource::erase::<ServiceAccount>(&()),
+        ApiResource::erase::<Role>(&()),
+        ApiResource::erase::<RoleBinding>(&()),
+        ApiResource::erase::<ConfigMap>(&()),
+        ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<NetworkPolicy>(&()),
+        ApiResource::erase::<PodDisruptionBudget>(&()),
+        ApiResource::erase::<StatefulSet>(&()),
+        ApiResource::erase::<Secret>(&()),
+    ]
+}
+
+/// The API of a kind of objects that are made.
+pub(crate) fn api_of(client: &Client, namespace: &str, kind: &str) -> Option<Api<DynamicObject>> {
+    let resource = kinds().into_iter().find(|resource| resource.kind == kind)?;
+    Some(Api::namespaced_with(client.clone(), namespace, &resource))
+}
+
+/// Local copies.
+pub(crate) struct Caches {
+    pub(crate) streams: Store<Guarded>,
+    children: Vec<(&'static str, ApiResource, Store<DynamicObject>)>,
+}
+
+impl Caches {
+    /// Copies that are empty yet, and for each child kind what keeps it up to date and tells which
+    /// streams to look at.
+    pub(crate) fn new(
+        client: &Client,
+        streams: &Store<Guarded>,
+        triggers: &Triggers,
+    ) -> (Caches, Vec<BoxFuture<'static, ()>>) {
+        let mut children = Vec::new();
+        let mut pumps = Vec::new();
+        // Those that `Observed` names, by its own words.
+        const NAMES: [&str; 9] = [
+            "ServiceAccount",
+            "Role",
+            "RoleBinding",
+            "ConfigMap",
+            "Service",
+            "NetworkPolicy",
+            "PodDisruptionBudget",
+            "StatefulSet",
+            "Secret",
+        ];
+        for (name, resource) in NAMES.into_iter().zip(kinds()) {
+            let writer = Writer::new(resource.clone());
+            let reader = writer.as_reader();
+            let api = Api::all_with(client.clone(), &resource);
+            pumps.push(pump(api, writer, streams.clone(), triggers.clone()).boxed());
+            children.push((name, resource, reader));
+        }
+        (Caches { streams: streams.clone(), children }, pumps)
+    }
+
+    /// Waits until every copy has been filled once.
+    pub(crate) async fn filled(&self) {
+        // An error means that the watch has ended, and with it the process.
+        let _ = self.streams.wait_until_ready().await;
+        for (_, _, children) in &self.children {
+            let _ = children.wait_until_ready().await;
+        }
+    }
+
+    /// An object that was made.
+    pub(crate) fn child(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let (_, resource, children) = self.children.iter().find(|(known, ..)| *known == kind)?;
+        let reference = ObjectRef::new_with(name, resource.clone()).within(namespace);
+        let object = children.get(&reference)?;
+        let mut value = serde_json::to_value(&*object).ok()?;
+        // Objects of a list do not say what they are.
+        value["apiVersion"] = resource.api_version.clone().into();
+        value["kind"] = resource.kind.clone().into();
+        Some(value)
+    }
+
+    /// What is known about a stream without asking anybody.
+    pub(crate) fn observe(&self, stream: &Stream, memory: &Memory) -> Observed {
+        let all = self.streams.state();
+        let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        let near = readable.filter(|other| is_neighbour(stream, other));
+        let neighbours = near.map(|other| memory.newest(other)).collect();
+        self.observe_with(stream, neighbours, memory)
+    }
+
+    pub(crate) fn observe_with(
+        &self,
+        stream: &Stream,
+        neighbours: Vec<Stream>,
+        memory: &Memory,
+    ) -> Observed {
+        let namespace = stream.namespace().unwrap_or_default();
+        let set = names::stateful_set(stream);
+        let kinds = self.children.iter().map(|(kind, ..)| *kind).filter(|kind| *kind != "Secret");
+        let children: BTreeMap<&'static str, Value> =
+            kinds.filter_map(|kind| Some((kind, self.child(kind, &namespace, &set)?))).collect();
+        let (pods_ready, is_rolled_out) = children.get("StatefulSet").map(pods).unwrap_or_default();
+        Observed {
+            children,
+            pods_ready,
+            is_rolled_out,
+            neighbours,
+            answers: memory.answers(stream),
+            // Pods do not tell their load yet: a stream in mode OnDemand stays as it is.
+            by_load: None,
+            io_uring_refused: Vec::new(),
+        }
+    }
+}
+
+/// Ready pods of a StatefulSet, and whether all are of its newest form.
+fn pods(set: &Value) -> (u32, bool) {
+    let number = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let revision = |name: &str| set["status"][name].as_str();
+    let is_seen = number("/metadata/generation") <= number("/status/observedGeneration");
+    let is_newest = revision("updateRevision") == revision("currentRevision");
+    let ready = u32::try_from(number("/status/readyReplicas")).unwrap_or(u32::MAX);
+    (ready, is_seen && is_newest && revision("updateRevision").is_some())
+}
+
+/// Whether two streams are of one pool.
+fn is_neighbour(stream: &Stream, other: &Stream) -> bool {
+    stream.spec.pool.is_some()
+        && stream.spec.pool == other.spec.pool
+        && stream.metadata.namespace == other.metadata.namespace
+        && stream.metadata.uid != other.metadata.uid
+}
+
+/// The streams of a namespace as the API server has them now.
+pub(crate) struct Fresh {
+    /// The stream that was asked for; `None` when it is gone.
+    pub(crate) stream: Option<Stream>,
+    pub(crate) neighbours: Vec<Stream>,
+    /// Whether there are streams that this version does not read, so that nobody knows what they
+    /// have in a pool.
+    pub(crate) is_partial: bool,
+}
+
+/// Asks past the local copies, before something is done that cannot be undone.
+pub(crate) async fn fresh(client: &Client, stream: &Stream) -> kube::Result<Fresh> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let api: Api<Guarded> = Api::namespaced(client.clone(), &namespace);
+    let all = api.list(&ListParams::default()).await?.items;
+    let is_partial = all.iter().any(|guarded| guarded.0.is_err());
+    let readable: Vec<Stream> = all.into_iter().filter_map(|guarded| guarded.0.ok()).collect();
+    let own = readable.iter().find(|other| other.metadata.uid == stream.metadata.uid);
+    let neighbours = readable.iter().filter(|other| is_neighbour(stream, other));
+    Ok(Fresh { stream: own.cloned(), neighbours: neighbours.cloned().collect(), is_partial })
+}
+
+/// Keeps one kind of children up to date.
+async fn pump(
+    api: Api<DynamicObject>,
+    writer: Writer<DynamicObject>,
+    streams: Store<Guarded>,
+    triggers: Triggers,
+) {
+    let config = watcher::Config::default().labels(MANAGED);
+    let events = watcher(api, config).modify(|object| object.managed_fields_mut().clear());
+    let mut events = std::pin::pin!(reflector(writer, events).default_backoff());
+    while let Some(event) = events.next().await {
+        let object = match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => object,
+            Ok(Event::Init | Event::InitApply(_)) => continue,
+            // What vanished while nobody watched is in no event.
+            Ok(Event::InitDone) => {
+                for stream in streams.state() {
+                    let _ = triggers.send(ObjectRef::from_obj(&*stream)).await;
+                }
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a watch failed; it begins again");
+                continue;
+            }
+        };
+        let set = object.labels().get(INSTANCE);
+        let of_it = |stream: &Guarded| {
+            stream.namespace() == object.namespace()
+                && stream.0.as_ref().is_ok_and(|s| Some(&names::stateful_set(s)) == set)
+        };
+        for stream in streams.state_filter(of_it) {
+            // An error means that nobody reconciles any more.
+            let _ = triggers.send(ObjectRef::from_obj(&*stream)).await;
+        }
+    }
+}
+
+/// Streams, and the events of their watch: each after the local copy has it.
+pub(crate) fn streams(
+    client: &Client,
+    memory: Arc<Memory>,
+    triggers: Triggers,
+) -> (
+    Store<Guarded>,
+    impl futures_util::Stream<Item = Result<Guarded, watcher::Error>> + Send + 'static,
+) {
+    let (reader, writer) = store::<Guarded>();
+    let api: Api<Guarded> = Api::all(client.clone());
+    let events = watcher(api, watcher::Config::default())
+        .modify(|stream| stream.managed_fields_mut().clear());
+    let copy = reader.clone();
+    let events = reflector(writer, events).default_backoff().inspect_ok(move |event| {
+        let Event::Delete(gone) = event else { return };
+        memory.forget(gone.meta().uid.as_deref().unwrap_or_default());
+        // One of those that stay in the pool takes care of what the stream left.
+        let Ok(gone) = &gone.0 else { return };
+        let stays = copy.find(|other| other.0.as_ref().is_ok_and(|o| is_neighbour(gone, o)));
+        if let Some(stays) = stays {
+            // When there is no room the pool is looked at within a minute all the same.
+            let _ = triggers.try_send(ObjectRef::from_obj(&*stays));
+        }
+    });
+    (reader, events.applied_objects())
+}
