@@ -52,6 +52,12 @@ impl Entry {
     pub fn directory(path: &str, mode: u32) -> Entry {
         Entry { path: path.to_owned(), mode, content: Content::Directory }
     }
+
+    /// Where it will be.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 /// What the image's config says.

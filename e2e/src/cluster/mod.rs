@@ -6,6 +6,7 @@
 mod command;
 pub mod image;
 mod kind;
+pub mod leat;
 mod local;
 mod namespace;
 pub mod provisioner;

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod chart;
+
 /// Longer files are hard to find one's way in. Tests may be longer.
 const FILE_LINES_MAX: usize = 600;
 

@@ -241,6 +241,11 @@ impl Local {
         self.binaries.helm.clone()
     }
 
+    /// Where `helm` is once a cluster has been up.
+    pub(crate) fn helm_program() -> anyhow::Result<PathBuf> {
+        Ok(Binaries::new()?.helm)
+    }
+
     pub(crate) fn load(&self, archive: &Path) -> anyhow::Result<()> {
         self.nodes.iter().try_for_each(|node| node.load(archive))
     }

@@ -17,8 +17,9 @@ pub struct PodSettings {
     pub image: Option<String>,
 
     /// Processor and memory of each pod: requests and limits, as in a container.
+    // With a schema of its own, only a default tells schemars that it may be left out.
     #[schemars(schema_with = "resources_schema")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
     /// Labels a node must have. Any node when not set.

@@ -45,6 +45,18 @@ fn visit(path: &str, node: &Value, look: &mut impl FnMut(&str, &Map<String, Valu
 }
 
 #[test]
+fn what_may_be_null_may_be_left_out() {
+    check(|_, node| {
+        let required = node.get("required")?.as_array()?;
+        let is_nullable = |name: &&Value| {
+            let path = format!("/properties/{}/nullable", name.as_str().unwrap_or_default());
+            Value::from(node.clone()).pointer(&path) == Some(&Value::Bool(true))
+        };
+        required.iter().find(is_nullable).map(|name| format!("requires {name}, an option"))
+    });
+}
+
+#[test]
 fn schemas_are_structural() {
     check(|path, node| {
         let is_typed = node.contains_key("type")
