@@ -177,9 +177,6 @@ pub(crate) struct InstallSeccompArgs {
     /// Where it goes, as in /host/seccomp/leat.json.
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
-    /// Exit when it is there, instead of waiting to be stopped as a DaemonSet does.
-    #[arg(long)]
-    pub(crate) once: bool,
 }
 
 #[derive(Debug, clap::Args)]

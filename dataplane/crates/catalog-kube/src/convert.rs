@@ -14,21 +14,16 @@ use operator_api::{
     DistributionStrategy, Encryption, Limits, Mode as SpecMode, ShardLevelMetric, Stream,
     StreamConsumer, StreamDataKey, StreamSpec, StreamStatus,
 };
-use operator_core::{Topology, ValidMode, decode_boundaries, encode_boundaries, names, validate};
-
-/// What identifies a stream's records on disk and on the wire: its resource's uid, the first half.
-#[must_use]
-pub fn stream_uid(stream: &Stream) -> Option<StreamUid> {
-    let digits: String = stream.metadata.uid.as_deref()?.replace('-', "");
-    u64::from_str_radix(digits.get(..16)?, 16).ok().map(StreamUid)
-}
+use operator_core::{
+    Topology, ValidMode, decode_boundaries, encode_boundaries, names, stream_uid, validate,
+};
 
 /// The stream that a resource describes.
 ///
 /// # Errors
 /// What is wrong with a resource that cannot be served.
 pub(crate) fn known(resource: &Stream) -> Result<Known, String> {
-    let uid = stream_uid(resource).ok_or("metadata.uid is no UUID")?;
+    let uid = StreamUid(stream_uid(resource).ok_or("metadata.uid is no UUID")?);
     let name = resource.stream_name().parse().map_err(|error| format!("name: {error}"))?;
     let status = resource.status.clone().unwrap_or_default();
     let created = resource.created().map_or(UnixMillis(0), |time| {

@@ -17,6 +17,5 @@ mod copy;
 mod streams;
 mod view;
 
-pub use convert::stream_uid;
 pub use streams::{Placed, Streams, StreamsError};
 pub use view::NamespaceCatalog;

@@ -20,6 +20,7 @@ use crate::pods::PodSettings;
     category = "leat",
     shortname = "kds",
     status = "StreamStatus",
+    derive = "PartialEq",
     scale(
         spec_replicas_path = ".spec.shardCount",
         status_replicas_path = ".status.openShardCount",
