@@ -2,9 +2,11 @@
 //! and faults. Wants a cluster of two nodes: `e2e/cluster.sh up`, then `cargo test -p e2e --test
 //! cluster`.
 //!
-//! It deliberately has nothing of Leat's: when these fail, the cluster is at fault.
+//! Here is deliberately nothing of Leat's: when these fail, the cluster is at fault.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod operator;
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -46,6 +48,16 @@ fn probes(cluster: &Cluster) -> Namespace {
     namespace.apply(PROBE).unwrap();
     wait_ready(&namespace);
     namespace
+}
+
+/// Their folder.
+fn apply_crds(cluster: &Cluster) -> String {
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
+    let crds = crds.to_string_lossy().into_owned();
+    cluster.kubectl(&["apply", "--server-side", "-f", &crds]).unwrap();
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    cluster.kubectl(&established).unwrap();
+    crds
 }
 
 fn wait_ready(namespace: &Namespace) {
@@ -159,11 +171,7 @@ fn a_privileged_pod_is_refused_where_the_namespace_says_restricted() {
 #[test]
 fn our_custom_resources_are_accepted() {
     let (cluster, _guard) = cluster();
-    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
-    let crds = crds.to_string_lossy();
-    cluster.kubectl(&["apply", "--server-side", "-f", &crds]).unwrap();
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    cluster.kubectl(&established).unwrap();
+    let crds = apply_crds(&cluster);
     let namespace = cluster.namespace("smoke").unwrap();
     let examples = format!("{crds}/examples");
     let look = || namespace.kubectl(&["apply", "-f", &examples]).map(Some);

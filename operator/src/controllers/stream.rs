@@ -232,7 +232,8 @@ async fn carry_out(
         steps.splice(..0, secret);
     }
     for step in &steps {
-        tracing::info!(stream = stream.name_any(), namespace = stream.namespace(), step.reason);
+        let (name, namespace) = (stream.name_any(), stream.namespace());
+        tracing::info!(name, namespace, reason = step.reason, "applies");
         execute::apply(&ctx.client, step).await?;
         count_write(ctx);
     }

@@ -18,6 +18,7 @@ use operator_api::conditions::{self, Says, reasons, types};
 use operator_api::{DeletionPolicy, Stream, StreamStatus};
 use serde_json::Value;
 
+use crate::difference::first_difference;
 use crate::manifests::{NodeSet, Settings, manifests};
 use crate::names;
 use crate::placement::Held;
@@ -415,29 +416,6 @@ fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step>
         Some(Step { kind, object, reason })
     };
     wanted.into_iter().filter_map(differs).collect()
-}
-
-/// Where something wanted is not in what there is; `None` when all of it is. What the API server
-/// adds on its own is no difference.
-#[must_use]
-pub fn first_difference(wanted: &Value, live: &Value) -> Option<String> {
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
-            let inner = first_difference(value, live.get(key).unwrap_or(&Value::Null))?;
-            Some(format!(".{key}{inner}"))
-        }),
-        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
-            let pairs = wanted.iter().zip(live).enumerate();
-            pairs.into_iter().find_map(|(at, (wanted, live))| {
-                Some(format!("[{at}]{}", first_difference(wanted, live)?))
-            })
-        }
-        // An empty map or list and none are the same to the API server.
-        (Value::Object(wanted), Value::Null) if wanted.is_empty() => None,
-        (Value::Array(wanted), Value::Null) if wanted.is_empty() => None,
-        (wanted, live) if wanted == live => None,
-        _ => Some(String::new()),
-    }
 }
 
 fn says(

@@ -1,6 +1,7 @@
 //! What custom resources mean, as pure functions: no client, no clock, no file.
 
 mod decide;
+mod difference;
 mod manifest;
 pub mod manifests;
 pub mod names;
@@ -8,9 +9,8 @@ mod placement;
 mod topology;
 mod validate;
 
-pub use decide::{
-    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, first_difference, owners,
-};
+pub use decide::{Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, owners};
+pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};
 pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};
 pub use validate::{

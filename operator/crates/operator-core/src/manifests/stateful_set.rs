@@ -176,7 +176,8 @@ fn container(set: &NodeSet, settings: &Settings) -> Container {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
-        read_only: Some(read_only),
+        // The API server leaves `false` out, which would look like a difference for ever.
+        read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
     let port = |name: &str, port: u16| ContainerPort {

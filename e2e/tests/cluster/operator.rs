@@ -1,0 +1,375 @@
+//! The operator against a real API server: a process on this machine, so it reaches no pods, and
+//! there is no image for them to run. What becomes of resources is tested, not of records.
+//!
+//! Wants the program: `cargo build -p operator`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+use e2e::cluster::{Cluster, Namespace, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(30);
+/// A Lease lasts 15 s.
+const TAKEN_OVER_MAX: Duration = Duration::from_secs(40);
+const CHILDREN: [&str; 8] = [
+    "serviceaccount",
+    "role",
+    "rolebinding",
+    "configmap",
+    "service",
+    "networkpolicy",
+    "poddisruptionbudget",
+    "statefulset",
+];
+const CLICKS: &str = "apiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {name: clicks}\n";
+
+/// A process of `leat-operator run`, killed on drop.
+struct Operator {
+    child: Child,
+    listen: String,
+}
+
+impl Operator {
+    fn start(setup: &Setup, identity: &str) -> Operator {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let program = root.join("target/debug/leat-operator");
+        assert!(program.exists(), "{} is missing: cargo build -p operator", program.display());
+        // Free a moment ago, and nobody else is told of it.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let log = root.join(format!("target/cluster/operator-{identity}.log"));
+        let arguments = ["run", "--namespace", setup.namespace.name(), "--identity", identity];
+        let images = ["--image", "leat.dev/leat:none", "--image-pull-policy", "Never"];
+        let child = Command::new(program)
+            .args(arguments)
+            .args(images)
+            .args(["--listen", &listen, "--log-format", "text"])
+            .env("KUBECONFIG", setup.cluster.kubeconfig())
+            .stderr(File::create(log).unwrap())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Operator { child, listen }
+    }
+
+    /// The number of one metric, over all its labels.
+    fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let mut socket = TcpStream::connect(&self.listen)?;
+        socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text)?;
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    fn wait_until_it_leads(&self) {
+        let look = || Ok((self.metric("leat_operator_is_leader")? == 1.0).then_some(()));
+        wait("an operator to lead", TAKEN_OVER_MAX, look).unwrap();
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A namespace in which operators and streams are.
+struct Setup {
+    namespace: Namespace,
+    cluster: Cluster,
+    _guard: MutexGuard<'static, ()>,
+}
+
+impl Setup {
+    fn new() -> Setup {
+        let (cluster, _guard) = super::cluster();
+        super::apply_crds(&cluster);
+        let namespace = cluster.namespace("operator").unwrap();
+        Setup { namespace, cluster, _guard }
+    }
+
+    fn operator(&self, identity: &str) -> Operator {
+        let operator = Operator::start(self, identity);
+        operator.wait_until_it_leads();
+        operator
+    }
+
+    fn get(&self, what: &str, name: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&self.namespace.kubectl(&["get", what, name, "-o", "json"])?)?)
+    }
+
+    fn wait_for(&self, what: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let look = || Ok(Some(self.get(what, name)?).filter(|object| is_so(object)));
+        wait(&format!("{what} {name}"), SOON, look).unwrap()
+    }
+
+    /// As `STATUS REASON: MESSAGE`.
+    fn condition(&self, what: &str, name: &str, condition: &str, reason: &str) -> String {
+        let find = |object: &Value| {
+            let conditions = object["status"]["conditions"].as_array()?;
+            let found = conditions.iter().find(|c| c["type"] == condition)?;
+            let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+            Some((text("status"), text("reason"), text("message")))
+        };
+        let is_so = |object: &Value| find(object).is_some_and(|(_, is, _)| is == reason);
+        let (status, reason, message) = find(&self.wait_for(what, name, is_so)).unwrap();
+        format!("{status} {reason}: {message}")
+    }
+
+    fn patch(&self, what: &str, patch: &str) {
+        self.namespace.kubectl(&["patch", what, "--type=merge", "-p", patch]).unwrap();
+    }
+
+    fn wait_until_gone(&self, what: &str) {
+        let look = || {
+            let left =
+                self.namespace.kubectl(&["get", what, "--ignore-not-found", "-o", "name"])?;
+            Ok(left.trim().is_empty().then_some(()))
+        };
+        wait(&format!("{what} to go"), SOON, look).unwrap();
+    }
+
+    /// Says of shards that they are open, as pods would.
+    fn open_shards(&self, name: &str, count: usize) {
+        let is_planned = |stream: &Value| {
+            stream["status"]["shards"].as_array().is_some_and(|s| s.len() == count)
+        };
+        let look = || {
+            let mut stream = self.wait_for("stream", name, is_planned);
+            for shard in stream["status"]["shards"].as_array_mut().unwrap() {
+                shard["state"] = "Open".into();
+            }
+            let shards = &stream["status"]["shards"];
+            let version = &stream["metadata"]["resourceVersion"];
+            let patch = serde_json::json!({
+                "metadata": {"resourceVersion": version}, "status": {"shards": shards},
+            });
+            let patch = patch.to_string();
+            let what = ["patch", "stream", name, "--subresource=status", "--type=merge", "-p"];
+            self.namespace.kubectl(&[&what[..], &[&patch]].concat()).map(Some)
+        };
+        wait("the shards to be opened", SOON, look).unwrap();
+        self.wait_for("stream", name, |stream| stream["status"]["phase"] == "ACTIVE");
+    }
+
+    fn clicks(&self, spec: &str) {
+        self.namespace.apply(&format!("{CLICKS}spec: {spec}\n")).unwrap();
+    }
+
+    /// A stream whose pods only are missing.
+    fn active_clicks(&self) {
+        self.clicks("{shardCount: 2, pods: {resources: {requests: {cpu: 1000m}}}}");
+        self.open_shards("clicks", 2);
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        // So that the namespace can go while no operator runs any more.
+        let streams = self.namespace.kubectl(&["get", "streams", "-o", "name"]);
+        for stream in streams.unwrap_or_default().lines() {
+            let patch = r#"{"metadata": {"finalizers": null}}"#;
+            let _ = self.namespace.kubectl(&["delete", stream, "--wait=false"]);
+            let _ = self.namespace.kubectl(&["patch", stream, "--type=merge", "-p", patch]);
+        }
+    }
+}
+
+#[test]
+fn a_stream_gets_all_it_needs_and_a_second_look_writes_nothing() {
+    let setup = Setup::new();
+    let operator = setup.operator("one");
+    setup.active_clicks();
+    for kind in CHILDREN {
+        setup.get(kind, "clicks-stream").unwrap();
+    }
+    let secret = setup.get("secret", "clicks-stream-node").unwrap();
+    let entries: Vec<&String> = secret["data"].as_object().unwrap().keys().collect();
+    assert_eq!(entries, ["ca.crt", "encryption.keys", "tls.crt", "tls.key"]);
+    for ours in ["leat-ca", "leat-encryption-keys", "leat-gateway-tls"] {
+        setup.get("secret", ours).unwrap();
+    }
+    assert_eq!(setup.condition("stream", "clicks", "Accepted", "Valid"), "True Valid: ");
+    let ready = setup.condition("stream", "clicks", "Ready", "PodsNotReady");
+    assert_eq!(ready, "False PodsNotReady: 0 of 1 pods are ready");
+
+    let counts = || -> (f64, f64) {
+        let count = |name: &str| operator.metric(name).unwrap();
+        (count("leat_operator_reconciles_total"), count("leat_operator_writes_total"))
+    };
+    // What pods and their set do meanwhile leads to looks, too.
+    let (looks, writes) = counts();
+    for round in 0..3 {
+        setup
+            .namespace
+            .kubectl(&["annotate", "stream/clicks", &format!("touched-{round}=yes")])
+            .unwrap();
+        wait("another look", SOON, || Ok((looks + f64::from(round) < counts().0).then_some(())))
+            .unwrap();
+    }
+    assert_eq!(counts().1, writes);
+    drop(operator);
+
+    let again = setup.operator("two");
+    let look = || Ok((1.0 <= again.metric("leat_operator_reconciles_total")?).then_some(()));
+    wait("a look", SOON, look).unwrap();
+    assert_eq!(again.metric("leat_operator_writes_total").unwrap(), 0.0);
+}
+
+#[test]
+fn every_child_that_is_deleted_comes_back() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.active_clicks();
+    let children = CHILDREN.map(|kind| (kind, "clicks-stream"));
+    for (kind, name) in children.into_iter().chain([("secret", "clicks-stream-node")]) {
+        let before = setup.get(kind, name).unwrap()["metadata"]["uid"].clone();
+        setup.namespace.kubectl(&["delete", kind, name, "--wait=false"]).unwrap();
+        setup.wait_for(kind, name, |object| object["metadata"]["uid"] != before);
+    }
+}
+
+#[test]
+fn what_somebody_changed_is_changed_back() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.active_clicks();
+    let set = "statefulset/clicks-stream";
+    setup.patch(set, r#"{"spec": {"replicas": 3}}"#);
+    setup.wait_for("statefulset", "clicks-stream", |set| set["spec"]["replicas"] == 1);
+    setup.patch("configmap/clicks-stream", r#"{"data": {"node.json": "{}"}}"#);
+    let is_back = |map: &Value| map["data"]["node.json"].as_str().is_some_and(|j| 2 < j.len());
+    setup.wait_for("configmap", "clicks-stream", is_back);
+    let label = "app.kubernetes.io~1managed-by".replace("~1", "/");
+    setup.patch(
+        "service/clicks-stream",
+        &format!(r#"{{"metadata": {{"labels": {{"{label}": "me"}}}}}}"#),
+    );
+    let is_back = |service: &Value| service["metadata"]["labels"][&label] == "leat-operator";
+    setup.wait_for("service", "clicks-stream", is_back);
+    setup.patch("secret/clicks-stream-node", r#"{"data": {"tls.crt": "anVuaw=="}}"#);
+    let is_back = |secret: &Value| secret["data"]["tls.crt"] != "anVuaw==";
+    setup.wait_for("secret", "clicks-stream-node", is_back);
+}
+
+#[test]
+fn a_wrong_spec_says_everything_that_is_wrong_and_recovers() {
+    let setup = Setup::new();
+    let operator = setup.operator("one");
+    setup.clicks("{replicas: 3, shardBoundaries: ['0', '20', '10']}");
+    assert_eq!(
+        setup.condition("stream", "clicks", "Accepted", "Invalid"),
+        "False Invalid: spec.shardBoundaries: boundaries increase, but 10 does not; \
+         spec.replicas: 3; this version keeps each record in one pod: set 1"
+    );
+    assert!(setup.get("statefulset", "clicks-stream").is_err());
+    let looks = operator.metric("leat_operator_reconciles_total").unwrap();
+    let events = || setup.namespace.kubectl(&["get", "events", "--field-selector=reason=Invalid"]);
+    wait("an event", SOON, || Ok(events()?.contains("stream/clicks").then_some(()))).unwrap();
+    let more = operator.metric("leat_operator_reconciles_total").unwrap() - looks;
+    assert!(more <= 1.0, "a spec that is wrong is looked at again and again: {more}");
+    setup.patch("stream/clicks", r#"{"spec": {"replicas": 1, "shardBoundaries": null}}"#);
+    setup.condition("stream", "clicks", "Accepted", "Valid");
+    setup.wait_for("statefulset", "clicks-stream", |_| true);
+}
+
+#[test]
+fn what_was_made_for_a_stream_goes_with_it() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.active_clicks();
+    let finalizers = setup.get("stream", "clicks").unwrap()["metadata"]["finalizers"].clone();
+    assert_eq!(finalizers, serde_json::json!(["leat.dev/finalizer"]));
+    setup.namespace.kubectl(&["delete", "stream", "clicks", "--timeout=20s"]).unwrap();
+    for kind in CHILDREN {
+        setup.wait_until_gone(&format!("{kind}/clicks-stream"));
+    }
+    setup.wait_until_gone("secret/clicks-stream-node");
+}
+
+#[test]
+fn streams_of_a_pool_share_a_set_that_goes_with_the_last_of_them() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    let storage = "storage: {deletionPolicy: Retain}";
+    for name in ["a", "b"] {
+        let stream = CLICKS.replace("clicks", name);
+        setup.namespace.apply(&format!("{stream}spec: {{pool: small, {storage}}}\n")).unwrap();
+        setup.open_shards(name, 1);
+    }
+    let owners = |set: &Value| -> Vec<String> {
+        let owners = set["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        owners.map(|owner| owner["name"].as_str().unwrap().to_owned()).collect()
+    };
+    setup.wait_for("statefulset", "small-pool", |set| owners(set).len() == 2);
+    setup.namespace.kubectl(&["delete", "stream", "a", "--timeout=20s"]).unwrap();
+    setup.wait_for("statefulset", "small-pool", |set| owners(set) == ["b"]);
+    setup.wait_for("secret", "small-pool-node", |secret| owners(secret) == ["b"]);
+    setup.namespace.kubectl(&["delete", "stream", "b", "--timeout=20s"]).unwrap();
+    setup.wait_until_gone("statefulset/small-pool");
+}
+
+#[test]
+fn the_other_kinds_are_checked_and_say_that_they_are_not_implemented() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/examples");
+    setup.namespace.kubectl(&["apply", "-f", &examples.to_string_lossy()]).unwrap();
+    let mut seen = BTreeMap::new();
+    for kind in ["deliverystreams", "analyticsapps", "videostreams"] {
+        let names = setup.namespace.kubectl(&["get", kind, "-o", "name"]).unwrap();
+        for name in names.lines().filter_map(|name| name.split('/').nth(1)) {
+            assert_eq!(setup.condition(kind, name, "Accepted", "Valid"), "True Valid: ");
+            let ready = setup.condition(kind, name, "Ready", "NotImplemented");
+            assert!(ready.starts_with("False NotImplemented: "), "{ready}");
+            let resource = setup.get(kind, name).unwrap();
+            assert_eq!(
+                resource["status"]["observedGeneration"],
+                resource["metadata"]["generation"]
+            );
+            *seen.entry(kind).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(seen.len(), 3, "an example of each: {seen:?}");
+}
+
+#[test]
+fn one_of_two_operators_leads_and_the_other_takes_over() {
+    let setup = Setup::new();
+    let mut one = setup.operator("one");
+    let mut other = Operator::start(&setup, "two");
+    wait("the other to be ready", SOON, || other.metric("leat_operator_is_leader").map(Some))
+        .unwrap();
+    setup.clicks("{}");
+    setup.wait_for("statefulset", "clicks-stream", |_| true);
+    assert_eq!(other.metric("leat_operator_reconciles_total").unwrap(), 0.0);
+
+    one.signal(Signal::KILL);
+    other.wait_until_it_leads();
+    setup.namespace.kubectl(&["delete", "service", "clicks-stream"]).unwrap();
+    setup.wait_for("service", "clicks-stream", |_| true);
+
+    // One that is told to stop lets go at once.
+    let third = Operator::start(&setup, "three");
+    wait("the third to be ready", SOON, || third.metric("leat_operator_is_leader").map(Some))
+        .unwrap();
+    other.signal(Signal::TERM);
+    let look = || Ok((third.metric("leat_operator_is_leader")? == 1.0).then_some(()));
+    wait("the third to lead", Duration::from_secs(8), look).unwrap();
+}
