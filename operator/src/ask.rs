@@ -59,6 +59,26 @@ pub(crate) async fn ask(
     join_all(calls).await.into_iter().collect()
 }
 
+/// Those of these pods in which io_uring is refused; `None` when one of them does not say.
+pub(crate) async fn look(
+    pods: Vec<String>,
+    shards: &Shards,
+    tls: Arc<ClientConfig>,
+) -> Option<Vec<String>> {
+    let looks = pods.into_iter().map(|pod| {
+        let host = format!("{pod}.{}.{}.svc", shards.stateful_set, shards.namespace);
+        let peer = Peer::new(Node { host, tls: Arc::clone(&tls) });
+        async move {
+            match tokio::time::timeout(ANSWER_MAX, peer.call(Call::Look)).await {
+                Ok(Ok(Reply::Node { is_io_uring_refused })) => Some((pod, is_io_uring_refused)),
+                _ => None,
+            }
+        }
+    });
+    let told: Option<Vec<_>> = join_all(looks).await.into_iter().collect();
+    Some(told?.into_iter().filter(|(_, refused)| *refused).map(|(pod, _)| pod).collect())
+}
+
 async fn call(peer: &Peer, shard: ShardRef, what: Request) -> (Answer, Answered) {
     let call = match what {
         Request::Open => Call::Open(shard),

@@ -25,6 +25,9 @@ struct Remembered {
     answers: BTreeMap<ShardId, Answer>,
     is_asking: bool,
     failures: u32,
+    /// For which form of the pods it is known in which of them io_uring is refused.
+    looked_at: Option<String>,
+    io_uring_refused: Vec<String>,
 }
 
 impl Memory {
@@ -75,6 +78,27 @@ impl Memory {
         self.with(stream, |remembered| {
             remembered.is_asking = false;
             remembered.answers = answers;
+        });
+    }
+
+    pub(crate) fn io_uring_refused(&self, stream: &Stream) -> Vec<String> {
+        self.with(stream, |remembered| remembered.io_uring_refused.clone())
+    }
+
+    /// Whether nobody has looked at pods of this form; from now on, somebody does.
+    pub(crate) fn begin_looking(&self, stream: &Stream, form: &str) -> bool {
+        self.with(stream, |remembered| {
+            let is_new = remembered.looked_at.as_deref() != Some(form);
+            remembered.looked_at = Some(form.to_owned());
+            is_new
+        })
+    }
+
+    /// What was seen; nothing, when somebody has to look again.
+    pub(crate) fn end_looking(&self, stream: &Stream, refused: Option<Vec<String>>) {
+        self.with(stream, |remembered| match refused {
+            Some(refused) => remembered.io_uring_refused = refused,
+            None => remembered.looked_at = None,
         });
     }
 

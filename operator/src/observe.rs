@@ -142,7 +142,7 @@ impl Caches {
             answers: memory.answers(stream),
             // Pods do not tell their load yet: a stream in mode OnDemand stays as it is.
             by_load: None,
-            io_uring_refused: Vec::new(),
+            io_uring_refused: memory.io_uring_refused(stream),
         }
     }
 }

@@ -20,26 +20,27 @@ pub(crate) struct EngineSettings {
     pub(crate) reads_mib: usize,
 }
 
-/// Starts the log threads.
+/// Starts the log threads. With the engine comes whether io_uring was refused.
 pub(crate) fn start(
     settings: &EngineSettings,
     clock: &Arc<dyn Clock>,
     registry: &mut Registry,
-) -> anyhow::Result<Engine> {
+) -> anyhow::Result<(Engine, bool)> {
+    let (backend, is_refused) = backend(settings.backend, registry)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let options = EngineOptions {
-        backend: backend(settings.backend, registry)?,
+        backend,
         threads: settings.log_threads.unwrap_or(processors.div_ceil(2).max(2)),
         tail_bytes_max: settings.tail_mib << 20,
         read_bytes_max: settings.reads_mib << 20,
         log: shard_log::Options::standard(),
     };
     let metrics = shard::Metrics::register(registry);
-    Ok(Engine::start(&options, clock, &metrics)?)
+    Ok((Engine::start(&options, clock, &metrics)?, is_refused))
 }
 
-/// The backend asked for; else io_uring, if it can be had.
-fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<Backend> {
+/// The backend asked for; else io_uring, if it can be had: whether it was refused.
+fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<(Backend, bool)> {
     let refused: Gauge = Gauge::default();
     registry.register(
         "leat_io_uring_refused",
@@ -47,8 +48,8 @@ fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<B
         refused.clone(),
     );
     match (wanted, storage::uring::probe()) {
-        (Some(Backend::Blocking), _) => Ok(Backend::Blocking),
-        (_, Ok(())) => Ok(Backend::Uring),
+        (Some(Backend::Blocking), _) => Ok((Backend::Blocking, false)),
+        (_, Ok(())) => Ok((Backend::Uring, false)),
         (Some(Backend::Uring), Err(error)) => Err(error.into()),
         (None, Err(error)) => {
             refused.set(1);
@@ -56,7 +57,7 @@ fn backend(wanted: Option<Backend>, registry: &mut Registry) -> anyhow::Result<B
                 %error,
                 "using blocking calls instead, durable but slower; --backend blocking says that this is meant"
             );
-            Ok(Backend::Blocking)
+            Ok((Backend::Blocking, true))
         }
     }
 }

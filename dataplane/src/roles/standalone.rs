@@ -50,7 +50,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
-    let engine = engine::start(
+    let (engine, _) = engine::start(
         &EngineSettings {
             backend: args.backend,
             log_threads: args.log_threads,

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
         tail_mib: config.memory.tail,
         reads_mib: config.memory.reads,
     };
-    let engine = engine::start(&settings, &clock, &mut registry)?;
+    let (engine, is_io_uring_refused) = engine::start(&settings, &clock, &mut registry)?;
     let readiness = Readiness::default();
     let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
     let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
@@ -79,6 +79,7 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
         keeper,
         stateful_set: config.stateful_set,
         pod: args.pod,
+        is_io_uring_refused,
         opening: Mutex::default(),
         seen: Mutex::default(),
     });
@@ -147,6 +148,7 @@ struct Node {
     keeper: Keeper,
     stateful_set: String,
     pod: String,
+    is_io_uring_refused: bool,
     /// Held while shards are opened: none is opened twice.
     opening: Mutex<()>,
     /// Streams whose left-over logs have been looked for.
@@ -246,6 +248,10 @@ impl Host for Node {
     fn shard(&self, shard: ShardRef) -> Option<ShardHandle> {
         let stream = catalog::StreamUid(shard.stream);
         self.keeper.get(ShardKey { stream, shard: shard.shard })
+    }
+
+    fn is_io_uring_refused(&self) -> bool {
+        self.is_io_uring_refused
     }
 
     fn open(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>> {

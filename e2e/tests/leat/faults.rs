@@ -84,3 +84,78 @@ async fn api_server_down_data_keeps_flowing() {
     assert!(100 < meanwhile.total() && 100 < read, "{meanwhile:?}");
     assert_eq!((meanwhile.refused, report.refused), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgrade_rolls_pods_one_by_one() {
+    let fixture = Fixture::new("upgrade");
+    fixture.apply("clicks", "{shardCount: 3, shardsPerPod: 1}");
+    fixture.wait_for_shards("clicks", 3);
+    fixture.wait_for_put("clicks").await;
+    let load = Load::start(&fixture.client, "clicks", 6);
+    // Whatever changes the pods' template rolls them: an image, a resource, a profile.
+    let spec = "{shardCount: 3, shardsPerPod: 1, pods: {resources: {requests: {cpu: 60m}}}}";
+    fixture.apply("clicks", spec);
+    let mut fewest = 3;
+    wait("new pods", READY_MAX * 2, || {
+        let path = "jsonpath={.status.updatedReplicas} {.status.readyReplicas}";
+        let set = fixture.kubectl(&["get", "statefulset", "clicks-stream", "-o", path]);
+        let (updated, ready) = set.split_once(' ').unwrap_or_default();
+        let ready: u32 = ready.parse().unwrap_or_default();
+        fewest = fewest.min(ready);
+        Ok((updated == "3" && ready == 3 && fewest < 3).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(fewest, 2, "more than one was away at a time");
+    let report = load.finish().await;
+    println!("{} put, {} refused", report.total(), report.refused);
+    report.check(&fixture.client, "clicks").await;
+}
+
+/// As the runtime's default profile does where it is strict.
+const NO_IO_URING: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{
+    "names": ["io_uring_setup", "io_uring_enter", "io_uring_register"],
+    "action": "SCMP_ACT_ERRNO", "errnoRet": 1
+}]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn io_uring_refused_falls_back() {
+    let fixture = Fixture::new("uring");
+    installed().cluster.install_seccomp("no-io-uring.json", NO_IO_URING).unwrap();
+    fixture.apply("clicks", "{pods: {seccompProfile: Localhost/no-io-uring.json}}");
+    fixture.wait_for_put("clicks").await;
+    let log = fixture.kubectl(&["logs", "clicks-stream-0"]);
+    assert!(log.contains("using blocking calls instead"), "{log}");
+    assert_eq!(read_all(&fixture.client, "clicks").await, ["probe:0"]);
+    let path = r#"jsonpath={.status.conditions[?(@.type=="Degraded")].reason}"#;
+    wait("the condition that says so", READY_MAX, || {
+        let reason = fixture.kubectl(&["get", "stream", "clicks", "-o", path]);
+        Ok((reason == "IoUringRefused").then_some(()))
+    })
+    .unwrap();
+}
+
+/// Alone: pods of other tests are on that node too.
+#[tokio::test(flavor = "multi_thread")]
+async fn node_drain() {
+    let fixture = Fixture::new("drain");
+    fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 2}");
+    fixture.wait_for_shards("clicks", 4);
+    fixture.wait_for_put("clicks").await;
+    let load = Load::start(&fixture.client, "clicks", 4);
+    let cluster = &installed().cluster;
+    let drain = ["drain", "node-2", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout"];
+    cluster.kubectl(&[&drain[..], &["120s"]].concat()).unwrap();
+    // Its volume is there, so its shards come back with the node.
+    cluster.kubectl(&["uncordon", "node-2"]).unwrap();
+    fixture.wait_for_shards("clicks", 4);
+    wait("all pods", READY_MAX, || {
+        let path = "jsonpath={.status.readyReplicas}";
+        let ready = fixture.kubectl(&["get", "statefulset", "clicks-stream", "-o", path]);
+        Ok((ready == "2").then_some(()))
+    })
+    .unwrap();
+    let report = load.finish().await;
+    println!("{} put, {} refused", report.total(), report.refused);
+    assert!(100 < report.total(), "{report:?}");
+    report.check(&fixture.client, "clicks").await;
+}

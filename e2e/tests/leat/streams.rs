@@ -6,7 +6,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ScalingType;
 
 use crate::load::{Load, read_all};
-use crate::{Fixture, stream};
+use crate::{Fixture, installed, stream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_install_and_first_record() {
@@ -135,4 +135,36 @@ async fn many_small_streams_share_the_pods_of_a_pool() {
     fixture.kubectl(&["delete", "stream", "s1"]);
     fixture.wait_for_put("s2").await;
     assert_eq!(read_all(&fixture.client, "s3").await, ["probe:0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hpa_scales_stream() {
+    let fixture = Fixture::new("hpa");
+    installed().cluster.start_metrics().unwrap();
+    fixture.apply("clicks", "{shardCount: 1}");
+    fixture.wait_for_put("clicks").await;
+    let autoscaler = "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: clicks}
+spec:
+  scaleTargetRef: {apiVersion: leat.dev/v1alpha1, kind: Stream, name: clicks}
+  minReplicas: 1
+  maxReplicas: 4
+  metrics:
+  - type: Resource
+    resource: {name: cpu, target: {type: Utilization, averageUtilization: 20}}
+  behavior: {scaleUp: {stabilizationWindowSeconds: 0}}
+";
+    fixture.namespace.apply(autoscaler).unwrap();
+    let load = Load::start(&fixture.client, "clicks", 16);
+    e2e::cluster::wait("more shards", Duration::from_secs(240), || {
+        let path = "jsonpath={.status.openShardCount}";
+        let open = fixture.kubectl(&["get", "stream", "clicks", "-o", path]);
+        Ok((1 < open.parse::<u32>().unwrap_or_default()).then_some(()))
+    })
+    .unwrap();
+    let report = load.finish().await;
+    println!("{} put, {} refused", report.total(), report.refused);
+    report.check(&fixture.client, "clicks").await;
 }

@@ -20,7 +20,7 @@ use shard::SystemClock;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
-use crate::ask::{Shards, ask};
+use crate::ask::{Shards, ask, look as look_at};
 use crate::events::{self, Note};
 use crate::execute::{self, ExecuteError};
 use crate::memory::Memory;
@@ -250,6 +250,7 @@ async fn carry_out(
     events::publish(&ctx.recorder, stream, notes).await;
     if asks.is_empty() {
         ctx.memory.clear_answers(stream);
+        begin_looking(stream, observed, ctx);
     } else {
         begin_asking(stream, asks, ctx);
     }
@@ -295,6 +296,35 @@ fn begin_asking(stream: &Stream, asks: Vec<Ask>, ctx: &Arc<Context>) {
             tokio::time::sleep(ASK_PAUSE).await;
         }
         ctx.memory.end_asking(&stream, answers);
+        let reference = ObjectRef::new(&stream.name_any()).within(&shards.namespace);
+        // An error means that nobody reconciles any more.
+        let _ = ctx.triggers.send(reference).await;
+    });
+}
+
+/// Looks at the pods once they are all of one form and ready: what they can do does not change.
+fn begin_looking(stream: &Stream, observed: &Observed, ctx: &Arc<Context>) {
+    let (Some(uid), Some(set)) = (stream_uid(stream), observed.children.get("StatefulSet")) else {
+        return;
+    };
+    let pods = set["spec"]["replicas"].as_u64().and_then(|pods| u32::try_from(pods).ok());
+    let pods = pods.unwrap_or_default();
+    let revision = set["status"]["updateRevision"].as_str().unwrap_or_default();
+    let form = format!("{revision} {pods}");
+    let is_whole = observed.is_rolled_out && pods == observed.pods_ready;
+    if !is_whole || !ctx.memory.begin_looking(stream, &form) {
+        return;
+    }
+    let shards = Shards {
+        stream: uid,
+        stateful_set: names::stateful_set(stream),
+        namespace: stream.namespace().unwrap_or_default(),
+    };
+    let pods = (0..pods).map(|ordinal| names::pod(&shards.stateful_set, ordinal)).collect();
+    let (stream, ctx) = (stream.clone(), Arc::clone(ctx));
+    tokio::spawn(async move {
+        let refused = look_at(pods, &shards, ctx.trust.material().tls()).await;
+        ctx.memory.end_looking(&stream, refused);
         let reference = ObjectRef::new(&stream.name_any()).within(&shards.namespace);
         // An error means that nobody reconciles any more.
         let _ = ctx.triggers.send(reference).await;

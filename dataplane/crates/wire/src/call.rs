@@ -71,6 +71,8 @@ pub enum Call {
     },
     /// Remove the shard's log, with all its records.
     Remove(ShardRef),
+    /// Tell how the node itself is.
+    Look,
 }
 
 /// What to read.
@@ -100,6 +102,7 @@ mod kind {
     pub(super) const OPEN: u8 = 9;
     pub(super) const CLOSE: u8 = 10;
     pub(super) const REMOVE: u8 = 11;
+    pub(super) const LOOK: u8 = 12;
 }
 
 /// Room for everything but records.
@@ -162,12 +165,13 @@ impl Call {
                 body
             }
             Call::Remove(shard) => of(kind::REMOVE, shard),
+            Call::Look => frame(kind::LOOK),
         })
     }
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Call, DecodeError> {
-    if !(kind::HELLO..=kind::REMOVE).contains(&kind) {
+    if !(kind::HELLO..=kind::LOOK).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let call = decode_body(kind, &mut body);
@@ -177,6 +181,9 @@ pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Call, DecodeError> {
 fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
     if kind == kind::HELLO {
         return Some(Call::Hello { oldest: get_u16(body)?, newest: get_u16(body)? });
+    }
+    if kind == kind::LOOK {
+        return Some(Call::Look);
     }
     let shard = get_shard(body)?;
     Some(match kind {

@@ -34,6 +34,11 @@ pub enum Reply {
         /// When.
         at: UnixMillis,
     },
+    /// To `Look`.
+    Node {
+        /// Whether io_uring is refused there, and blocking calls are used instead.
+        is_io_uring_refused: bool,
+    },
     /// It is as asked.
     Done,
     /// It was not done.
@@ -62,6 +67,7 @@ mod kind {
     pub(super) const CLOSED: u8 = 134;
     pub(super) const DONE: u8 = 135;
     pub(super) const REFUSED: u8 = 136;
+    pub(super) const NODE: u8 = 137;
 }
 
 /// Room for everything but records.
@@ -103,6 +109,11 @@ impl Reply {
                 body.put_u64_le(at.0);
                 body
             }
+            Reply::Node { is_io_uring_refused } => {
+                let mut body = frame(kind::NODE);
+                body.put_u8(u8::from(*is_io_uring_refused));
+                body
+            }
             Reply::Done => frame(kind::DONE),
             Reply::Refused(refusal) => {
                 let mut body = frame(kind::REFUSED);
@@ -131,7 +142,7 @@ fn encode_records(id: u64, records: &Records) -> bytes::BytesMut {
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Reply, DecodeError> {
-    if !(kind::HELLO..=kind::REFUSED).contains(&kind) {
+    if !(kind::HELLO..=kind::NODE).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let reply = decode_body(kind, &mut body);
@@ -151,6 +162,7 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Reply> {
             Reply::Closed { end: Offset(get_u64(body)?), at: UnixMillis(get_u64(body)?) }
         }
         kind::DONE => Reply::Done,
+        kind::NODE => Reply::Node { is_io_uring_refused: get_u8(body)? != 0 },
         kind::REFUSED => Reply::Refused(get_refusal(body)?),
         _ => return None,
     })

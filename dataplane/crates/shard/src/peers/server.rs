@@ -34,6 +34,9 @@ pub trait Host: Send + Sync + 'static {
     /// Makes a shard's log, if it is not there, and runs it.
     fn open(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>>;
 
+    /// Whether io_uring is refused here.
+    fn is_io_uring_refused(&self) -> bool;
+
     /// Removes a shard's log; one that is not there is removed.
     fn remove(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>>;
 }
@@ -152,6 +155,10 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
     };
     match call {
         Call::Hello { .. } | Call::Follow(_) => refused(Refusal::Failed("out of place".into())),
+        Call::Look => {
+            let is_io_uring_refused = host.is_io_uring_refused();
+            (Reply::Node { is_io_uring_refused }, None)
+        }
         Call::Open(shard) => done(host.open(shard).await),
         Call::Remove(shard) => done(host.remove(shard).await),
         Call::Read(read) => match with(read.shard) {

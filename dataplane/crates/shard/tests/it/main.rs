@@ -83,6 +83,10 @@ impl Host for OneShard {
         Box::pin(async move { if shard == SHARD { Ok(()) } else { Err(Refusal::DiskFull) } })
     }
 
+    fn is_io_uring_refused(&self) -> bool {
+        true
+    }
+
     fn remove(&self, _: ShardRef) -> Pending<'_, Result<(), Refusal>> {
         Box::pin(async { Ok(()) })
     }
@@ -227,6 +231,7 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
     let node = Node::new().await;
     let peer = node.peer();
     assert_eq!(peer.call(Call::Open(SHARD)).await, Ok(Reply::Done));
+    assert_eq!(peer.call(Call::Look).await, Ok(Reply::Node { is_io_uring_refused: true }));
     assert_eq!(peer.call(Call::Open(OTHER)).await, Ok(Reply::Refused(Refusal::DiskFull)));
     assert_eq!(peer.call(Call::StartOffset(OTHER)).await, Ok(Reply::Refused(Refusal::NotHere)));
     let junk = Call::Append { shard: SHARD, record_count: 2, records: vec![1; 9].into() };
