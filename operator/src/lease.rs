@@ -116,8 +116,8 @@ impl Lease {
     async fn attempt_now(&mut self) -> kube::Result<bool> {
         let now = self.timestamp();
         let Some(mut record) = self.api.get_opt(&self.name).await? else {
-            let mut record = Record::default();
-            record.metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
+            let mut record = Record { metadata, ..Record::default() };
             take(record.spec.get_or_insert_default(), &self.identity, &now);
             self.api.create(&PostParams::default(), &record).await?;
             return Ok(true);
