@@ -322,6 +322,8 @@ fn text<'a>(secret: &'a Secret, entry: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn material(now: UnixMillis) -> Material {
@@ -352,6 +354,61 @@ mod tests {
         let changed = step(&other, Some(&live), now).unwrap();
         assert_eq!(changed.reason, "Secret clicks-stream-node differs at .data.encryption.keys");
         assert_eq!(changed.object["data"]["tls.key"], live["data"]["tls.key"]);
+    }
+
+    /// What a pod of `stateful_set` serves with, and what it asks of those who call.
+    fn server_tls(material: &Material, stateful_set: &str) -> rustls::ServerConfig {
+        let now = SystemClock.now();
+        let step = material.node_secret(stateful_set, "shop", Vec::new(), None, now);
+        let secret: Secret = serde_json::from_value(step.unwrap().unwrap().object).unwrap();
+        let certificate = text(&secret, CERTIFICATE_ENTRY).unwrap();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = text(&secret, KEY_ENTRY).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let authority = text(&secret, AUTHORITY_ENTRY).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&provider),
+        );
+        rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap()
+    }
+
+    /// Whether the operator and a pod take each other for what they are.
+    async fn check_handshake(client: &Material, server: &Material, host: &'static str) -> bool {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server_tls(server, "a-stream")));
+        let connector = tokio_rustls::TlsConnector::from(client.tls());
+        let name = rustls_pki_types::ServerName::try_from(host).unwrap();
+        let accept = async {
+            let mut socket = acceptor.accept(far).await?;
+            socket.write_all(b"!").await?;
+            socket.shutdown().await
+        };
+        let connect = async {
+            let mut socket = connector.connect(name, near).await?;
+            // The server's word on the client's certificate comes behind the handshake.
+            socket.read_u8().await
+        };
+        let (accepted, connected) = tokio::join!(accept, connect);
+        accepted.is_ok() && connected.is_ok()
+    }
+
+    #[tokio::test]
+    async fn operator_and_pods_take_each_other_for_what_they_are() {
+        let (one, other) = (material(SystemClock.now()), material(SystemClock.now()));
+        assert!(check_handshake(&one, &one, "a-stream-0.a-stream.shop.svc").await);
+        assert!(check_handshake(&one, &one, "a-stream-7.a-stream.shop.svc.cluster.local").await);
+        assert!(!check_handshake(&one, &one, "b-stream-0.b-stream.shop.svc").await);
+        assert!(!check_handshake(&one, &one, "a-stream-0.a-stream.other.svc").await);
+        assert!(!check_handshake(&one, &other, "a-stream-0.a-stream.shop.svc").await);
     }
 
     #[test]
