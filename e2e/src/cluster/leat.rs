@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+use sha2::{Digest, Sha256};
 
 use super::image::{self, Config, Entry};
 use super::local::Local;
@@ -12,7 +13,6 @@ use super::{Cluster, Namespace};
 /// Where the chart is installed unless a test needs another place.
 pub const NAMESPACE: &str = "leat-system";
 const REPOSITORY: &str = "leat.dev/leat";
-const TAG: &str = "e2e";
 /// Two images are unpacked, and gateways wait for the operator's first certificates.
 const INSTALL_MAX: &str = "180s";
 
@@ -26,26 +26,41 @@ pub struct AccessKey {
 }
 
 /// Writes the image of these two programs to `target`, as the Dockerfile's but FROM scratch: they
-/// bring their libraries along.
+/// bring their libraries along. Its tag is of their content, so that an upgrade to others rolls pods.
 ///
 /// # Errors
 /// A program is not there, or a library of it.
 pub fn build_image(leat: &Path, operator: &Path, target: &Path) -> anyhow::Result<()> {
     let config = Config {
         env: vec!["PATH=/usr/local/bin".to_owned()],
-        ..Config::new(&format!("{REPOSITORY}:{TAG}"), "/usr/local/bin/leat")
+        ..Config::new(
+            &format!("{REPOSITORY}:{}", digest(&[leat, operator])?),
+            "/usr/local/bin/leat",
+        )
     };
     let mut entries: Vec<Entry> = Vec::new();
     let mut there: BTreeSet<String> = BTreeSet::new();
     for (program, path) in
         [(leat, "/usr/local/bin/leat"), (operator, "/usr/local/bin/leat-operator")]
     {
-        ensure!(program.is_file(), "{} is not there: build it first", program.display());
         // Most libraries are those of both.
         let new = image::with_libraries(program, path)?;
         entries.extend(new.into_iter().filter(|entry| there.insert(entry.path().to_owned())));
     }
     image::build(target, &config, &entries)
+}
+
+/// Twelve hex digits of what is in files.
+fn digest(files: &[&Path]) -> anyhow::Result<String> {
+    let mut hasher = Sha256::new();
+    for file in files {
+        let content = std::fs::read(file);
+        let content =
+            content.with_context(|| format!("{} is not there: build it first", file.display()))?;
+        hasher.update(content);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    Ok(digest[..6].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Puts the image on every node and installs the chart, or upgrades to it; when this returns, its
@@ -65,8 +80,10 @@ pub fn install(
     let definitions = chart.join("crds");
     let definitions = definitions.to_str().context("a path in UTF-8")?;
     cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", definitions])?;
-    let repository = format!("image.repository={REPOSITORY}");
-    let tag = format!("image.tag={TAG}");
+    let name = image::tag_of(image)?;
+    let (repository, tag) = name.rsplit_once(':').context("an image has a tag")?;
+    let repository = format!("image.repository={repository}");
+    let tag = format!("image.tag={tag}");
     let chart = chart.to_str().context("a path in UTF-8")?;
     let mut arguments = vec!["upgrade", "--install", "leat", chart];
     arguments.extend(["--namespace", namespace, "--create-namespace"]);
@@ -145,7 +162,8 @@ mod tests {
         let target = folder.path().join("leat.tar");
         let program = std::env::current_exe().unwrap();
         build_image(&program, &program, &target).unwrap();
-        assert_eq!(image::tag_of(&target).unwrap(), "leat.dev/leat:e2e");
+        let tag = format!("leat.dev/leat:{}", digest(&[&program, &program]).unwrap());
+        assert_eq!(image::tag_of(&target).unwrap(), tag);
 
         let mut layer = Vec::new();
         let mut archive = tar::Archive::new(File::open(&target).unwrap());
