@@ -505,7 +505,9 @@ fn delete(
 ) -> Outcome {
     let storage = stream.spec.storage.as_ref();
     let retains = storage.and_then(|s| s.deletion_policy) == Some(DeletionPolicy::Retain);
-    let stays = stream.spec.pool.is_some() && !observed.neighbours.is_empty();
+    // One whose streams all go, as when its namespace is deleted, has no pods to ask any more.
+    let is_kept = |other: &Stream| other.metadata.deletion_timestamp.is_none();
+    let stays = stream.spec.pool.is_some() && observed.neighbours.iter().any(is_kept);
     let mut asks = Vec::new();
     if let Some(topology) = topology.filter(|_| stays && !retains) {
         let is_left = |shard: &ShardId| observed.answers.get(shard) != Some(&Answer::Removed);

@@ -377,6 +377,23 @@ fn a_stream_of_a_pool_goes_when_its_logs_are_gone() {
 }
 
 #[test]
+fn streams_of_a_pool_that_all_go_do_not_wait_for_pods() {
+    let epoch = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
+    let deleted = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(epoch));
+    let mut neighbour = Stream::new("other", StreamSpec::default());
+    neighbour.metadata.uid = Some("uid-2".into());
+    let spec = StreamSpec { pool: Some("small".into()), ..shards(2) };
+    let mut cluster = Cluster::new(spec);
+    cluster.neighbours = vec![neighbour];
+    cluster.settle();
+    cluster.asked.clear();
+    cluster.stream.metadata.deletion_timestamp = deleted.clone();
+    cluster.neighbours[0].metadata.deletion_timestamp = deleted;
+    cluster.reconcile();
+    assert!(cluster.is_gone && cluster.asked.is_empty());
+}
+
+#[test]
 fn a_stream_on_demand_goes_where_the_load_asks() {
     let spec = StreamSpec { mode: Some(Mode::OnDemand), ..StreamSpec::default() };
     let mut cluster = Cluster::new(spec);
