@@ -42,7 +42,9 @@ step "cluster tests: the harness, the operator, then all of Leat as its chart in
 cargo build --quiet --package operator
 cargo test --quiet --package e2e --test cluster 2>&1 | tee -a "$log"
 cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=3 2>&1 | tee -a "$log"
-cargo test --quiet --package e2e --test leat -- alone:: --test-threads=1 2>&1 | tee -a "$log"
+for alone in node_drain api_server_down; do
+    cargo test --quiet --package e2e --test leat -- "alone::$alone" 2>&1 | tee -a "$log"
+done
 e2e/cluster.sh down
 
 step "soak, short"

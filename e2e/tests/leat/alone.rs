@@ -1,12 +1,35 @@
 //! What takes something away from all of the cluster, and so from all other tests: run after them, one
-//! at a time (`-- alone:: --test-threads=1`).
+//! at a time (see e2e/test.sh).
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::Blob;
 use e2e::cluster::wait;
 
 use crate::load::{Load, read_all};
-use crate::{Fixture, READY_MAX, installed};
+use crate::{Fixture, READY_MAX, client, installed};
+
+/// The API server is away while this is there: also when a test fails, for the others need it.
+struct Away;
+
+impl Away {
+    fn new() -> Away {
+        installed().cluster.stop_api_server().unwrap();
+        Away
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        installed().cluster.start_api_server().unwrap();
+    }
+}
+
+async fn put_by(client: &Client, stream: &str) {
+    let put = client.put_record().stream_name(stream).partition_key("k");
+    put.data(Blob::new("probe:0")).send().await.unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn api_server_down_data_keeps_flowing() {
@@ -14,14 +37,20 @@ async fn api_server_down_data_keeps_flowing() {
     fixture.apply("clicks", "{shardCount: 2}");
     fixture.wait_for_shards("clicks", 2);
     fixture.wait_for_put("clicks").await;
+    // Every gateway finds out what this user may do: what nobody has asked before, nobody can be told
+    // without the API server.
+    for _ in 0..20 {
+        read_all(&client(&fixture.key), "clicks").await;
+        put_by(&client(&fixture.key), "clicks").await;
+    }
     let load = Load::start(&fixture.client, "clicks", 4);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    installed().cluster.stop_api_server().unwrap();
+    let away = Away::new();
     let meanwhile = Load::start(&fixture.client, "clicks", 1);
     tokio::time::sleep(Duration::from_secs(30)).await;
     let meanwhile = meanwhile.finish().await;
     let read = read_all(&fixture.client, "clicks").await.len();
-    installed().cluster.start_api_server().unwrap();
+    drop(away);
     let report = load.finish().await;
     println!("{} put, {} of them without the API server", report.total(), meanwhile.total());
     assert!(100 < meanwhile.total() && 100 < read, "{meanwhile:?}");

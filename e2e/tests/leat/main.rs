@@ -54,6 +54,7 @@ fn programs() -> PathBuf {
 /// A namespace of a test's own, with somebody who may do everything in it.
 struct Fixture {
     namespace: Namespace,
+    key: AccessKey,
     client: Client,
 }
 
@@ -62,7 +63,8 @@ impl Fixture {
         let installed = installed();
         let namespace = installed.cluster.namespace(name).unwrap();
         let key = leat::access_key(&namespace, "app", "ClusterRole/leat-edit").unwrap();
-        Fixture { namespace, client: client(&key) }
+        let client = client(&key);
+        Fixture { namespace, key, client }
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {

@@ -169,7 +169,13 @@ fn unsafe_and_io_uring_are_named_in_storage_only() {
 fn every_file_is_part_of_a_module() {
     let mut reached = BTreeSet::new();
     for (folder, _) in packages().values() {
-        let roots = ["src/lib.rs", "src/main.rs", "tests/it/main.rs", "tests/cluster/main.rs"];
+        let roots = [
+            "src/lib.rs",
+            "src/main.rs",
+            "tests/it/main.rs",
+            "tests/cluster/main.rs",
+            "tests/leat/main.rs",
+        ];
         let mut open: Vec<PathBuf> = roots.iter().map(|root| folder.join(root)).collect();
         let programs = fs::read_dir(folder.join("src/bin")).into_iter().flatten().flatten();
         open.extend(programs.map(|entry| entry.path()));
