@@ -96,7 +96,7 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
     let listener = listener.with_context(|| format!("listen on port {WIRE_PORT}"))?;
     readiness.set(true);
     tracing::info!("serving shards of {} after {} ms", node.pod, started.elapsed().as_millis());
-    let options = ServeOptions::new(node, CALL_BYTES_MAX);
+    let options = ServeOptions::new(Arc::new(NodeHost(node)), CALL_BYTES_MAX);
     tokio::select! {
         () = accept(listener, tls, options) => {}
         () = host::stop_signal()? => {}
@@ -244,24 +244,44 @@ impl Node {
     }
 }
 
-impl Host for Node {
+/// What others can ask of this pod.
+struct NodeHost(Arc<Node>);
+
+impl NodeHost {
+    /// Carries something out to its end, also when whoever asked for it is gone meanwhile: a log that
+    /// is half opened is in nobody's hands.
+    fn to_its_end(
+        &self,
+        work: impl Future<Output = Result<(), Refusal>> + Send + 'static,
+    ) -> Pending<'_, Result<(), Refusal>> {
+        let working = tokio::spawn(work);
+        Box::pin(async move {
+            let failed = |error: tokio::task::JoinError| Err(Refusal::Failed(error.to_string()));
+            working.await.unwrap_or_else(failed)
+        })
+    }
+}
+
+impl Host for NodeHost {
     fn shard(&self, shard: ShardRef) -> Option<ShardHandle> {
         let stream = catalog::StreamUid(shard.stream);
-        self.keeper.get(ShardKey { stream, shard: shard.shard })
+        self.0.keeper.get(ShardKey { stream, shard: shard.shard })
     }
 
     fn is_io_uring_refused(&self) -> bool {
-        self.is_io_uring_refused
+        self.0.is_io_uring_refused
     }
 
     fn open(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>> {
-        Box::pin(self.open_placed(shard))
+        let node = Arc::clone(&self.0);
+        self.to_its_end(async move { node.open_placed(shard).await })
     }
 
     fn remove(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>> {
-        Box::pin(async move {
+        let node = Arc::clone(&self.0);
+        self.to_its_end(async move {
             let (stream, shards) = (catalog::StreamUid(shard.stream), [shard.shard]);
-            let removed = self.keeper.remove(stream, &shards).await;
+            let removed = node.keeper.remove(stream, &shards).await;
             removed.map_err(|error| Refusal::Failed(error.to_string()))
         })
     }
