@@ -10,7 +10,8 @@
 //! Reads come from memory, so a lost API server stops nothing but changes; the copy on disk is for a
 //! process that starts while it is lost. What is written here is seen here at once.
 //!
-//! This is the only crate of the data plane with a client of Kubernetes.
+//! This is the only library of the data plane with a client of Kubernetes; the gateway has another, for
+//! access keys and rights.
 
 mod convert;
 mod copy;
