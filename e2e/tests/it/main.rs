@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_input;
-mod chart;
 mod clients;
 mod crash;
 mod process;

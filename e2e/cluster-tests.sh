@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The tests on a real Kubernetes: the harness and the chart, the operator, then all of Leat as its chart
+# installs it. Minutes more the first time, when Kubernetes is compiled. Needs root: the cluster's nodes
+# are processes of this machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+
+trap 'e2e/cluster.sh down' EXIT
+e2e/cluster.sh up
+cargo build --quiet --package dataplane --package operator
+cargo test --quiet --package e2e --test cluster
+cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=2
+for alone in node_drain api_server_down; do
+    cargo test --quiet --package e2e --test leat -- "alone::$alone"
+done
