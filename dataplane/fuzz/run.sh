@@ -7,5 +7,5 @@ seconds=${1:?run.sh SECONDS, for each target}
 command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz@0.13.2
 for target in $(cargo +nightly fuzz list); do
     echo "fuzzing $target for $seconds s"
-    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536 -verbosity=0
+    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536 -verbosity=0 -print_funcs=0
 done

@@ -67,6 +67,7 @@ static API: LazyLock<Api> = LazyLock::new(|| {
         random: || 7,
         keys: Arc::new(MasterKeys::parse(&MasterKeys::new_file()).expect("a key file")),
         event_bytes_max: 0,
+        rights: None,
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
     })
 });
