@@ -208,6 +208,10 @@ pub(crate) struct BenchArgs {
     /// Connections that put at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) connections: u32,
+    /// Put so many records each second, evenly, and not as many as the endpoint takes. A PutRecords that
+    /// starts late, because those before it took long, counts from when it should have started.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
     /// Read everything back and check that each record is there exactly once.
     #[arg(long)]
     pub(crate) check: bool,

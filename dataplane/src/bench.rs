@@ -103,6 +103,7 @@ async fn measure(client: &Client, args: &BenchArgs) -> anyhow::Result<Outcome> {
             records: args.records,
             size: args.size as usize,
             batch: u64::from(args.batch),
+            pace: args.rate.map(|rate| Pace { started, rate }),
             progress: progress.clone(),
         };
         connections.spawn(putter.run());
@@ -192,7 +193,23 @@ struct Putter {
     records: u64,
     size: usize,
     batch: u64,
+    /// `None` as fast as it goes.
+    pace: Option<Pace>,
     progress: ProgressBar,
+}
+
+/// So many records a second, from then on.
+#[derive(Clone, Copy)]
+struct Pace {
+    started: Instant,
+    rate: u64,
+}
+
+impl Pace {
+    /// When the record of this number is to be put.
+    fn due(self, number: u64) -> Instant {
+        self.started + Duration::from_secs_f64(number as f64 / self.rate as f64)
+    }
 }
 
 struct Done {
@@ -223,19 +240,28 @@ impl Putter {
                 return Ok(done);
             }
             let end = (first + self.batch).min(self.records);
-            self.put((first..end).collect(), &mut done).await?;
+            let due = self.pace.map_or_else(Instant::now, |pace| pace.due(first));
+            tokio::time::sleep_until(due.into()).await;
+            self.put((first..end).collect(), due, &mut done).await?;
             self.progress.inc(end - first);
         }
     }
 
-    /// Puts these records, those that fail again and again.
-    async fn put(&self, mut numbers: Vec<u64>, done: &mut Done) -> anyhow::Result<()> {
+    /// Puts these records, which were due then, and those that fail again and again.
+    async fn put(
+        &self,
+        mut numbers: Vec<u64>,
+        due: Instant,
+        done: &mut Done,
+    ) -> anyhow::Result<()> {
         let mut fruitless = 0;
+        let mut late = due.elapsed();
         loop {
             let body = self.body(&numbers);
             let started = Instant::now();
             let answer = self.client.send::<PutReply>("PutRecords", body.into()).await?;
-            let micros = u64::try_from(started.elapsed().as_micros())?;
+            let micros = u64::try_from((late + started.elapsed()).as_micros())?;
+            late = Duration::ZERO;
             done.latencies.record(micros.max(1))?;
             let before = numbers.len();
             let why = match answer {
@@ -298,6 +324,13 @@ fn number_of(bytes: &[u8]) -> anyhow::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_are_due_evenly() {
+        let pace = Pace { started: Instant::now(), rate: 2_000 };
+        assert_eq!(pace.due(0), pace.started);
+        assert_eq!(pace.due(3_000), pace.started + Duration::from_millis(1_500));
+    }
 
     #[test]
     fn a_record_tells_its_number_and_whether_it_is_whole() {

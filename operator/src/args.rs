@@ -1,10 +1,13 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use operator_core::manifests::Settings;
 use telemetry::LogFormat;
+
+use crate::controllers::stream::Pace;
 
 /// The Kubernetes operator of Leat.
 #[derive(Parser)]
@@ -50,6 +53,16 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "10Gi", value_name = "SIZE")]
     pool_volume_size: String,
 
+    /// Seconds between two looks at the load of on-demand streams. A shard that took more than half of
+    /// what an AWS shard takes in the time between is split.
+    #[arg(long, default_value_t = 15, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    on_demand_interval: u64,
+
+    /// Seconds that neighbouring shards of on-demand streams must have been quiet before they are merged.
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    on_demand_quiet: u64,
+
     /// Where /metrics, /livez and /readyz are served.
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
@@ -68,6 +81,14 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// How closely on-demand streams follow their load.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace {
+            every: Duration::from_secs(self.on_demand_interval),
+            quiet_for: Duration::from_secs(self.on_demand_quiet),
+        }
+    }
+
     /// What holds for everything that is made.
     pub(crate) fn settings(&self) -> Settings {
         Settings {

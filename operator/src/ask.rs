@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use model::{Clock, ShardId};
+use model::{Clock, ShardId, ShardLoad};
 use node_config::WIRE_PORT;
 use operator_core::{Answer, Ask, Request};
 use rustls_pki_types::ServerName;
@@ -30,6 +30,22 @@ pub(crate) struct Shards {
     pub(crate) namespace: String,
 }
 
+impl Shards {
+    /// One of their pods; one connection each is enough.
+    fn peer(
+        &self,
+        peers: &mut BTreeMap<String, Peer>,
+        pod: String,
+        tls: &Arc<ClientConfig>,
+    ) -> Peer {
+        let peer = peers.entry(pod).or_insert_with_key(|pod| {
+            let host = format!("{pod}.{}.{}.svc", self.stateful_set, self.namespace);
+            Peer::new(Node { host, tls: Arc::clone(tls) })
+        });
+        peer.clone()
+    }
+}
+
 /// Asks all at once; what did not answer in time is told as failed.
 pub(crate) async fn ask(
     asks: Vec<Ask>,
@@ -37,14 +53,11 @@ pub(crate) async fn ask(
     tls: Arc<ClientConfig>,
     metrics: &Metrics,
 ) -> BTreeMap<ShardId, Answer> {
-    let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
+    let mut peers = BTreeMap::new();
     let mut calls = Vec::new();
     for Ask { pod, shard, what } in asks {
-        let peer = peers.entry(pod).or_insert_with_key(|pod| {
-            let host = format!("{pod}.{}.{}.svc", shards.stateful_set, shards.namespace);
-            Peer::new(Node { host, tls: Arc::clone(&tls) })
-        });
-        let (peer, shard_ref) = (peer.clone(), ShardRef { stream: shards.stream, shard });
+        let peer = shards.peer(&mut peers, pod, &tls);
+        let shard_ref = ShardRef { stream: shards.stream, shard };
         calls.push(async move {
             let (answer, outcome) = call(&peer, shard_ref, what).await;
             let what = match what {
@@ -66,8 +79,7 @@ pub(crate) async fn look(
     tls: Arc<ClientConfig>,
 ) -> Option<Vec<String>> {
     let looks = pods.into_iter().map(|pod| {
-        let host = format!("{pod}.{}.{}.svc", shards.stateful_set, shards.namespace);
-        let peer = Peer::new(Node { host, tls: Arc::clone(&tls) });
+        let peer = shards.peer(&mut BTreeMap::new(), pod.clone(), &tls);
         async move {
             match tokio::time::timeout(ANSWER_MAX, peer.call(Call::Look)).await {
                 Ok(Ok(Reply::Node { is_io_uring_refused })) => Some((pod, is_io_uring_refused)),
@@ -77,6 +89,28 @@ pub(crate) async fn look(
     });
     let told: Option<Vec<_>> = join_all(looks).await.into_iter().collect();
     Some(told?.into_iter().filter(|(_, refused)| *refused).map(|(pod, _)| pod).collect())
+}
+
+/// What the pods of these shards tell of their load; those that do not answer are left out.
+pub(crate) async fn weigh(
+    weighs: Vec<(ShardId, String)>,
+    shards: &Shards,
+    quiet_for: Duration,
+    tls: Arc<ClientConfig>,
+) -> BTreeMap<ShardId, ShardLoad> {
+    let mut peers = BTreeMap::new();
+    let quiet_for = u64::try_from(quiet_for.as_millis()).unwrap_or(u64::MAX);
+    let weighs = weighs.into_iter().map(|(shard, pod)| {
+        let peer = shards.peer(&mut peers, pod, &tls);
+        let call = Call::Load { shard: ShardRef { stream: shards.stream, shard }, quiet_for };
+        async move {
+            match tokio::time::timeout(ANSWER_MAX, peer.call(call)).await {
+                Ok(Ok(Reply::Load(load))) => Some((shard, load?)),
+                _ => None,
+            }
+        }
+    });
+    join_all(weighs).await.into_iter().flatten().collect()
 }
 
 async fn call(peer: &Peer, shard: ShardRef, what: Request) -> (Answer, Answered) {

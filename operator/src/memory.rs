@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use model::ShardId;
+use model::{ShardId, ShardLoad};
 use operator_api::Stream;
 use operator_core::Answer;
 
@@ -28,6 +28,9 @@ struct Remembered {
     /// For which form of the pods it is known in which of them io_uring is refused.
     looked_at: Option<String>,
     io_uring_refused: Vec<String>,
+    /// What pods told of the load, and when they were asked.
+    loads: BTreeMap<ShardId, ShardLoad>,
+    weighed: Option<Instant>,
 }
 
 impl Memory {
@@ -102,6 +105,23 @@ impl Memory {
         });
     }
 
+    pub(crate) fn loads(&self, stream: &Stream) -> BTreeMap<ShardId, ShardLoad> {
+        self.with(stream, |remembered| remembered.loads.clone())
+    }
+
+    /// Whether the load was not asked for lately; from now on, it is.
+    pub(crate) fn begin_weighing(&self, stream: &Stream, every: Duration, now: Instant) -> bool {
+        self.with(stream, |remembered| {
+            let is_lately = remembered.weighed.is_some_and(|at| now.duration_since(at) < every);
+            remembered.weighed = if is_lately { remembered.weighed } else { Some(now) };
+            !is_lately
+        })
+    }
+
+    pub(crate) fn end_weighing(&self, stream: &Stream, loads: BTreeMap<ShardId, ShardLoad>) {
+        self.with(stream, |remembered| remembered.loads = loads);
+    }
+
     pub(crate) fn succeeded(&self, stream: &Stream) {
         self.with(stream, |remembered| remembered.failures = 0);
     }
@@ -148,6 +168,17 @@ mod tests {
         check("11", "11");
         // What is older than the copy is of no more use.
         check("9", "9");
+    }
+
+    #[test]
+    fn the_load_is_asked_for_now_and_then() {
+        let memory = Memory::default();
+        let stream = Stream::new("clicks", operator_api::StreamSpec::default());
+        let (every, start) = (Duration::from_secs(15), Instant::now());
+        let begins = [0, 14, 15, 29, 30];
+        let begins =
+            begins.map(|at| memory.begin_weighing(&stream, every, start + Duration::from_secs(at)));
+        assert_eq!(begins, [true, false, true, false, true]);
     }
 
     #[test]

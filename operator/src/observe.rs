@@ -140,8 +140,7 @@ impl Caches {
             is_rolled_out,
             neighbours,
             answers: memory.answers(stream),
-            // Pods do not tell their load yet: a stream in mode OnDemand stays as it is.
-            by_load: None,
+            loads: memory.loads(stream),
             io_uring_refused: memory.io_uring_refused(stream),
         }
     }

@@ -91,7 +91,7 @@ async fn reconcile(client: Client, args: &RunArgs, metrics: Metrics) {
     let kept = Arc::clone(&trust);
     tokio::select! {
         () = kept.keep() => {}
-        () = stream::run(all(), args.settings(), trust, m(), r()) => {}
+        () = stream::run(all(), args.settings(), args.pace(), trust, m(), r()) => {}
         () = others::run::<DeliveryStream>(all(), m(), r()) => {}
         () = others::run::<AnalyticsApp>(all(), m(), r()) => {}
         () = others::run::<VideoStream>(all(), m(), r()) => {}

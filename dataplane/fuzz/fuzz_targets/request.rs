@@ -11,7 +11,7 @@ use catalog::{Account, Catalog, Change, ChangeError, Stream};
 use encryption::MasterKeys;
 use libfuzzer_sys::fuzz_target;
 use model::{Clock, StreamName, UnixMillis};
-use streams_api::{Answer, Api, ApiOptions, Identity, Metrics, OPERATIONS, Shards};
+use streams_api::{Answer, Api, ApiOptions, Heat, Identity, Metrics, OPERATIONS, Shards};
 
 /// No streams, and none can be made: what is fuzzed is what comes before.
 struct Empty(tokio::sync::watch::Sender<u64>);
@@ -68,6 +68,7 @@ static API: LazyLock<Api> = LazyLock::new(|| {
         keys: Arc::new(MasterKeys::parse(&MasterKeys::new_file()).expect("a key file")),
         event_bytes_max: 0,
         rights: None,
+        heat: Heat::default(),
         metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
     })
 });

@@ -3,6 +3,7 @@
 //! ```text
 //!  access key ──► Secret ──► service account: the user; its namespace: the account
 //!  what it may do ──► SubjectAccessReview on streams, streams/records, ...
+//!  load of on-demand streams ──► the pods of their shards, whom the operator asks
 //!  shard ──► status.shards of its stream ──► pod ──► a connection that all its shards share
 //! ```
 
@@ -13,6 +14,7 @@ use anyhow::Context;
 use catalog_kube::Streams;
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
+use streams_api::Heat;
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 
@@ -26,6 +28,7 @@ use accounts::{AccountsOptions, Namespaces};
 mod access_keys;
 mod accounts;
 mod data_keys;
+mod heat;
 mod rights;
 mod route;
 
@@ -45,7 +48,9 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
     let (streams, _watching) = Streams::start(client.clone(), None, copy).await?;
 
     let mut registry = Registry::default();
-    let shards = route::start(Arc::clone(&streams), node_tls);
+    let heat = Heat::default();
+    let (shards, routes) = route::start(Arc::clone(&streams), node_tls);
+    heat::start(heat.clone(), routes);
     let accounts = Arc::new(Namespaces::new(AccountsOptions {
         streams: Arc::clone(&streams),
         shards,
@@ -55,6 +60,7 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
         metrics: streams_api::Metrics::register(&mut registry),
         event_bytes_max: args.memory_events << 20,
         client: client.clone(),
+        heat,
     }));
     access_keys::start(client, Arc::clone(&accounts)).await?;
     data_keys::start(streams, keys);

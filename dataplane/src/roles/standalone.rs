@@ -18,7 +18,7 @@ use model::Clock;
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
 use storage::crashsafe;
-use streams_api::{Api, ApiOptions, Identity, Shards};
+use streams_api::{Api, ApiOptions, Heat, Identity, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 
@@ -62,6 +62,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     )?;
     let shards = Shards::default();
     let keys = Arc::new(master_keys(&args, &catalog)?);
+    let heat = Heat::default();
     let api = Api::new(ApiOptions {
         catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
         shards: shards.clone(),
@@ -72,12 +73,13 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         metrics: streams_api::Metrics::register(&mut registry),
         event_bytes_max: args.memory_events << 20,
         rights: None,
+        heat: heat.clone(),
     });
     let pace = ondemand::Pace {
         every: Duration::from_secs(args.on_demand_interval),
         quiet_for: Duration::from_secs(args.on_demand_quiet),
     };
-    let scaling = ondemand::start(Arc::clone(&catalog), api.clone(), pace);
+    let scaling = ondemand::start(Arc::clone(&catalog), heat, pace);
     let keeper = Keeper::new(engine.clone(), shards, args.data_dir.join("shards"), keys);
     let reconciling = Reconciler::new(Arc::clone(&catalog), keeper, clock).start().await;
     for line in manifests::apply(&*catalog, wanted).await? {

@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use catalog::Stream;
+use catalog::{Stream, StreamUid};
 use catalog_kube::{Placed, Streams};
 use encryption::MasterKeys;
 use futures_util::future::join_all;
-use model::{Clock, ShardState};
+use model::{Clock, ShardLoad, ShardState};
 use node_config::{ADMIN_PORT, NodeConfig, WIRE_PORT};
 use prometheus_client::registry::Registry;
 use shard::peers::{Host, Pending, ServeOptions, serve};
 use shard::{ShardHandle, SystemClock};
 use shard_log::{LogId, OpenMode};
-use streams_api::{ShardKey, Shards};
+use streams_api::{Heat, Passed, ShardKey, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -82,6 +82,7 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
         is_io_uring_refused,
         opening: Mutex::default(),
         seen: Mutex::default(),
+        heat: Heat::default(),
     });
     let mut changes = node.streams.changes();
     changes.mark_unchanged();
@@ -152,7 +153,9 @@ struct Node {
     /// Held while shards are opened: none is opened twice.
     opening: Mutex<()>,
     /// Streams whose left-over logs have been looked for.
-    seen: Mutex<std::collections::HashSet<catalog::StreamUid>>,
+    seen: Mutex<std::collections::HashSet<StreamUid>>,
+    /// What the shards here are asked to take, as gateways tell.
+    heat: Heat,
 }
 
 impl Node {
@@ -188,6 +191,7 @@ impl Node {
             self.keeper.configure(&stream).await;
             self.forget_expired(&stream).await;
         }
+        self.heat.retain(|key| self.keeper.get(*key).is_some());
     }
 
     /// Shards that are in the catalog no more had expired.
@@ -247,7 +251,16 @@ impl Node {
 /// What others can ask of this pod.
 struct NodeHost(Arc<Node>);
 
+fn key_of(shard: ShardRef) -> ShardKey {
+    ShardKey { stream: StreamUid(shard.stream), shard: shard.shard }
+}
+
 impl NodeHost {
+    /// The shard, when it runs here: of no other is anything remembered.
+    fn running(&self, shard: ShardRef) -> Option<ShardKey> {
+        Some(key_of(shard)).filter(|key| self.0.keeper.get(*key).is_some())
+    }
+
     /// Carries something out to its end, also when whoever asked for it is gone meanwhile: a log that
     /// is half opened is in nobody's hands.
     fn to_its_end(
@@ -264,12 +277,22 @@ impl NodeHost {
 
 impl Host for NodeHost {
     fn shard(&self, shard: ShardRef) -> Option<ShardHandle> {
-        let stream = catalog::StreamUid(shard.stream);
-        self.0.keeper.get(ShardKey { stream, shard: shard.shard })
+        self.0.keeper.get(key_of(shard))
     }
 
     fn is_io_uring_refused(&self) -> bool {
         self.0.is_io_uring_refused
+    }
+
+    fn passed(&self, passed: wire::Passed) {
+        let wire::Passed { shard, bytes, records, samples } = passed;
+        if let Some(key) = self.running(shard) {
+            self.0.heat.merge(key, Passed { bytes, records, samples });
+        }
+    }
+
+    fn load(&self, shard: ShardRef, quiet_for: Duration) -> Option<ShardLoad> {
+        self.0.heat.take(self.running(shard)?, SystemClock.now(), quiet_for)
     }
 
     fn open(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>> {
@@ -280,7 +303,7 @@ impl Host for NodeHost {
     fn remove(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>> {
         let node = Arc::clone(&self.0);
         self.to_its_end(async move {
-            let (stream, shards) = (catalog::StreamUid(shard.stream), [shard.shard]);
+            let (stream, shards) = (StreamUid(shard.stream), [shard.shard]);
             let removed = node.keeper.remove(stream, &shards).await;
             removed.map_err(|error| Refusal::Failed(error.to_string()))
         })

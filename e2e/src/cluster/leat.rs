@@ -94,6 +94,31 @@ pub fn install(
     Ok(())
 }
 
+/// Installs what cargo has built, of the profile that `LEAT_PROFILE` names (else `debug`), into
+/// [`NAMESPACE`]; returns the AWS endpoint, as nodes reach it.
+///
+/// # Errors
+/// It is not built, or as [`install`].
+pub fn install_built(cluster: &Cluster, values: &[&str]) -> anyhow::Result<String> {
+    let programs = programs()?;
+    let image = programs.join("leat-image.tar");
+    build_image(&programs.join("leat"), &programs.join("leat-operator"), &image)?;
+    install(cluster, &image, NAMESPACE, values)?;
+    let path = "jsonpath={.spec.clusterIP}";
+    let address = cluster.kubectl(&["get", "service", "leat", "-n", NAMESPACE, "-o", path])?;
+    Ok(format!("http://{}:4567", address.trim()))
+}
+
+/// Where cargo puts programs of the profile that `LEAT_PROFILE` names, else of `debug`.
+///
+/// # Errors
+/// There are none.
+pub fn programs() -> anyhow::Result<PathBuf> {
+    let profile = std::env::var("LEAT_PROFILE").unwrap_or_else(|_| "debug".to_owned());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(profile);
+    folder.canonicalize().with_context(|| format!("{}: build first", folder.display()))
+}
+
 /// Makes a ServiceAccount `name` that has a role, as in `ClusterRole/leat-edit`, in the namespace,
 /// and an access key for it.
 ///

@@ -9,7 +9,6 @@ mod load;
 mod rights;
 mod streams;
 
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -31,24 +30,10 @@ fn installed() -> &'static Installed {
     static INSTALLED: OnceLock<Installed> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let cluster = Cluster::current().unwrap();
-        let programs = programs();
-        let image = programs.join("leat-image.tar");
-        let program = |name: &str| programs.join(name);
-        leat::build_image(&program("leat"), &program("leat-operator"), &image).unwrap();
-        leat::install(&cluster, &image, leat::NAMESPACE, &[]).unwrap();
-        let address = ["get", "service", "leat", "-n", leat::NAMESPACE, "-o"];
-        let address = [&address[..], &["jsonpath={.spec.clusterIP}"]].concat();
-        let address = cluster.kubectl(&address).unwrap();
-        let endpoint = format!("http://{}:4567", address.trim());
+        // Few shards on each pod of a pool, so that a test's pool has several.
+        let endpoint = leat::install_built(&cluster, &["operator.pools.shardsPerPod=70"]).unwrap();
         Installed { cluster, endpoint }
     })
-}
-
-/// Where cargo puts programs: of the profile that `LEAT_PROFILE` names.
-fn programs() -> PathBuf {
-    let profile = std::env::var("LEAT_PROFILE").unwrap_or_else(|_| "debug".to_owned());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
-    root.join("target").join(profile)
 }
 
 /// A namespace of a test's own, with somebody who may do everything in it.

@@ -10,7 +10,7 @@ use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
-use model::{Clock, UnixMillis};
+use model::{Clock, ShardId, UnixMillis};
 use operator_api::Stream;
 use operator_core::manifests::{Settings, secret_name};
 use operator_core::{
@@ -20,7 +20,7 @@ use shard::SystemClock;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
-use crate::ask::{Shards, ask, look as look_at};
+use crate::ask::{Shards, ask, look as look_at, weigh};
 use crate::events::{self, Note};
 use crate::execute::{self, ExecuteError};
 use crate::memory::Memory;
@@ -55,6 +55,16 @@ pub(crate) struct Context {
     recorder: Recorder,
     triggers: Triggers,
     locks: Locks,
+    pace: Pace,
+}
+
+/// How closely shards of on-demand streams follow their load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Between two looks at it.
+    pub(crate) every: Duration,
+    /// How long neighbours must have been quiet before they are merged.
+    pub(crate) quiet_for: Duration,
 }
 
 /// Streams of one pool are looked at one after the other: each counts what the others hold.
@@ -77,6 +87,7 @@ impl Locks {
 pub(crate) async fn run(
     client: Client,
     settings: Settings,
+    pace: Pace,
     trust: Arc<Trust>,
     metrics: Metrics,
     recorder: Recorder,
@@ -86,8 +97,18 @@ pub(crate) async fn run(
     let (streams, touched) = observe::streams(&client, Arc::clone(&memory), triggers.clone());
     let (caches, pumps) = Caches::new(&client, &streams, &triggers);
     let locks = Locks::new();
-    let context =
-        Context { client, settings, caches, memory, trust, metrics, recorder, triggers, locks };
+    let context = Context {
+        client,
+        settings,
+        caches,
+        memory,
+        trust,
+        metrics,
+        recorder,
+        triggers,
+        locks,
+        pace,
+    };
     let context = Arc::new(context);
     let filled = Arc::clone(&context);
     let triggered = futures_util::stream::poll_fn(move |task| triggered.poll_recv(task));
@@ -211,7 +232,7 @@ async fn carry_out(
     now: UnixMillis,
     ctx: &Arc<Context>,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    let Outcome { mut steps, asks, status, finalizer, next } = outcome;
+    let Outcome { mut steps, asks, weighs, status, finalizer, next } = outcome;
     if finalizer != Finalizer::Keep {
         let wanted = finalizer == Finalizer::Add;
         let written = execute::set_finalizer(&ctx.client, stream, wanted).await?;
@@ -258,6 +279,8 @@ async fn carry_out(
         Some(pause) => pause.max(LOOK_PAUSE_MIN),
         None => WRONG_PAUSE,
     };
+    let pause = if weighs.is_empty() { pause } else { pause.min(ctx.pace.every) };
+    begin_weighing(stream, weighs, ctx);
     let outcome = if is_changed { metrics::Outcome::Changed } else { metrics::Outcome::Unchanged };
     Ok((Action::requeue(pause), outcome))
 }
@@ -282,11 +305,7 @@ fn begin_asking(stream: &Stream, asks: Vec<Ask>, ctx: &Arc<Context>) {
     if !ctx.memory.begin_asking(stream) {
         return;
     }
-    let shards = Shards {
-        stream: uid,
-        stateful_set: names::stateful_set(stream),
-        namespace: stream.namespace().unwrap_or_default(),
-    };
+    let shards = shards_of(stream, uid);
     let (stream, ctx) = (stream.clone(), Arc::clone(ctx));
     tokio::spawn(async move {
         let tls = ctx.trust.material().tls();
@@ -296,9 +315,38 @@ fn begin_asking(stream: &Stream, asks: Vec<Ask>, ctx: &Arc<Context>) {
             tokio::time::sleep(ASK_PAUSE).await;
         }
         ctx.memory.end_asking(&stream, answers);
-        let reference = ObjectRef::new(&stream.name_any()).within(&shards.namespace);
-        // An error means that nobody reconciles any more.
-        let _ = ctx.triggers.send(reference).await;
+        look_again(&stream, &ctx).await;
+    });
+}
+
+fn shards_of(stream: &Stream, uid: u64) -> Shards {
+    Shards {
+        stream: uid,
+        stateful_set: names::stateful_set(stream),
+        namespace: stream.namespace().unwrap_or_default(),
+    }
+}
+
+async fn look_again(stream: &Stream, ctx: &Context) {
+    let reference = ObjectRef::new(&stream.name_any());
+    let reference = reference.within(&stream.namespace().unwrap_or_default());
+    // An error means that nobody reconciles any more.
+    let _ = ctx.triggers.send(reference).await;
+}
+
+/// Asks for the load of an on-demand stream's shards, if nobody has lately.
+fn begin_weighing(stream: &Stream, weighs: Vec<(ShardId, String)>, ctx: &Arc<Context>) {
+    let Some(uid) = stream_uid(stream) else { return };
+    let (every, quiet_for) = (ctx.pace.every, ctx.pace.quiet_for);
+    if weighs.is_empty() || !ctx.memory.begin_weighing(stream, every, std::time::Instant::now()) {
+        return;
+    }
+    let shards = shards_of(stream, uid);
+    let (stream, ctx) = (stream.clone(), Arc::clone(ctx));
+    tokio::spawn(async move {
+        let loads = weigh(weighs, &shards, quiet_for, ctx.trust.material().tls()).await;
+        ctx.memory.end_weighing(&stream, loads);
+        look_again(&stream, &ctx).await;
     });
 }
 
@@ -315,19 +363,13 @@ fn begin_looking(stream: &Stream, observed: &Observed, ctx: &Arc<Context>) {
     if !is_whole || !ctx.memory.begin_looking(stream, &form) {
         return;
     }
-    let shards = Shards {
-        stream: uid,
-        stateful_set: names::stateful_set(stream),
-        namespace: stream.namespace().unwrap_or_default(),
-    };
+    let shards = shards_of(stream, uid);
     let pods = (0..pods).map(|ordinal| names::pod(&shards.stateful_set, ordinal)).collect();
     let (stream, ctx) = (stream.clone(), Arc::clone(ctx));
     tokio::spawn(async move {
         let refused = look_at(pods, &shards, ctx.trust.material().tls()).await;
         ctx.memory.end_looking(&stream, refused);
-        let reference = ObjectRef::new(&stream.name_any()).within(&shards.namespace);
-        // An error means that nobody reconciles any more.
-        let _ = ctx.triggers.send(reference).await;
+        look_again(&stream, &ctx).await;
     });
 }
 

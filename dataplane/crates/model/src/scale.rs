@@ -45,6 +45,11 @@ impl Default for ScaleLimits {
 }
 
 impl ShardLoad {
+    /// Of two shards, which has more to do: as if a record cost as much as a KiB.
+    fn weight(self) -> u64 {
+        self.bytes_per_second.saturating_add(self.records_per_second.saturating_mul(1024))
+    }
+
     fn is_hot(self) -> bool {
         HOT_BYTES_PER_SECOND <= self.bytes_per_second
             || HOT_RECORDS_PER_SECOND <= self.records_per_second
@@ -65,7 +70,7 @@ impl ShardLoad {
 }
 
 /// Where the shards should start, or `None` when they are right as they are. `load` says what each
-/// shard has been through.
+/// shard has been through. The limits hold whatever the load is.
 #[must_use]
 pub fn scale(
     current: &ShardMap,
@@ -80,6 +85,11 @@ pub fn scale(
     let mut starting = before.clone();
     let (min, max) = (limits.min.max(1) as usize, limits.max.min(SHARDS_MAX) as usize);
 
+    if max < owners.len() {
+        let load = |shard: &&Shard| load(shard.id).weight();
+        let owners = owners.iter().map(|shard| (shard.range.starting(), load(shard)));
+        return Boundaries::new(merged_down(owners.collect(), max)).ok();
+    }
     let mut hottest: Vec<&&Shard> = owners.iter().filter(|s| load(s.id).is_hot()).collect();
     hottest.sort_by_key(|shard| std::cmp::Reverse(load(shard.id).bytes_per_second));
     for shard in hottest {
@@ -118,6 +128,19 @@ fn split_at(shard: &Shard, median: Option<HashKey>) -> Option<HashKey> {
     let median = median.unwrap_or(middle).max(starting);
     let at = if median == starting { HashKey(starting.0.saturating_add(1)) } else { median };
     (starting < at && at <= ending).then_some(at)
+}
+
+/// The neighbours that together have the least to do are merged until there are so many.
+fn merged_down(mut shards: Vec<(HashKey, u64)>, max: usize) -> Vec<HashKey> {
+    while max < shards.len() {
+        let pairs = shards.windows(2).map(|pair| pair[0].1.saturating_add(pair[1].1));
+        let Some((left, weight)) = pairs.enumerate().min_by_key(|(_, weight)| *weight) else {
+            break;
+        };
+        shards[left].1 = weight;
+        shards.remove(left + 1);
+    }
+    shards.into_iter().map(|(starting, _)| starting).collect()
 }
 
 fn widest_middle(starting: &BTreeSet<HashKey>) -> Option<HashKey> {
@@ -205,6 +228,14 @@ mod tests {
         let limits = ScaleLimits { min: 4, max: 9 };
         let quarter = 1 << 126;
         check(&[0], &[QUIET], limits, Some(&[0, quarter, 2 * quarter, 3 * quarter]));
+    }
+
+    #[test]
+    fn there_are_no_more_than_the_maximum_whatever_the_load_is() {
+        let limits = ScaleLimits { min: 1, max: 2 };
+        check(&[0, 10, 20, 30], &[HOT, BUSY, QUIET, HOT], limits, Some(&[0, 30]));
+        check(&[0, 10, 20], &[HOT, HOT, BUSY], limits, Some(&[0, 10]));
+        check(&[0, 10], &[HOT, HOT], limits, None);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The service: what every operation needs, and the table of operations.
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use aws_protocol::{ApiError, Encoding, ErrorCode};
 use bytes::Bytes;
 use catalog::{Catalog, Phase, Stream};
 use encryption::MasterKeys;
-use model::{Clock, Shard, ShardId, ShardLoad, StreamName, UnixMillis};
+use model::{Clock, Shard, StreamName, UnixMillis};
 use shard::{ShardHandle, Unavailable};
 
 use crate::consumers::Found;
@@ -62,6 +61,8 @@ pub struct ApiOptions {
     pub event_bytes_max: usize,
     /// What the users of the account may do; everything when nobody says.
     pub rights: Option<Arc<dyn Rights>>,
+    /// Where the load of on-demand streams is counted.
+    pub heat: Heat,
 }
 
 /// What an operation answers.
@@ -78,7 +79,6 @@ pub struct Api {
     pub(crate) options: Arc<ApiOptions>,
     pub(crate) feeds: Feeds,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) heat: Heat,
     /// Whose turn it is to take a record that nobody chose a shard for.
     pub(crate) turns: Arc<AtomicUsize>,
     /// Who calls what; `None` between calls, when nothing is asked of a policy.
@@ -100,7 +100,6 @@ impl Api {
         Api {
             feeds: Feeds::new(options.event_bytes_max),
             subscriptions: Subscriptions::new(),
-            heat: Heat::default(),
             turns: Arc::default(),
             options: Arc::new(options),
             call: None,
@@ -142,28 +141,6 @@ impl Api {
         }
         self.options.metrics.called(known.name(), started.elapsed(), result.as_ref().err());
         result
-    }
-
-    /// What an on-demand stream's shards were asked to take since this was last called. A shard
-    /// `is_settled` that has been quiet for `quiet_for`.
-    #[must_use]
-    pub fn take_loads(&self, stream: &Stream, quiet_for: Duration) -> BTreeMap<ShardId, ShardLoad> {
-        let load = |shard: &Shard| {
-            let key = ShardKey { stream: stream.uid, shard: shard.id };
-            Some((shard.id, self.heat.take(key, self.now(), quiet_for)?))
-        };
-        stream.shards.owners().filter_map(load).collect()
-    }
-
-    /// Forgets the loads of all shards but those that these streams have open.
-    pub fn forget_loads_but(&self, streams: &[Arc<Stream>]) {
-        let open = |stream: &Arc<Stream>| {
-            let uid = stream.uid;
-            let key = move |shard: &Shard| ShardKey { stream: uid, shard: shard.id };
-            stream.shards.owners().map(key).collect::<Vec<_>>()
-        };
-        let open: HashSet<ShardKey> = streams.iter().flat_map(open).collect();
-        self.heat.retain(|key| open.contains(key));
     }
 
     pub(crate) fn now(&self) -> UnixMillis {

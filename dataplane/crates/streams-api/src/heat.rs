@@ -4,7 +4,7 @@
 //! as much as its bytes, at the cost of an addition for each record.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{HashKey, ShardLoad, UnixMillis};
@@ -19,8 +19,12 @@ const RECORD_WEIGHT: usize = 1 << 10;
 const SAMPLES_MAX: usize = 512;
 
 /// The loads of shards. Clones are the same.
+///
+/// A process that holds shards and serves them adds and takes. On a cluster each gateway adds what
+/// passes through it, drains that now and then, and sends it to the pods that hold the shards; there
+/// it is merged, and taken by the operator.
 #[derive(Clone, Default)]
-pub(crate) struct Heat {
+pub struct Heat {
     shards: Arc<Mutex<HashMap<ShardKey, ShardHeat>>>,
 }
 
@@ -35,10 +39,21 @@ struct ShardHeat {
     samples: VecDeque<HashKey>,
 }
 
+/// What passed through one gateway on its way to a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Data and partition keys.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Hash keys of some of them: the more bytes, the more often.
+    pub samples: Vec<HashKey>,
+}
+
 impl Heat {
     /// Counts records, each by hash key and size, on their way to a shard.
     pub(crate) fn add(&self, key: ShardKey, records: impl Iterator<Item = (HashKey, usize)>) {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.lock();
         let heat = shards.entry(key).or_default();
         for (hash_key, bytes) in records {
             heat.bytes += bytes as u64;
@@ -46,22 +61,36 @@ impl Heat {
             heat.until_sample += bytes + RECORD_WEIGHT;
             if SAMPLE_EVERY <= heat.until_sample {
                 heat.until_sample %= SAMPLE_EVERY;
-                if heat.samples.len() == SAMPLES_MAX {
-                    heat.samples.pop_front();
-                }
-                heat.samples.push_back(hash_key);
+                heat.sample(hash_key);
             }
         }
     }
 
-    /// The load of a shard since it was last asked for; `None` the first time.
-    pub(crate) fn take(
-        &self,
-        key: ShardKey,
-        now: UnixMillis,
-        quiet_for: Duration,
-    ) -> Option<ShardLoad> {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+    /// All that was added since this was last called.
+    #[must_use]
+    pub fn drain(&self) -> Vec<(ShardKey, Passed)> {
+        let shards = std::mem::take(&mut *self.lock());
+        let passed = |heat: ShardHeat| {
+            let ShardHeat { bytes, records, samples, .. } = heat;
+            Passed { bytes, records, samples: samples.into() }
+        };
+        shards.into_iter().map(|(key, heat)| (key, passed(heat))).collect()
+    }
+
+    /// Counts what a gateway drained.
+    pub fn merge(&self, key: ShardKey, passed: Passed) {
+        let mut shards = self.lock();
+        let heat = shards.entry(key).or_default();
+        heat.bytes = heat.bytes.saturating_add(passed.bytes);
+        heat.records = heat.records.saturating_add(passed.records);
+        passed.samples.into_iter().for_each(|sample| heat.sample(sample));
+    }
+
+    /// The load of a shard since it was last asked for; `None` the first time. It `is_settled` when it
+    /// has been quiet for `quiet_for`.
+    #[must_use]
+    pub fn take(&self, key: ShardKey, now: UnixMillis, quiet_for: Duration) -> Option<ShardLoad> {
+        let mut shards = self.lock();
         let heat = shards.entry(key).or_default();
         let before = std::mem::replace(&mut heat.since, now);
         if before == UnixMillis::default() {
@@ -86,9 +115,21 @@ impl Heat {
     }
 
     /// Keeps only the loads of these shards.
-    pub(crate) fn retain(&self, keep: impl Fn(&ShardKey) -> bool) {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards.retain(|key, _| keep(key));
+    pub fn retain(&self, keep: impl Fn(&ShardKey) -> bool) {
+        self.lock().retain(|key, _| keep(key));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardKey, ShardHeat>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ShardHeat {
+    fn sample(&mut self, hash_key: HashKey) {
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(hash_key);
     }
 }
 
@@ -120,5 +161,23 @@ mod tests {
         assert!(heat.take(KEY, at(62), QUIET_FOR).unwrap().is_settled);
         heat.retain(|_| false);
         assert_eq!(heat.take(KEY, at(63), QUIET_FOR), None);
+    }
+
+    #[test]
+    fn what_gateways_drain_is_one_load_where_it_is_merged() {
+        let at = |seconds: u64| UnixMillis(1_000_000 + seconds * 1_000);
+        let (gateways, pod) = ([Heat::default(), Heat::default()], Heat::default());
+        assert_eq!(pod.take(KEY, at(0), QUIET_FOR), None);
+        for (gateway, base) in gateways.iter().zip([0, 10_000]) {
+            gateway.add(KEY, (0..1_000).map(|number| (HashKey(base + number), 1_000)));
+            for (key, passed) in gateway.drain() {
+                pod.merge(key, passed);
+            }
+            assert_eq!(gateway.drain(), []);
+        }
+        let load = pod.take(KEY, at(1), QUIET_FOR).unwrap();
+        assert_eq!((load.bytes_per_second, load.records_per_second), (2_000_000, 2_000));
+        let median = load.median.unwrap().0;
+        assert!((900..=10_100).contains(&median), "{median}");
     }
 }

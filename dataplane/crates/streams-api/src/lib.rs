@@ -32,6 +32,7 @@ mod subscriptions;
 mod token;
 
 pub use api::{Answer, Api, ApiOptions, Identity, OPERATIONS, UNSUPPORTED};
+pub use heat::{Heat, Passed};
 pub use metrics::Metrics;
 pub use rights::{Right, Rights};
 pub use shards::{ShardKey, Shards};

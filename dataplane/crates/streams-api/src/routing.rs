@@ -145,7 +145,8 @@ impl Api {
         // Between the catalog's word and the shard's start there is a moment: as for a reshard.
         let handle = self.options.shards.get(key).ok_or(AppendError::Closed)?;
         if stream.settings.mode == Mode::OnDemand {
-            self.heat.add(key, records.clone().map(|record| (record.hash_key, record.bytes())));
+            let sizes = records.clone().map(|record| (record.hash_key, record.bytes()));
+            self.options.heat.add(key, sizes);
         }
         let size: usize = records.clone().map(Outgoing::bytes).sum();
         let bytes = records

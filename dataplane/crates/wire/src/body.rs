@@ -1,7 +1,7 @@
 //! What bodies are made of.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use model::{Offset, ShardId, UnixMillis};
+use model::{HashKey, Offset, ShardId, UnixMillis};
 
 /// One shard of all there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +116,7 @@ pub(crate) fn put_progress(body: &mut BytesMut, progress: &Progress) {
 }
 
 pub(crate) fn get_progress(body: &mut Bytes) -> Option<Progress> {
-    let (commit_end, tip_timestamp) = (Offset(get_u64(body)?), UnixMillis(get_u64(body)?));
+    let (commit_end, tip_timestamp) = (get_offset(body)?, UnixMillis(get_u64(body)?));
     let closed_at = Some(get_u64(body)?).filter(|at| *at != 0).map(UnixMillis);
     let unavailable = match body.first()? {
         0 => {
@@ -155,6 +155,17 @@ pub(crate) fn get_u16(body: &mut Bytes) -> Option<u16> {
 
 pub(crate) fn get_u32(body: &mut Bytes) -> Option<u32> {
     body.try_get_u32_le().ok()
+}
+
+/// The last that has a sequence number; what is counted on from it does not overflow.
+const OFFSET_MAX: u64 = i64::MAX as u64;
+
+pub(crate) fn get_offset(body: &mut Bytes) -> Option<Offset> {
+    get_u64(body).filter(|offset| *offset <= OFFSET_MAX).map(Offset)
+}
+
+pub(crate) fn get_hash_key(body: &mut Bytes) -> Option<HashKey> {
+    body.try_get_u128_le().ok().map(HashKey)
 }
 
 pub(crate) fn get_u64(body: &mut Bytes) -> Option<u64> {

@@ -1,11 +1,11 @@
 //! What is asked of a node.
 
 use bytes::{BufMut, Bytes};
-use model::{Offset, UnixMillis};
+use model::{HashKey, Offset, UnixMillis};
 
 use crate::body::{
-    ShardRef, get_bytes, get_shard, get_text, get_u8, get_u16, get_u32, get_u64, put_bytes,
-    put_shard,
+    ShardRef, get_bytes, get_hash_key, get_offset, get_shard, get_text, get_u8, get_u16, get_u32,
+    get_u64, put_bytes, put_shard,
 };
 use crate::{DecodeError, begin, end};
 
@@ -73,7 +73,32 @@ pub enum Call {
     Remove(ShardRef),
     /// Tell how the node itself is.
     Look,
+    /// Count what a gateway has passed on to the shard of an on-demand stream.
+    Passed(Passed),
+    /// Tell what the shard was asked to take since this was last asked.
+    Load {
+        /// This shard.
+        shard: ShardRef,
+        /// How long, in milliseconds, it must have been quiet to be settled.
+        quiet_for: u64,
+    },
 }
+
+/// What a gateway has passed on to a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// To this shard.
+    pub shard: ShardRef,
+    /// Data and partition keys.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Hash keys of some of them, at most [`SAMPLES_MAX`]: the more bytes, the more often.
+    pub samples: Vec<HashKey>,
+}
+
+/// The most hash keys that one `Passed` carries.
+pub const SAMPLES_MAX: usize = 512;
 
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +128,14 @@ mod kind {
     pub(super) const CLOSE: u8 = 10;
     pub(super) const REMOVE: u8 = 11;
     pub(super) const LOOK: u8 = 12;
+    pub(super) const PASSED: u8 = 13;
+    pub(super) const LOAD: u8 = 14;
 }
 
 /// Room for everything but records.
 const BODY_BYTES: usize = 64;
+/// A hash key.
+const KEY_BYTES: usize = 16;
 
 impl Call {
     /// The frame of this call.
@@ -166,12 +195,27 @@ impl Call {
             }
             Call::Remove(shard) => of(kind::REMOVE, shard),
             Call::Look => frame(kind::LOOK),
+            Call::Passed(passed) => {
+                let samples = &passed.samples[..passed.samples.len().min(SAMPLES_MAX)];
+                let mut body = begin(id, kind::PASSED, BODY_BYTES + samples.len() * KEY_BYTES);
+                put_shard(&mut body, passed.shard);
+                body.put_u64_le(passed.bytes);
+                body.put_u64_le(passed.records);
+                body.put_u16_le(samples.len() as u16);
+                samples.iter().for_each(|key| body.put_u128_le(key.0));
+                body
+            }
+            Call::Load { shard, quiet_for } => {
+                let mut body = of(kind::LOAD, shard);
+                body.put_u64_le(*quiet_for);
+                body
+            }
         })
     }
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Call, DecodeError> {
-    if !(kind::HELLO..=kind::LOOK).contains(&kind) {
+    if !(kind::HELLO..=kind::LOAD).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let call = decode_body(kind, &mut body);
@@ -192,7 +236,7 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
         }
         kind::READ => Call::Read(Read {
             shard,
-            from: Offset(get_u64(body)?),
+            from: get_offset(body)?,
             bytes_max: get_u32(body)?,
             records_max: get_u32(body)?,
             is_charged: get_u8(body)? != 0,
@@ -202,7 +246,7 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
         kind::FOLLOW => Call::Follow(shard),
         kind::SET_CHECKPOINT => {
             let consumer = get_text(body, CONSUMER_BYTES_MAX)?;
-            Call::SetCheckpoint { shard, consumer, next: Offset(get_u64(body)?) }
+            Call::SetCheckpoint { shard, consumer, next: get_offset(body)? }
         }
         kind::FORGET_CONSUMER => {
             Call::ForgetConsumer { shard, consumer: get_text(body, CONSUMER_BYTES_MAX)? }
@@ -210,6 +254,16 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
         kind::OPEN => Call::Open(shard),
         kind::CLOSE => Call::Close { shard, at: UnixMillis(get_u64(body)?) },
         kind::REMOVE => Call::Remove(shard),
+        kind::PASSED => {
+            let (bytes, records) = (get_u64(body)?, get_u64(body)?);
+            let count = usize::from(get_u16(body)?);
+            if SAMPLES_MAX < count {
+                return None;
+            }
+            let samples = (0..count).map(|_| get_hash_key(body)).collect::<Option<_>>()?;
+            Call::Passed(Passed { shard, bytes, records, samples })
+        }
+        kind::LOAD => Call::Load { shard, quiet_for: get_u64(body)? },
         _ => return None,
     })
 }

@@ -1,11 +1,11 @@
 //! What a node answers.
 
 use bytes::{BufMut, Bytes};
-use model::{Offset, UnixMillis};
+use model::{Offset, ShardLoad, UnixMillis};
 
 use crate::body::{
-    Progress, ReceivedBatch, Refusal, get_bytes, get_progress, get_refusal, get_u8, get_u16,
-    get_u32, get_u64, put_bytes, put_progress, put_refusal,
+    Progress, ReceivedBatch, Refusal, get_bytes, get_hash_key, get_offset, get_progress,
+    get_refusal, get_u8, get_u16, get_u32, get_u64, put_bytes, put_progress, put_refusal,
 };
 use crate::{DecodeError, begin, end};
 
@@ -39,6 +39,8 @@ pub enum Reply {
         /// Whether io_uring is refused there, and blocking calls are used instead.
         is_io_uring_refused: bool,
     },
+    /// To `Load`; `None` when it was never asked before, so that no rate can be told.
+    Load(Option<ShardLoad>),
     /// It is as asked.
     Done,
     /// It was not done.
@@ -68,6 +70,7 @@ mod kind {
     pub(super) const DONE: u8 = 135;
     pub(super) const REFUSED: u8 = 136;
     pub(super) const NODE: u8 = 137;
+    pub(super) const LOAD: u8 = 138;
 }
 
 /// Room for everything but records.
@@ -114,6 +117,18 @@ impl Reply {
                 body.put_u8(u8::from(*is_io_uring_refused));
                 body
             }
+            Reply::Load(load) => {
+                let mut body = frame(kind::LOAD);
+                if let Some(load) = load {
+                    body.put_u64_le(load.bytes_per_second);
+                    body.put_u64_le(load.records_per_second);
+                    body.put_u8(u8::from(load.is_settled));
+                    if let Some(median) = load.median {
+                        body.put_u128_le(median.0);
+                    }
+                }
+                body
+            }
             Reply::Done => frame(kind::DONE),
             Reply::Refused(refusal) => {
                 let mut body = frame(kind::REFUSED);
@@ -142,7 +157,7 @@ fn encode_records(id: u64, records: &Records) -> bytes::BytesMut {
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Reply, DecodeError> {
-    if !(kind::HELLO..=kind::NODE).contains(&kind) {
+    if !(kind::HELLO..=kind::LOAD).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let reply = decode_body(kind, &mut body);
@@ -153,23 +168,28 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Reply> {
     Some(match kind {
         kind::HELLO => Reply::Hello(get_u16(body)?),
         kind::APPENDED => {
-            Reply::Appended { first: Offset(get_u64(body)?), timestamp: UnixMillis(get_u64(body)?) }
+            Reply::Appended { first: get_offset(body)?, timestamp: UnixMillis(get_u64(body)?) }
         }
         kind::RECORDS => Reply::Records(decode_records(body)?),
-        kind::OFFSET => Reply::Offset(Offset(get_u64(body)?)),
+        kind::OFFSET => Reply::Offset(get_offset(body)?),
         kind::PROGRESS => Reply::Progress(get_progress(body)?),
-        kind::CLOSED => {
-            Reply::Closed { end: Offset(get_u64(body)?), at: UnixMillis(get_u64(body)?) }
-        }
+        kind::CLOSED => Reply::Closed { end: get_offset(body)?, at: UnixMillis(get_u64(body)?) },
         kind::DONE => Reply::Done,
         kind::NODE => Reply::Node { is_io_uring_refused: get_u8(body)? != 0 },
         kind::REFUSED => Reply::Refused(get_refusal(body)?),
+        kind::LOAD if body.is_empty() => Reply::Load(None),
+        kind::LOAD => Reply::Load(Some(ShardLoad {
+            bytes_per_second: get_u64(body)?,
+            records_per_second: get_u64(body)?,
+            is_settled: get_u8(body)? != 0,
+            median: if body.is_empty() { None } else { Some(get_hash_key(body)?) },
+        })),
         _ => return None,
     })
 }
 
 fn decode_records(body: &mut Bytes) -> Option<Records> {
-    let (from, end) = (Offset(get_u64(body)?), Offset(get_u64(body)?));
+    let (from, end) = (get_offset(body)?, get_offset(body)?);
     let progress = get_progress(body)?;
     let count = get_u32(body)? as usize;
     // Announced, but not there: no memory is taken for it.
@@ -179,7 +199,7 @@ fn decode_records(body: &mut Bytes) -> Option<Records> {
     let mut batches = Vec::with_capacity(count);
     for _ in 0..count {
         batches.push(ReceivedBatch {
-            base_offset: Offset(get_u64(body)?),
+            base_offset: get_offset(body)?,
             timestamp: UnixMillis(get_u64(body)?),
             is_sealed: get_u8(body)? != 0,
             payload: get_bytes(body)?,

@@ -1,10 +1,14 @@
-use model::{Offset, ShardId, UnixMillis};
+use model::{HashKey, Offset, ShardId, ShardLoad, UnixMillis};
 use proptest::prelude::*;
 
 use super::*;
 
 fn shard() -> impl Strategy<Value = ShardRef> {
     any::<(u64, u32)>().prop_map(|(stream, shard)| ShardRef { stream, shard: ShardId(shard) })
+}
+
+fn offset() -> impl Strategy<Value = Offset> {
+    (0..=i64::MAX as u64).prop_map(Offset)
 }
 
 fn bytes() -> impl Strategy<Value = Bytes> {
@@ -20,9 +24,8 @@ fn call() -> impl Strategy<Value = Call> {
             record_count,
             records
         }),
-        (shard(), any::<(u64, u32, u32, bool)>()).prop_map(
-            |(shard, (from, bytes_max, records_max, is_charged))| {
-                let from = Offset(from);
+        (shard(), offset(), any::<(u32, u32, bool)>()).prop_map(
+            |(shard, from, (bytes_max, records_max, is_charged))| {
                 Call::Read(Read { shard, from, bytes_max, records_max, is_charged })
             }
         ),
@@ -30,17 +33,38 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(shard, at)| Call::OffsetAt { shard, timestamp: UnixMillis(at) }),
         shard().prop_map(Call::StartOffset),
         shard().prop_map(Call::Follow),
-        (shard(), text, any::<u64>()).prop_map(|(shard, consumer, next)| Call::SetCheckpoint {
+        (shard(), text, offset()).prop_map(|(shard, consumer, next)| Call::SetCheckpoint {
             shard,
             consumer,
-            next: Offset(next)
+            next
         }),
         (shard(), text).prop_map(|(shard, consumer)| Call::ForgetConsumer { shard, consumer }),
         shard().prop_map(Call::Open),
         (shard(), any::<u64>()).prop_map(|(shard, at)| Call::Close { shard, at: UnixMillis(at) }),
         shard().prop_map(Call::Remove),
         Just(Call::Look),
+        (shard(), any::<(u64, u64)>(), proptest::collection::vec(hash_key(), 0..20)).prop_map(
+            |(shard, (bytes, records), samples)| {
+                Call::Passed(Passed { shard, bytes, records, samples })
+            }
+        ),
+        (shard(), any::<u64>()).prop_map(|(shard, quiet_for)| Call::Load { shard, quiet_for }),
     ]
+}
+
+fn hash_key() -> impl Strategy<Value = HashKey> {
+    any::<u128>().prop_map(HashKey)
+}
+
+fn load() -> impl Strategy<Value = ShardLoad> {
+    (any::<(u64, u64, bool)>(), proptest::option::of(hash_key())).prop_map(
+        |((bytes_per_second, records_per_second, is_settled), median)| ShardLoad {
+            bytes_per_second,
+            records_per_second,
+            median,
+            is_settled,
+        },
+    )
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
@@ -56,9 +80,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 }
 
 fn progress() -> impl Strategy<Value = Progress> {
-    (any::<(u64, u64)>(), proptest::option::of(1u64..), proptest::option::of(refusal())).prop_map(
-        |((end, tip), closed, unavailable)| Progress {
-            commit_end: Offset(end),
+    let closed = proptest::option::of(1u64..);
+    (offset(), any::<u64>(), closed, proptest::option::of(refusal())).prop_map(
+        |(commit_end, tip, closed, unavailable)| Progress {
+            commit_end,
             tip_timestamp: UnixMillis(tip),
             closed_at: closed.map(UnixMillis),
             unavailable,
@@ -67,29 +92,27 @@ fn progress() -> impl Strategy<Value = Progress> {
 }
 
 fn batch() -> impl Strategy<Value = ReceivedBatch> {
-    (any::<(u64, u64, bool)>(), bytes()).prop_map(|((offset, at, is_sealed), payload)| {
-        let (base_offset, timestamp) = (Offset(offset), UnixMillis(at));
+    (offset(), any::<(u64, bool)>(), bytes()).prop_map(|(base_offset, (at, is_sealed), payload)| {
+        let timestamp = UnixMillis(at);
         ReceivedBatch { base_offset, timestamp, is_sealed, payload }
     })
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    let records = (any::<(u64, u64)>(), progress(), proptest::collection::vec(batch(), 0..5));
+    let records = (offset(), offset(), progress(), proptest::collection::vec(batch(), 0..5));
     prop_oneof![
         any::<u16>().prop_map(Reply::Hello),
-        any::<(u64, u64)>().prop_map(|(first, at)| Reply::Appended {
-            first: Offset(first),
-            timestamp: UnixMillis(at)
+        (offset(), any::<u64>())
+            .prop_map(|(first, at)| Reply::Appended { first, timestamp: UnixMillis(at) }),
+        records.prop_map(|(from, end, progress, batches)| {
+            Reply::Records(Records { from, end, progress, batches })
         }),
-        records.prop_map(|((from, end), progress, batches)| {
-            Reply::Records(Records { from: Offset(from), end: Offset(end), progress, batches })
-        }),
-        any::<u64>().prop_map(|offset| Reply::Offset(Offset(offset))),
+        offset().prop_map(Reply::Offset),
         progress().prop_map(Reply::Progress),
-        any::<(u64, u64)>()
-            .prop_map(|(end, at)| Reply::Closed { end: Offset(end), at: UnixMillis(at) }),
+        (offset(), any::<u64>()).prop_map(|(end, at)| Reply::Closed { end, at: UnixMillis(at) }),
         Just(Reply::Done),
         any::<bool>().prop_map(|refused| Reply::Node { is_io_uring_refused: refused }),
+        proptest::option::of(load()).prop_map(Reply::Load),
         refusal().prop_map(Reply::Refused),
     ]
 }
@@ -146,12 +169,38 @@ proptest! {
 }
 
 #[test]
+fn offsets_that_counting_on_would_overflow_are_refused() {
+    for (last, is_taken) in [(i64::MAX as u64, true), (u64::MAX, false)] {
+        let reply = Reply::Appended { first: Offset(last), timestamp: UnixMillis(1) };
+        let mut encoded = BytesMut::from(&reply.encode(1)[..]);
+        let frame = Frame::take(&mut encoded).unwrap().unwrap();
+        assert_eq!(frame.reply().is_ok(), is_taken);
+    }
+}
+
+#[test]
 fn the_bytes_of_version_1_are_these() {
     let shard = ShardRef { stream: 0x0102_0304_0506_0708, shard: ShardId(9) };
     let call = Call::Append { shard, record_count: 1, records: Bytes::from_static(b"xyz") };
     let hex: String = call.encode(5).iter().map(|byte| format!("{byte:02x}")).collect();
     let head = concat!("20000000", "0500000000000000", "02");
     assert_eq!(hex, format!("{head}0807060504030201090000000100000003000000{}", "78797a"));
+}
+
+#[test]
+fn more_samples_than_a_shard_keeps_are_refused() {
+    let shard = ShardRef { stream: 1, shard: ShardId(2) };
+    let samples = vec![HashKey(7); SAMPLES_MAX + 1];
+    let encoded = Call::Passed(Passed { shard, bytes: 1, records: 1, samples }).encode(1);
+    let frame = Frame::take(&mut BytesMut::from(&encoded[..])).unwrap().unwrap();
+    let Ok(Call::Passed(passed)) = frame.clone().call() else { panic!("{frame:?}") };
+    assert_eq!(passed.samples.len(), SAMPLES_MAX, "no more are sent");
+    // Behind the shard and two sums is their number.
+    let mut more = frame.body.to_vec();
+    let count = u16::try_from(SAMPLES_MAX + 1).unwrap();
+    more[28..30].copy_from_slice(&count.to_le_bytes());
+    more.extend([0; 16]);
+    assert!(Frame { body: more.into(), ..frame }.call().is_err());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use auth::{Authenticator, CredentialStore, User};
 use catalog_kube::{NamespaceCatalog, Streams};
 use encryption::MasterKeys;
 use model::Clock;
-use streams_api::{Api, ApiOptions, Identity, Metrics, Shards};
+use streams_api::{Api, ApiOptions, Heat, Identity, Metrics, Shards};
 
 use super::rights::AccessReviews;
 use crate::server::Accounts;
@@ -22,6 +22,8 @@ pub(super) struct AccountsOptions {
     pub(super) metrics: Metrics,
     pub(super) event_bytes_max: usize,
     pub(super) client: kube::Client,
+    /// Of the on-demand streams of all namespaces.
+    pub(super) heat: Heat,
 }
 
 /// The namespaces that somebody has an access key of.
@@ -75,6 +77,7 @@ impl Namespaces {
             keys: Arc::clone(&options.keys),
             metrics: options.metrics.clone(),
             event_bytes_max: options.event_bytes_max,
+            heat: options.heat.clone(),
             rights: Some(Arc::new(AccessReviews::new(options.client.clone(), namespace))),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use catalog_kube::{Placed, Streams};
@@ -19,11 +19,34 @@ use crate::tls::NodeTls;
 /// How long it may take to reach a pod.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// The pods that hold shards, by shard.
+#[derive(Clone, Default)]
+pub(super) struct Routes(Arc<RwLock<HashMap<ShardKey, Peer>>>);
+
+impl Routes {
+    pub(super) fn get(&self, key: ShardKey) -> Option<Peer> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn set(&self, key: ShardKey, peer: Option<Peer>) {
+        let mut routes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match peer {
+            Some(peer) => routes.insert(key, peer),
+            None => routes.remove(&key),
+        };
+    }
+}
+
 /// Keeps up with where shards are, in the background.
-pub(super) fn start(streams: Arc<Streams>, tls: Arc<NodeTls>) -> Shards {
-    let shards = Shards::default();
-    let mut router =
-        Router { shards: shards.clone(), tls, peers: HashMap::new(), routed: HashMap::new() };
+pub(super) fn start(streams: Arc<Streams>, tls: Arc<NodeTls>) -> (Shards, Routes) {
+    let (shards, routes) = (Shards::default(), Routes::default());
+    let mut router = Router {
+        shards: shards.clone(),
+        routes: routes.clone(),
+        tls,
+        peers: HashMap::new(),
+        routed: HashMap::new(),
+    };
     let mut changes = streams.changes();
     router.route(&streams);
     tokio::spawn(async move {
@@ -31,11 +54,12 @@ pub(super) fn start(streams: Arc<Streams>, tls: Arc<NodeTls>) -> Shards {
             router.route(&streams);
         }
     });
-    shards
+    (shards, routes)
 }
 
 struct Router {
     shards: Shards,
+    routes: Routes,
     tls: Arc<NodeTls>,
     peers: HashMap<Pod, Peer>,
     /// Where each shard that has a handle is.
@@ -64,6 +88,7 @@ impl Router {
                 });
                 let shard = ShardRef { stream: stream.uid.0, shard: placed.shard };
                 self.shards.insert(key, remote(peer.clone(), shard));
+                self.routes.set(key, Some(peer.clone()));
                 self.routed.insert(key, pod);
             }
         }
@@ -71,6 +96,7 @@ impl Router {
             self.routed.keys().filter(|key| !present.contains(key)).copied().collect();
         for key in gone {
             self.shards.remove(key);
+            self.routes.set(key, None);
             self.routed.remove(&key);
         }
         let used: HashSet<&Pod> = self.routed.values().collect();

@@ -1,12 +1,14 @@
 //! Shards of on-demand streams follow their load: looked at now and then, decided in `model::scale`,
 //! carried out by the reconciler like any other reshard.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, ChangeError, LocalCatalog, Mode, Phase, Stream};
-use model::ScaleLimits;
-use streams_api::Api;
+use model::{Clock, ScaleLimits, ShardId, ShardLoad};
+use shard::SystemClock;
+use streams_api::{Heat, ShardKey};
 use tokio::task::JoinHandle;
 
 /// How often, and how patiently.
@@ -19,7 +21,7 @@ pub(super) struct Pace {
 }
 
 /// Looks after all on-demand streams in the background.
-pub(super) fn start(catalog: Arc<LocalCatalog>, api: Api, pace: Pace) -> JoinHandle<()> {
+pub(super) fn start(catalog: Arc<LocalCatalog>, heat: Heat, pace: Pace) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(pace.every);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -27,9 +29,10 @@ pub(super) fn start(catalog: Arc<LocalCatalog>, api: Api, pace: Pace) -> JoinHan
             interval.tick().await;
             let mut streams = catalog.list(None, usize::MAX);
             streams.retain(|stream| stream.settings.mode == Mode::OnDemand);
-            api.forget_loads_but(&streams);
+            let open: HashSet<ShardKey> = streams.iter().flat_map(|one| open(one)).collect();
+            heat.retain(|key| open.contains(key));
             for stream in streams {
-                if let Err(error) = look_at(&catalog, &api, &stream, pace).await {
+                if let Err(error) = look_at(&catalog, &heat, &stream, pace).await {
                     let error = anyhow::Error::from(error);
                     tracing::warn!(stream = %stream.name, "will look again: {error:#}");
                 }
@@ -38,13 +41,19 @@ pub(super) fn start(catalog: Arc<LocalCatalog>, api: Api, pace: Pace) -> JoinHan
     })
 }
 
+fn open(stream: &Stream) -> impl Iterator<Item = ShardKey> {
+    stream.shards.owners().map(|shard| ShardKey { stream: stream.uid, shard: shard.id })
+}
+
 async fn look_at(
     catalog: &LocalCatalog,
-    api: &Api,
+    heat: &Heat,
     stream: &Stream,
     pace: Pace,
 ) -> Result<(), ChangeError> {
-    let loads = api.take_loads(stream, pace.quiet_for);
+    let now = SystemClock.now();
+    let load = |key: ShardKey| Some((key.shard, heat.take(key, now, pace.quiet_for)?));
+    let loads: BTreeMap<ShardId, ShardLoad> = open(stream).filter_map(load).collect();
     if stream.phase != Phase::Active {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use model::{Boundaries, Offset, ShardId, ShardState, UnixMillis};
+use model::{Boundaries, Offset, ScaleLimits, ShardId, ShardLoad, ShardState, UnixMillis};
 use operator_api::conditions::{self, Says, reasons, types};
 use operator_api::{DeletionPolicy, Stream, StreamStatus};
 use serde_json::Value;
@@ -43,8 +43,8 @@ pub struct Observed {
     pub neighbours: Vec<Stream>,
     /// What pods answered to what they were last asked.
     pub answers: BTreeMap<ShardId, Answer>,
-    /// Boundaries that the load asks for, of a stream in mode OnDemand.
-    pub by_load: Option<Boundaries>,
+    /// What the pods last told of the shards' load, of a stream in mode OnDemand.
+    pub loads: BTreeMap<ShardId, ShardLoad>,
     /// Pods in which io_uring is refused.
     pub io_uring_refused: Vec<String>,
 }
@@ -107,6 +107,8 @@ pub struct Outcome {
     pub steps: Vec<Step>,
     /// What to ask of pods, all at once, after the status was stored.
     pub asks: Vec<Ask>,
+    /// The shards whose load is asked for now and then, with their pods.
+    pub weighs: Vec<(ShardId, String)>,
     /// What the status should be; stored only if nobody changed the stream since it was read.
     pub status: StreamStatus,
     /// Whether the finalizer has to be there.
@@ -169,10 +171,12 @@ pub fn decide(
     plan.tell(&mut status);
     let says = says(&plan, &set, observed, !steps.is_empty(), all_ready);
     finish_status(stream, &mut status, &says, now);
+    let weighs = plan.weighs();
     let settled = plan.asks.is_empty() && status == before && steps.is_empty() && all_ready;
     Outcome {
         steps,
         asks: plan.asks,
+        weighs,
         status,
         finalizer: Finalizer::Keep,
         next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
@@ -205,8 +209,10 @@ impl<'a> Plan<'a> {
         let was_desired = crate::topology::decode_boundaries(&status.desired_boundaries).ok();
         let desired = match (&valid.mode, &valid.boundaries) {
             (ValidMode::OnDemand { min, max }, _) => {
-                let by_load = observed.by_load.clone().or(was_desired);
-                by_load.unwrap_or_else(|| uniform(ON_DEMAND_SHARDS.clamp(*min, *max)))
+                let limits = ScaleLimits { min: *min, max: *max };
+                let by_load = by_load(topology.as_ref(), was_desired.as_ref(), observed, limits);
+                let desired = by_load.or(was_desired);
+                desired.unwrap_or_else(|| uniform(ON_DEMAND_SHARDS.clamp(*min, *max)))
             }
             (ValidMode::Provisioned, Some(boundaries)) => boundaries.clone(),
             (ValidMode::Provisioned, None) => was_desired.unwrap_or_else(|| uniform(1)),
@@ -319,6 +325,16 @@ impl<'a> Plan<'a> {
         self.topology.place(self.set_name, &mut self.held, pods);
     }
 
+    /// The load of an on-demand stream counts while its shards are as they should be.
+    fn weighs(&self) -> Vec<(ShardId, String)> {
+        let is_asked =
+            matches!(self.valid.mode, ValidMode::OnDemand { .. }) && self.phase == "ACTIVE";
+        let pods =
+            |shard: &model::Shard| Some((shard.id, self.topology.pods.get(&shard.id)?.clone()));
+        let open = self.topology.shards.owners().filter(|_| is_asked);
+        open.filter_map(pods).collect()
+    }
+
     fn pods(&self) -> u32 {
         self.held.pods(0, self.per_pod)
     }
@@ -335,6 +351,20 @@ impl<'a> Plan<'a> {
 
 /// Shards of a new stream in mode OnDemand, as AWS.
 const ON_DEMAND_SHARDS: u32 = 4;
+
+/// Where an on-demand stream's shards should start by their load; `None` when that is where they do, or
+/// when they are on their way to something else.
+fn by_load(
+    topology: Option<&Topology>,
+    was_desired: Option<&Boundaries>,
+    observed: &Observed,
+    limits: ScaleLimits,
+) -> Option<Boundaries> {
+    let shards = &topology?.shards;
+    let is_there = model::plan(shards, was_desired?).is_empty();
+    let load = |shard| observed.loads.get(&shard).copied().unwrap_or_default();
+    is_there.then(|| model::scale(shards, load, limits)).flatten()
+}
 
 fn uniform(count: u32) -> Boundaries {
     Boundaries::uniform(count).expect("validated: 1 to 10,000 shards")

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use model::ShardLoad;
 use shard_log::RecordBuffer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use wire::{Call, FRAME_BYTES_MAX, Frame, Refusal, Reply, ShardRef};
+use wire::{Call, FRAME_BYTES_MAX, Frame, Passed, Refusal, Reply, ShardRef};
 
 use super::convert;
 use super::{Connection, Pending};
@@ -36,6 +37,12 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether io_uring is refused here.
     fn is_io_uring_refused(&self) -> bool;
+
+    /// Counts what a gateway has passed on to a shard.
+    fn passed(&self, passed: Passed);
+
+    /// What a shard was asked to take since the last look; `None` the first time.
+    fn load(&self, shard: ShardRef, quiet_for: Duration) -> Option<ShardLoad>;
 
     /// Removes a shard's log; one that is not there is removed.
     fn remove(&self, shard: ShardRef) -> Pending<'_, Result<(), Refusal>>;
@@ -158,6 +165,13 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
         Call::Look => {
             let is_io_uring_refused = host.is_io_uring_refused();
             (Reply::Node { is_io_uring_refused }, None)
+        }
+        Call::Passed(passed) => {
+            host.passed(passed);
+            (Reply::Done, None)
+        }
+        Call::Load { shard, quiet_for } => {
+            (Reply::Load(host.load(shard, Duration::from_millis(quiet_for))), None)
         }
         Call::Open(shard) => done(host.open(shard).await),
         Call::Remove(shard) => done(host.remove(shard).await),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::{Offset, ShardId, UnixMillis};
+use model::{HashKey, Offset, ShardId, ShardLoad, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard::peers::{
     Connect, Connection, Host, Peer, PeerError, Pending, ServeOptions, remote, serve,
@@ -20,7 +20,7 @@ use shard::{
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
 use tokio::task::JoinHandle;
-use wire::{Call, Refusal, Reply, ShardRef};
+use wire::{Call, Passed, Refusal, Reply, ShardRef};
 
 const SHARD: ShardRef = ShardRef { stream: 7, shard: ShardId(3) };
 const OTHER: ShardRef = ShardRef { stream: 7, shard: ShardId(4) };
@@ -72,7 +72,7 @@ impl Connections {
     }
 }
 
-struct OneShard(ShardHandle);
+struct OneShard(ShardHandle, Mutex<u64>);
 
 impl Host for OneShard {
     fn shard(&self, shard: ShardRef) -> Option<ShardHandle> {
@@ -85,6 +85,16 @@ impl Host for OneShard {
 
     fn is_io_uring_refused(&self) -> bool {
         true
+    }
+
+    fn passed(&self, passed: Passed) {
+        *self.1.lock().unwrap() += passed.records;
+    }
+
+    fn load(&self, shard: ShardRef, _: Duration) -> Option<ShardLoad> {
+        let records_per_second = *self.1.lock().unwrap();
+        let load = ShardLoad { records_per_second, ..ShardLoad::default() };
+        (shard == SHARD).then_some(load)
     }
 
     fn remove(&self, _: ShardRef) -> Pending<'_, Result<(), Refusal>> {
@@ -111,7 +121,7 @@ impl Node {
         };
         let mode = OpenMode::Create(LogId(1));
         let local = engine.open(directory.path().join("shard"), mode, shard).await.unwrap();
-        let options = ServeOptions::new(Arc::new(OneShard(local.clone())), 0);
+        let options = ServeOptions::new(Arc::new(OneShard(local.clone(), Mutex::default())), 0);
         let connections =
             Arc::new(Connections { options, served: Mutex::default(), refusals: 0.into() });
         Node { engine, local, connections, _directory: directory }
@@ -224,6 +234,21 @@ async fn a_node_that_is_gone_is_given_up_in_time() {
     let failed = remote(peer, SHARD).append(records(&[b"x"])).await.unwrap_err();
     let why = Unavailable::Failed("node-0 cannot be reached".into());
     assert_eq!(failed, AppendError::Unavailable(why));
+}
+
+#[tokio::test]
+async fn the_load_that_gateways_tell_is_told_to_whoever_asks() {
+    let node = Node::new().await;
+    let (gateway, operator) = (node.peer(), node.peer());
+    let passed = Passed { shard: SHARD, bytes: 9, records: 3, samples: vec![HashKey(1)] };
+    for _ in 0..2 {
+        assert_eq!(gateway.call(Call::Passed(passed.clone())).await, Ok(Reply::Done));
+    }
+    let ask = |shard| operator.call(Call::Load { shard, quiet_for: 1_000 });
+    let load = ShardLoad { records_per_second: 6, ..ShardLoad::default() };
+    assert_eq!(ask(SHARD).await, Ok(Reply::Load(Some(load))));
+    assert_eq!(ask(OTHER).await, Ok(Reply::Load(None)));
+    node.engine.shutdown().await;
 }
 
 #[tokio::test]

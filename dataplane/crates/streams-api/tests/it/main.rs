@@ -15,7 +15,7 @@ use catalog::{Catalog, LocalCatalog, Phase};
 use encryption::MasterKeys;
 use model::{Clock, UnixMillis};
 use serde_json::{Value, json};
-use streams_api::{Answer, Api, ApiOptions, Identity, Metrics, Rights, Shards};
+use streams_api::{Answer, Api, ApiOptions, Heat, Identity, Metrics, Rights, Shards};
 
 struct TestClock(AtomicU64);
 
@@ -65,6 +65,7 @@ impl Fixture {
             metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
             event_bytes_max: 0,
             rights,
+            heat: Heat::default(),
         });
         Fixture { api, catalog, clock, shards, directory }
     }

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::{Offset, ShardId, ShardState, UnixMillis};
+use model::{HashKey, Offset, ShardId, ShardLoad, ShardState, UnixMillis};
 use operator_api::{Mode, Stream, StreamSpec};
 use operator_core::manifests::Settings;
 use operator_core::{
-    Answer, Ask, Finalizer, Manifest, Observed, Outcome, Request, Topology, decide,
-    decode_boundaries, names, parse_manifests,
+    Answer, Ask, Finalizer, Manifest, Observed, Outcome, Request, Topology, decide, names,
+    parse_manifests,
 };
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ struct Cluster {
     children: BTreeMap<&'static str, Value>,
     answers: BTreeMap<ShardId, Answer>,
     neighbours: Vec<Stream>,
-    by_load: Option<Vec<&'static str>>,
+    loads: BTreeMap<ShardId, ShardLoad>,
     now: UnixMillis,
     /// What pods were asked, in order.
     asked: Vec<Ask>,
@@ -51,7 +51,7 @@ impl Cluster {
             children: BTreeMap::new(),
             answers: BTreeMap::new(),
             neighbours: Vec::new(),
-            by_load: None,
+            loads: BTreeMap::new(),
             now: UnixMillis(1_700_000_000_000),
             asked: Vec::new(),
             is_gone: false,
@@ -63,17 +63,13 @@ impl Cluster {
             let replicas = set.pointer("/spec/replicas")?.as_u64()?;
             u32::try_from(replicas).ok()
         });
-        let boundaries = |texts: &Vec<&str>| {
-            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-            decode_boundaries(&texts).unwrap()
-        };
         Observed {
             children: self.children.clone(),
             pods_ready: replicas.unwrap_or_default(),
             is_rolled_out: true,
             neighbours: self.neighbours.clone(),
             answers: self.answers.clone(),
-            by_load: self.by_load.as_ref().map(boundaries),
+            loads: self.loads.clone(),
             io_uring_refused: Vec::new(),
         }
     }
@@ -399,10 +395,33 @@ fn a_stream_on_demand_goes_where_the_load_asks() {
     let mut cluster = Cluster::new(spec);
     cluster.settle();
     assert_eq!(cluster.open(), 4);
-    cluster.by_load = Some(vec!["0", "10", "20"]);
+    // All of the load is on two keys of the first shard.
+    let hot =
+        ShardLoad { bytes_per_second: 900_000, median: Some(HashKey(10)), ..ShardLoad::default() };
+    cluster.loads = [(ShardId(0), hot)].into();
     cluster.settle();
-    assert_eq!(cluster.open(), 3);
-    cluster.by_load = None;
+    let starting = |cluster: &Cluster| -> Vec<u128> {
+        cluster.topology().shards.owners().map(|shard| shard.range.starting().0).collect()
+    };
+    let quarter = 1 << 126;
+    assert_eq!(starting(&cluster), [0, 10, quarter, 2 * quarter, 3 * quarter]);
+    cluster.loads.clear();
     cluster.settle();
-    assert_eq!(cluster.open(), 3, "silence changes nothing");
+    assert_eq!(cluster.open(), 5, "silence changes nothing");
+    let quiet = ShardLoad { is_settled: true, ..ShardLoad::default() };
+    let open: Vec<ShardId> = cluster.topology().shards.owners().map(|shard| shard.id).collect();
+    cluster.loads = open.iter().map(|shard| (*shard, quiet)).collect();
+    cluster.settle();
+    assert_eq!(starting(&cluster), [0, quarter, 3 * quarter]);
+    // The limits hold whatever the load is.
+    cluster.loads.clear();
+    cluster.edit(|spec| spec.max_shards = Some(2));
+    cluster.settle();
+    assert_eq!(cluster.open(), 2);
+    cluster.edit(|spec| (spec.min_shards, spec.max_shards) = (Some(6), Some(9)));
+    cluster.settle();
+    assert_eq!(cluster.open(), 6);
+    let weighed = cluster.reconcile().weighs;
+    assert_eq!(weighed.len(), 6, "{weighed:?}");
+    assert!(Cluster::new(shards(2)).reconcile().weighs.is_empty());
 }
