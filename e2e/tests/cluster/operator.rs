@@ -356,14 +356,26 @@ fn one_of_two_operators_leads_and_the_other_takes_over() {
     let mut other = Operator::start(&setup, "two");
     wait("the other to be ready", SOON, || other.metric("leat_operator_is_leader").map(Some))
         .unwrap();
-    setup.clicks("{}");
-    setup.wait_for("statefulset", "clicks-stream", |_| true);
+    // Several: all of them wait for the new leader at once.
+    let streams: Vec<String> = (0..8).map(|number| format!("clicks-{number}")).collect();
+    for stream in &streams {
+        let stream = CLICKS.replace("clicks", stream) + "spec: {}\n";
+        setup.namespace.apply(&stream).unwrap();
+    }
+    for stream in &streams {
+        setup.wait_for("statefulset", &format!("{stream}-stream"), |_| true);
+    }
     assert_eq!(other.metric("leat_operator_reconciles_total").unwrap(), 0.0);
 
     one.signal(Signal::KILL);
+    let services: Vec<String> = streams.iter().map(|stream| format!("{stream}-stream")).collect();
+    for service in &services {
+        setup.namespace.kubectl(&["delete", "service", service]).unwrap();
+    }
     other.wait_until_it_leads();
-    setup.namespace.kubectl(&["delete", "service", "clicks-stream"]).unwrap();
-    setup.wait_for("service", "clicks-stream", |_| true);
+    for service in &services {
+        setup.wait_for("service", service, |_| true);
+    }
 
     // One that is told to stop lets go at once.
     let third = Operator::start(&setup, "three");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::primitives::Blob;
 use e2e::cluster::{leat, wait};
 
 use crate::load::{Load, read_all};
@@ -54,14 +55,27 @@ async fn delete_with_retain_keeps_data() {
     let fixture = Fixture::new("retain");
     fixture.apply("kept", "{storage: {deletionPolicy: Retain}}");
     fixture.apply("dropped", "{}");
-    fixture.wait_for_put("kept").await;
-    fixture.wait_for_put("dropped").await;
+    for stream in ["kept", "dropped"] {
+        fixture.wait_for_put(stream).await;
+        let put = fixture.client.put_record().stream_name(stream).partition_key("k");
+        put.data(Blob::new(format!("what was {stream}"))).send().await.unwrap();
+    }
+    let path = r#"jsonpath={.items[?(@.metadata.name=="data-kept-stream-0")].spec.volumeName}"#;
+    let volume = fixture.kubectl(&["get", "persistentvolumeclaims", "-o", path]);
+    let path = "jsonpath={.spec.local.path}";
+    let folder = fixture.kubectl(&["get", "persistentvolume", &volume, "-o", path]);
     fixture.kubectl(&["delete", "stream", "kept", "dropped"]);
     wait("the volumes that go", READY_MAX, || {
         let claims = fixture.kubectl(&["get", "persistentvolumeclaims", "-o", "name"]);
         Ok((claims.trim() == "persistentvolumeclaim/data-kept-stream-0").then_some(()))
     })
     .unwrap();
+    wait("the pods to go", READY_MAX, || {
+        Ok(fixture.kubectl(&["get", "pods", "-o", "name"]).is_empty().then_some(()))
+    })
+    .unwrap();
+    let found = std::process::Command::new("grep").args(["-rq", "what was kept", &folder]).status();
+    assert!(found.unwrap().success(), "the record is not in {folder}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

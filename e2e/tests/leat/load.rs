@@ -91,10 +91,15 @@ impl Report {
         self.latencies.get(at).copied().unwrap_or_default()
     }
 
-    /// Every acknowledged record is there, in order; one that was put again may be there again.
+    /// As [`Report::check_read`], of what can be read now.
     pub(crate) async fn check(&self, client: &Client, stream: &str) {
+        self.check_read(&read_all(client, stream).await);
+    }
+
+    /// Every acknowledged record is there, in order; one that was put again may be there again.
+    pub(crate) fn check_read(&self, records: &[String]) {
         let mut next: BTreeMap<String, u64> = BTreeMap::new();
-        for record in read_all(client, stream).await {
+        for record in records.iter().filter(|record| !record.starts_with("probe")) {
             let (writer, number) = record.split_once(':').unwrap();
             let number: u64 = number.parse().unwrap();
             let expected = next.entry(writer.to_owned()).or_default();
@@ -105,6 +110,67 @@ impl Report {
             let found = next.get(writer).copied().unwrap_or_default();
             assert!(*acknowledged <= found, "writer {writer}: {acknowledged} put, {found} found");
         }
+    }
+}
+
+/// Reads along as consumer libraries do: all open shards at once, children when their parents are done.
+pub(crate) struct Reader {
+    stop: Arc<AtomicBool>,
+    read: JoinHandle<Vec<String>>,
+}
+
+impl Reader {
+    pub(crate) fn start(client: &Client, stream: &str) -> Reader {
+        let stop = Arc::new(AtomicBool::new(false));
+        let read = read_along(client.clone(), stream.to_owned(), Arc::clone(&stop));
+        Reader { read: tokio::spawn(read), stop }
+    }
+
+    /// What it has read when nothing is left.
+    pub(crate) async fn finish(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.read.await.unwrap()
+    }
+}
+
+async fn read_along(client: Client, stream: String, stop: Arc<AtomicBool>) -> Vec<String> {
+    let mut records = Vec::new();
+    // By shard: where to go on, `None` at its end.
+    let mut shards: BTreeMap<String, Option<String>> = BTreeMap::new();
+    loop {
+        let is_last_round = stop.load(Ordering::Relaxed);
+        let before = (records.len(), shards.clone().into_keys().collect::<Vec<_>>());
+        let listed = client.list_shards().stream_name(&stream).send().await.unwrap();
+        for shard in listed.shards.unwrap() {
+            let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
+            let is_ready = parents
+                .into_iter()
+                .flatten()
+                .all(|parent| matches!(shards.get(&parent), Some(None)));
+            if is_ready && !shards.contains_key(&shard.shard_id) {
+                let first = client.get_shard_iterator().stream_name(&stream);
+                let first = first.shard_id(&shard.shard_id);
+                let first = first.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await;
+                shards.insert(shard.shard_id, first.unwrap().shard_iterator);
+            }
+        }
+        for next in shards.values_mut() {
+            let Some(iterator) = next.take() else { continue };
+            // The client has tried again by itself: what fails now is where it was.
+            match client.get_records().shard_iterator(&iterator).send().await {
+                Ok(got) => {
+                    let texts = got.records.iter().map(|record| record.data.as_ref().to_vec());
+                    records.extend(texts.map(|data| String::from_utf8(data).unwrap()));
+                    *next = got.next_shard_iterator;
+                }
+                Err(_) => *next = Some(iterator),
+            }
+        }
+        let after = (records.len(), shards.clone().into_keys().collect::<Vec<_>>());
+        if is_last_round && before == after {
+            return records;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -30,8 +30,14 @@ fn installed() -> &'static Installed {
     static INSTALLED: OnceLock<Installed> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let cluster = Cluster::current().unwrap();
-        // Few shards on each pod of a pool, so that a test's pool has several.
-        let endpoint = leat::install_built(&cluster, &["operator.pools.shardsPerPod=70"]).unwrap();
+        // Few shards on each pod of a pool, so that a test's pool has several; and on-demand streams
+        // that make up their minds while a test waits.
+        let values = [
+            "operator.pools.shardsPerPod=70",
+            "operator.onDemand.intervalSeconds=2",
+            "operator.onDemand.quietSeconds=10",
+        ];
+        let endpoint = leat::install_built(&cluster, &values).unwrap();
         Installed { cluster, endpoint }
     })
 }

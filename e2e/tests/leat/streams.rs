@@ -1,12 +1,15 @@
 //! Streams that people make and change, by resource and by AWS client.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::ScalingType;
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ScalingType};
+use e2e::cluster::wait;
 
-use crate::load::{Load, read_all};
-use crate::{Fixture, installed, stream};
+use crate::load::{Load, Reader, read_all};
+use crate::{Fixture, READY_MAX, installed, stream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_install_and_first_record() {
@@ -56,6 +59,7 @@ async fn scale_shards_by_resource_edit_under_load() {
     fixture.wait_for_shards("clicks", 4);
     fixture.wait_for_put("clicks").await;
     let load = Load::start(&fixture.client, "clicks", 8);
+    let reader = Reader::start(&fixture.client, "clicks");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let started = Instant::now();
     fixture.kubectl(&["scale", "stream/clicks", "--replicas=8"]);
@@ -67,7 +71,7 @@ async fn scale_shards_by_resource_edit_under_load() {
     println!("{} put, {} refused", report.total(), report.refused);
     println!("PutRecord p50 {:?}, p99 {:?}", report.percentile(50), report.percentile(99));
     assert!(100 < report.total(), "{report:?}");
-    report.check(&fixture.client, "clicks").await;
+    report.check_read(&reader.finish().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +111,7 @@ async fn invalid_resource_says_why() {
     // What a schema cannot say, the operator does, and nothing runs for it.
     fixture.apply("wrong", "{replicas: 3}");
     let path = r#"jsonpath={.status.conditions[?(@.type=="Accepted")].message}"#;
-    e2e::cluster::wait("the operator's word", Duration::from_secs(30), || {
+    wait("the operator's word", Duration::from_secs(30), || {
         let message = fixture.kubectl(&["get", "stream", "wrong", "-o", path]);
         Ok(message.contains("set 1").then_some(()))
     })
@@ -120,9 +124,46 @@ async fn invalid_resource_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_on_demand_stream_is_split_where_its_load_is_and_merged_when_it_is_quiet() {
+    let fixture = Fixture::new("demand");
+    fixture.apply("clicks", "{mode: OnDemand, minShards: 2, maxShards: 3}");
+    // As many as AWS makes, within the limits.
+    fixture.wait_for_shards("clicks", 3);
+    fixture.apply("clicks", "{mode: OnDemand, minShards: 2, maxShards: 6}");
+    fixture.wait_for_put("clicks").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (client, stopped) = (fixture.client.clone(), Arc::clone(&stop));
+    // On two keys of the first shard, chosen without a partition key's hash.
+    let load = tokio::spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            let entry = |number: u32| {
+                let entry = PutRecordsRequestEntry::builder().partition_key("k");
+                let entry = entry.explicit_hash_key((1_000 * (number % 2)).to_string());
+                entry.data(Blob::new(vec![b'x'; 20_000])).build().unwrap()
+            };
+            let put = client.put_records().stream_name("clicks");
+            // Some of it is throttled until there are more shards.
+            let _ = put.set_records(Some((0..20).map(entry).collect())).send().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let starting = || {
+        let path = "jsonpath={.status.shards[?(@.state==\"Open\")].startingHashKey}";
+        fixture.kubectl(&["get", "stream", "clicks", "-o", path])
+    };
+    wait("a split where the load is", READY_MAX, || {
+        Ok(starting().split(' ').any(|key| key == "1000").then_some(()))
+    })
+    .unwrap();
+    stop.store(true, Ordering::Relaxed);
+    load.await.unwrap();
+    fixture.wait_for_shards("clicks", 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_small_streams_share_the_pods_of_a_pool() {
     let fixture = Fixture::new("pool");
-    let count = 20;
+    let count = 200;
     let all: String =
         (0..count).map(|n| stream(&format!("s{n}"), "{pool: small}") + "---\n").collect();
     fixture.namespace.apply(&all).unwrap();
@@ -132,6 +173,8 @@ async fn many_small_streams_share_the_pods_of_a_pool() {
     }
     let sets = fixture.kubectl(&["get", "statefulsets", "-o", "name"]);
     assert_eq!(sets.trim(), "statefulset.apps/small-pool");
+    let path = "jsonpath={.status.readyReplicas}";
+    assert_eq!(fixture.kubectl(&["get", "statefulset", "small-pool", "-o", path]), "3");
     fixture.kubectl(&["delete", "stream", "s1"]);
     fixture.wait_for_put("s2").await;
     assert_eq!(read_all(&fixture.client, "s3").await, ["probe:0"]);
@@ -158,7 +201,7 @@ spec:
 ";
     fixture.namespace.apply(autoscaler).unwrap();
     let load = Load::start(&fixture.client, "clicks", 16);
-    e2e::cluster::wait("more shards", Duration::from_secs(240), || {
+    wait("more shards", Duration::from_secs(240), || {
         let path = "jsonpath={.status.openShardCount}";
         let open = fixture.kubectl(&["get", "stream", "clicks", "-o", path]);
         Ok((1 < open.parse::<u32>().unwrap_or_default()).then_some(()))

@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
@@ -110,17 +110,20 @@ pub(crate) async fn run(
         pace,
     };
     let context = Arc::new(context);
-    let filled = Arc::clone(&context);
+    // One wait that all share: of several that wait for a copy itself, kube wakes only the last, and
+    // whatever the others were to look at would never be looked at again.
+    let waiting = Arc::clone(&context);
+    let filled = async move { waiting.caches.filled().await }.boxed().shared();
     let triggered = futures_util::stream::poll_fn(move |task| triggered.poll_recv(task));
     let controller = Controller::for_stream(touched, streams)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(triggered)
         .run(
             move |stream, context: Arc<Context>| {
-                let filled = Arc::clone(&filled);
+                let filled = filled.clone();
                 async move {
                     // What is not in a copy that is not full yet would be made again.
-                    filled.caches.filled().await;
+                    filled.await;
                     reconcile(stream, context).await
                 }
             },
