@@ -10,7 +10,7 @@ trap 'e2e/cluster.sh down' EXIT
 e2e/cluster.sh up
 cargo build --quiet --package dataplane --package operator
 cargo test --quiet --package e2e --test cluster
-cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=2
+cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=3
 for alone in node_drain api_server_down; do
     cargo test --quiet --package e2e --test leat -- "alone::$alone"
 done

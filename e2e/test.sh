@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets everything up and passes the tests: formatting, lints, unit and
 # property tests, end-to-end tests with real clients, kills and power cuts, bounded fuzzing,
-# licences. Stops at the first failure; ends with the sum of the tests. The tests on a real Kubernetes
-# are e2e/cluster-tests.sh.
+# licences, and as root the tests on a real Kubernetes. Stops at the first failure; ends with the sum of
+# the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
@@ -39,6 +39,13 @@ dataplane/fuzz/run.sh 20
 
 step "licences and advisories"
 e2e/deny.sh
+
+step "tests on a real Kubernetes"
+if [ "$(id -u)" = 0 ]; then
+    timeout 45m e2e/cluster-tests.sh 2>&1 | tee -a "$log"
+else
+    echo "SKIPPED: the nodes are processes of this machine, so they need root: sudo e2e/cluster-tests.sh"
+fi
 
 step "done"
 awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed" }' "$log"
