@@ -1,7 +1,8 @@
 //! Carries out what was decided: server-side apply for what is made, compare-and-swap for what is
 //! told of a stream.
 
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Client, ResourceExt};
 use operator_api::{Stream, StreamStatus};
@@ -23,6 +24,9 @@ pub(crate) enum ExecuteError {
     /// The status of a resource.
     #[error("write the status")]
     Status(#[source] kube::Error),
+    /// The volume claims of a stream that goes.
+    #[error("delete the volume claims")]
+    Claims(#[source] kube::Error),
     /// A list of streams.
     #[error("list streams")]
     List(#[source] kube::Error),
@@ -40,6 +44,7 @@ impl ExecuteError {
             ExecuteError::Apply { source: error, .. }
             | ExecuteError::Finalizers(error)
             | ExecuteError::Status(error)
+            | ExecuteError::Claims(error)
             | ExecuteError::List(error) => match error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
@@ -120,6 +125,29 @@ pub(crate) async fn set_finalizer(
         .await
         .map_err(ExecuteError::Finalizers)?;
     Ok(Some(patched))
+}
+
+/// Deletes the volumes of a StatefulSet: they are gone when the last pod that has them is.
+pub(crate) async fn remove_claims(
+    client: &Client,
+    stream: &Stream,
+    stateful_set: &str,
+) -> Result<(), ExecuteError> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
+    let selector: Vec<String> = names::selector(stateful_set)
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let ours = ListParams::default().labels(&selector.join(","));
+    for claim in claims.list(&ours).await.map_err(ExecuteError::Claims)? {
+        let deleted = claims.delete(&claim.name_any(), &DeleteParams::default()).await;
+        match deleted {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            deleted => drop(deleted.map_err(ExecuteError::Claims)?),
+        }
+    }
+    Ok(())
 }
 
 /// Stores a status, if it is another one and nobody changed the stream since it was read.

@@ -1,5 +1,6 @@
 //! Reading everything back: each record exactly once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::Context;
@@ -45,14 +46,8 @@ pub(super) async fn tips(client: &Client, stream: &str) -> anyhow::Result<Vec<St
     loop {
         let reply = client.call("ListShards", &request).await?;
         for shard in reply["Shards"].as_array().context("ListShards has no Shards")? {
-            let request = json!({
-                "StreamName": stream,
-                "ShardId": shard["ShardId"],
-                "ShardIteratorType": "LATEST",
-            });
-            let reply = client.call("GetShardIterator", &request).await?;
-            let iterator = reply["ShardIterator"].as_str();
-            iterators.push(iterator.context("GetShardIterator has no ShardIterator")?.to_owned());
+            let shard = shard["ShardId"].as_str().context("a shard without an id")?;
+            iterators.push(iterator(client, stream, shard, "LATEST").await?);
         }
         match reply["NextToken"].as_str() {
             Some(token) => request = json!({"NextToken": token}),
@@ -61,33 +56,60 @@ pub(super) async fn tips(client: &Client, stream: &str) -> anyhow::Result<Vec<St
     }
 }
 
-/// Reads from the iterators to the tip. Iterators are good for five minutes: so is a run.
+/// Reads from the iterators to the tip, on into the shards that those were split and merged into.
+/// Iterators are good for five minutes: so is a run.
 pub(super) async fn read_back(
     client: &Client,
     args: &BenchArgs,
     starts: Vec<String>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Checked> {
-    let shards = starts.into_iter().map(|start| read_shard(client, start, progress));
     let mut seen = vec![false; usize::try_from(args.records)?];
     let mut checked = Checked { put: args.records, ..Checked::default() };
-    for number in try_join_all(shards).await?.into_iter().flatten() {
-        checked.read += 1;
-        match seen.get_mut(usize::try_from(number)?) {
-            None => checked.foreign += 1,
-            Some(seen) if *seen => checked.repeated += 1,
-            Some(seen) => *seen = true,
+    let mut iterators = starts;
+    let mut known = BTreeSet::new();
+    while !iterators.is_empty() {
+        let shards = iterators.drain(..).map(|start| read_shard(client, start, progress));
+        let mut children = BTreeSet::new();
+        for (numbers, of_shard) in try_join_all(shards).await? {
+            for number in numbers {
+                checked.read += 1;
+                match seen.get_mut(usize::try_from(number)?) {
+                    None => checked.foreign += 1,
+                    Some(seen) if *seen => checked.repeated += 1,
+                    Some(seen) => *seen = true,
+                }
+            }
+            children.extend(of_shard);
+        }
+        // A merged shard is the child of two.
+        for child in children.into_iter().filter(|child| known.insert(child.clone())) {
+            iterators.push(iterator(client, &args.stream, &child, "TRIM_HORIZON").await?);
         }
     }
     checked.missing = seen.iter().filter(|seen| !**seen).count() as u64;
     Ok(checked)
 }
 
+async fn iterator(
+    client: &Client,
+    stream: &str,
+    shard: &str,
+    kind: &str,
+) -> anyhow::Result<String> {
+    let request = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": kind});
+    let reply = client.call("GetShardIterator", &request).await?;
+    let iterator = reply["ShardIterator"].as_str();
+    Ok(iterator.context("GetShardIterator has no ShardIterator")?.to_owned())
+}
+
+/// The numbers of a shard's records, and the shards that it was split or merged into.
 async fn read_shard(
     client: &Client,
     start: String,
     progress: &ProgressBar,
-) -> anyhow::Result<Vec<u64>> {
+) -> anyhow::Result<(Vec<u64>, Vec<String>)> {
+    let mut children = Vec::new();
     let mut numbers = Vec::new();
     let mut iterator = Some(start);
     while let Some(current) = iterator {
@@ -98,8 +120,10 @@ async fn read_shard(
             numbers.push(number_of(&base64_simd::STANDARD.decode_to_vec(data)?)?);
         }
         progress.inc(records.len() as u64);
+        let shards = reply["ChildShards"].as_array().into_iter().flatten();
+        children.extend(shards.filter_map(|child| Some(child["ShardId"].as_str()?.to_owned())));
         let caught_up = records.is_empty() && reply["MillisBehindLatest"] == 0;
         iterator = reply["NextShardIterator"].as_str().filter(|_| !caught_up).map(str::to_owned);
     }
-    Ok(numbers)
+    Ok((numbers, children))
 }

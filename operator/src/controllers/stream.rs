@@ -12,9 +12,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 use model::{Clock, ShardId, UnixMillis};
 use operator_api::Stream;
+use operator_api::conditions::reasons;
 use operator_core::manifests::{Settings, secret_name};
 use operator_core::{
-    Answer, Ask, Finalizer, Observed, Outcome, Step, decide, names, owners, stream_uid,
+    Answer, Ask, Finalizer, Observed, Outcome, Step, decide, names, not_accepted, owners,
+    stream_uid,
 };
 use shard::SystemClock;
 use tokio::sync::{Mutex, mpsc};
@@ -235,8 +237,12 @@ async fn carry_out(
     now: UnixMillis,
     ctx: &Arc<Context>,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    let Outcome { mut steps, asks, weighs, status, finalizer, next } = outcome;
+    let Outcome { mut steps, asks, weighs, mut status, finalizer, removes_claims_of, next } =
+        outcome;
     if finalizer != Finalizer::Keep {
+        if let Some(set) = removes_claims_of {
+            execute::remove_claims(&ctx.client, stream, &set).await?;
+        }
         let wanted = finalizer == Finalizer::Add;
         let written = execute::set_finalizer(&ctx.client, stream, wanted).await?;
         ctx.memory.succeeded(stream);
@@ -255,28 +261,45 @@ async fn carry_out(
         let secret = secret_step(stream, observed, now, ctx)?;
         steps.splice(..0, secret);
     }
-    for step in &steps {
+    let mut refused = None;
+    let mut applied = Vec::new();
+    for step in steps {
         let (name, namespace) = (stream.name_any(), stream.namespace());
         tracing::info!(name, namespace, reason = step.reason, "applies");
-        execute::apply(&ctx.client, step).await?;
-        count_write(ctx);
+        match execute::apply(&ctx.client, &step).await {
+            Ok(()) => {
+                count_write(ctx);
+                applied.push(step);
+            }
+            // The rest goes on: shards of a stream that serves can still be split.
+            Err(error) if error.refusal().is_some() => refused = Some(error),
+            Err(error) => return Err(error),
+        }
     }
-    let mut notes: Vec<Note> = events::of_steps(&steps).into_iter().collect();
+    if let Some(why) = refused.as_ref().and_then(ExecuteError::refusal) {
+        status = not_accepted(stream, status, reasons::REFUSED, why, now);
+    }
+    let mut notes: Vec<Note> = events::of_steps(&applied).into_iter().collect();
     let before = stream.status.as_ref().map_or(&[][..], |status| &status.conditions);
     notes.extend(events::of_conditions(before, &status.conditions));
     let written = execute::set_status(&ctx.client, stream, status).await?;
-    let is_changed = written.is_some() || !steps.is_empty();
+    let is_changed = written.is_some() || !applied.is_empty();
     if let Some(written) = written {
         count_write(ctx);
         ctx.memory.written(written);
     }
-    ctx.memory.succeeded(stream);
+    if refused.is_none() {
+        ctx.memory.succeeded(stream);
+    }
     events::publish(&ctx.recorder, stream, notes).await;
     if asks.is_empty() {
         ctx.memory.clear_answers(stream);
         begin_looking(stream, observed, ctx);
     } else {
         begin_asking(stream, asks, ctx);
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     let pause = match next {
         Some(pause) => pause.max(LOOK_PAUSE_MIN),

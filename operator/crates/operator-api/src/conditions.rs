@@ -20,7 +20,9 @@ pub mod reasons {
     pub const VALID: &str = "Valid";
     /// Not accepted: something in the spec is wrong.
     pub const INVALID: &str = "Invalid";
-    /// Ready: every part serves.
+    /// Not accepted: the API server refuses what is made for it.
+    pub const REFUSED: &str = "Refused";
+    /// Ready: pods serve its shards.
     pub const SERVING: &str = "Serving";
     /// Not ready: no version of the operator carries this kind out yet.
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";

@@ -80,6 +80,14 @@ use crate::pods::PodSettings;
     {
         "rule": "!has(self.pool) || (!has(self.pods) && !has(self.shardsPerPod))",
         "message": "pods and shardsPerPod belong to the pool: remove them, or remove pool"
+    },
+    {
+        "rule": "!has(self.pool) || !has(self.storage) || (!has(self.storage.className) && !has(self.storage.size) && !has(self.storage.deletionPolicy))",
+        "message": "storage.className, size and deletionPolicy belong to the pool: remove them, or remove pool"
+    },
+    {
+        "rule": "!has(self.shardBoundaries) || self.shardBoundaries.map(key, '000000000000000000000000000000000000000'.substring(size(key)) + key).isSorted()",
+        "message": "shardBoundaries must increase"
     }
 ]))]
 pub struct StreamSpec {
@@ -95,25 +103,25 @@ pub struct StreamSpec {
     pub mode: Option<Mode>,
 
     /// The fewest shards of a stream in mode OnDemand. 1 when not set.
-    #[schemars(range(min = 1, max = 10000))]
+    #[schemars(range(min = 1, max = 2500))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_shards: Option<u32>,
 
-    /// The most shards of a stream in mode OnDemand. 10000 when not set.
-    #[schemars(range(min = 1, max = 10000))]
+    /// The most shards of a stream in mode OnDemand. 2500 when not set.
+    #[schemars(range(min = 1, max = 2500))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_shards: Option<u32>,
 
     /// How many shards share the ring evenly, unless shardBoundaries has as many entries. 1 when
     /// neither is set. `kubectl scale` and autoscalers change this.
-    #[schemars(range(min = 1, max = 10000))]
+    #[schemars(range(min = 1, max = 2500))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_count: Option<u32>,
 
     /// The starting hash key of each shard, decimal, increasing, the first "0": for shards of chosen
     /// widths. SplitShard and MergeShards change this. Not heeded while shardCount is another number.
     #[schemars(
-        length(min = 1, max = 10000),
+        length(min = 1, max = 2500),
         inner(length(max = 39), regex(pattern = "^(0|[1-9][0-9]{0,38})$"))
     )]
     #[serde(skip_serializing_if = "Option::is_none")]

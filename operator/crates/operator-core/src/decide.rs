@@ -16,17 +16,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use model::{Boundaries, Offset, ScaleLimits, ShardId, ShardLoad, ShardState, UnixMillis};
 use operator_api::conditions::{self, Says, reasons, types};
 use operator_api::{DeletionPolicy, Stream, StreamStatus};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::difference::first_difference;
 use crate::manifests::{NodeSet, Settings, manifests};
 use crate::names;
-use crate::placement::Held;
+use crate::placement::{Held, pods_for};
 use crate::topology::{Topology, encode_boundaries};
 use crate::validate::{ValidMode, ValidStream, validate};
 
 /// How long until a stream is looked at again when nothing happens: expired shards have to go.
 const EXPIRY_PAUSE: Duration = Duration::from_secs(60);
+/// How long pods may take to start before those that are ready are asked without the others.
+const PODS_START_MAX: Duration = Duration::from_secs(20);
 /// How long until pods that did not answer are asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -41,6 +43,8 @@ pub struct Observed {
     pub is_rolled_out: bool,
     /// The other streams of the same pool.
     pub neighbours: Vec<Stream>,
+    /// An older stream of the namespace that has the same name in the AWS API.
+    pub namesake: Option<String>,
     /// What pods answered to what they were last asked.
     pub answers: BTreeMap<ShardId, Answer>,
     /// What the pods last told of the shards' load, of a stream in mode OnDemand.
@@ -113,6 +117,8 @@ pub struct Outcome {
     pub status: StreamStatus,
     /// Whether the finalizer has to be there.
     pub finalizer: Finalizer,
+    /// The StatefulSet whose volume claims go before the finalizer does.
+    pub removes_claims_of: Option<String>,
     /// When to look again, if nothing happens before.
     pub next: Option<Duration>,
 }
@@ -139,20 +145,29 @@ pub fn decide(
 ) -> Outcome {
     let mut status = stream.status.clone().unwrap_or_default();
     let before = status.clone();
-    let topology = match Topology::of(&status) {
-        Ok(topology) => topology,
-        Err(error) => return refuse(stream, status, vec![error.to_string()], now),
-    };
+    let topology = Topology::of(&status);
     if stream.metadata.deletion_timestamp.is_some() {
-        return delete(stream, status, topology, observed, now);
+        // Nobody knows where logs are of which the status contradicts itself: they do not keep it.
+        return delete(stream, status, topology.ok().flatten(), observed, now);
     }
+    let topology = match topology {
+        Ok(topology) => topology,
+        Err(error) => return refuse(stream, status, vec![error.to_string()], None, observed, now),
+    };
     let valid = match validate(stream) {
         Ok(valid) => valid,
         Err(errors) => {
             let errors = errors.iter().map(ToString::to_string).collect();
-            return refuse(stream, status, errors, now);
+            return refuse(stream, status, errors, topology, observed, now);
         }
     };
+    if let Some(other) = &observed.namesake {
+        let why = format!(
+            "spec.streamName: Stream {other} has the name {} in the AWS API already; delete one of them",
+            valid.name
+        );
+        return refuse(stream, status, vec![why], topology, observed, now);
+    }
     let finalizers = stream.metadata.finalizers.iter().flatten();
     if !finalizers.into_iter().any(|name| name == names::FINALIZER) {
         // The next look begins with it.
@@ -172,13 +187,15 @@ pub fn decide(
     let says = says(&plan, &set, observed, !steps.is_empty(), all_ready);
     finish_status(stream, &mut status, &says, now);
     let weighs = plan.weighs();
-    let settled = plan.asks.is_empty() && status == before && steps.is_empty() && all_ready;
+    let asks = if wait_for_pods(&before, all_ready, now) { Vec::new() } else { plan.asks };
+    let settled = asks.is_empty() && status == before && steps.is_empty() && all_ready;
     Outcome {
         steps,
-        asks: plan.asks,
+        asks,
         weighs,
         status,
         finalizer: Finalizer::Keep,
+        removes_claims_of: None,
         next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
     }
 }
@@ -189,8 +206,8 @@ struct Plan<'a> {
     set_name: &'a str,
     desired: Boundaries,
     topology: Topology,
-    /// What the set's pods hold, of all its streams.
-    held: Held,
+    /// What the set's pods hold of its other streams.
+    others: Held,
     per_pod: u32,
     asks: Vec<Ask>,
     phase: &'static str,
@@ -217,12 +234,12 @@ impl<'a> Plan<'a> {
             (ValidMode::Provisioned, Some(boundaries)) => boundaries.clone(),
             (ValidMode::Provisioned, None) => was_desired.unwrap_or_else(|| uniform(1)),
         };
-        let mut held = Held::default();
+        let mut others = Held::default();
         for neighbour in &observed.neighbours {
             let status = neighbour.status.clone().unwrap_or_default();
             // One that contradicts itself is refused where it is looked at itself.
             if let Ok(Some(topology)) = Topology::of(&status) {
-                topology.count(set_name, &mut held);
+                topology.count(set_name, &mut others);
             }
         }
         let is_new = topology.is_none();
@@ -230,13 +247,12 @@ impl<'a> Plan<'a> {
             shards: model::ShardMap::new(&desired, UnixMillis(0)),
             pods: BTreeMap::new(),
         });
-        topology.count(set_name, &mut held);
         Plan {
             valid,
             set_name,
             desired,
             topology,
-            held,
+            others,
             per_pod: if valid.pool { settings.pool_shards_per_pod } else { valid.shards_per_pod },
             asks: Vec::new(),
             phase: if is_new { "CREATING" } else { phase_before(status) },
@@ -266,33 +282,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Pending shards are made first, then closing ones are closed: in this order, because from then
-    /// on records wait.
+    /// What has begun.
     fn carry_out(&mut self, observed: &Observed) {
         let failed = observed.answers.iter().filter_map(|(shard, answer)| match answer {
             Answer::Failed(why) => Some(format!("{shard}: {why}")),
             _ => None,
         });
         self.failures.extend(failed);
-        let opened = |shard: ShardId| observed.answers.get(&shard) == Some(&Answer::Opened);
-        let pending = self.in_state(ShardState::Pending);
-        if !pending.iter().all(|shard| opened(*shard)) {
-            self.ask(&pending, Request::Open);
+        self.asks = carry_out(&mut self.topology, observed);
+        if !self.asks.is_empty() {
             return;
         }
-        let closing = self.in_state(ShardState::Closing);
-        let closed = closing.iter().filter_map(|shard| match observed.answers.get(shard)? {
-            Answer::Closed { end, at } => Some((*shard, *end, *at)),
-            _ => None,
-        });
-        let closed: Vec<_> = closed.collect();
-        if closed.len() < closing.len() {
-            // Asking for what is open already shows that it still is.
-            self.ask(&pending, Request::Open);
-            self.ask(&closing, Request::Close);
-            return;
-        }
-        self.topology.shards.finish(&closed);
         let is_done = model::plan(&self.topology.shards, &self.desired).is_empty();
         self.phase = if is_done { "ACTIVE" } else { self.phase };
     }
@@ -305,24 +305,24 @@ impl<'a> Plan<'a> {
         self.topology.pods.retain(|shard, _| !expired.contains(shard));
     }
 
-    fn in_state(&self, state: ShardState) -> Vec<ShardId> {
-        let shards = self.topology.shards.shards().iter();
-        shards.filter(|shard| shard.state == state).map(|shard| shard.id).collect()
-    }
-
-    fn ask(&mut self, shards: &[ShardId], what: Request) {
-        let pods = &self.topology.pods;
-        let ask =
-            |shard: &ShardId| Some(Ask { pod: pods.get(shard)?.clone(), shard: *shard, what });
-        self.asks.extend(shards.iter().filter_map(ask));
-    }
-
+    /// New shards go to the pods that there will be when all shards are where they should be.
     fn place(&mut self) {
-        let shards = self.topology.shards.shards();
-        let new = shards.iter().filter(|shard| !self.topology.pods.contains_key(&shard.id));
-        let new = u32::try_from(new.count()).unwrap_or(u32::MAX);
-        let pods = self.held.pods(new, self.per_pod);
-        self.topology.place(self.set_name, &mut self.held, pods);
+        let pods = pods_for(self.open(), self.per_pod);
+        let mut held = self.held();
+        self.topology.place(self.set_name, &mut held, pods);
+    }
+
+    fn held(&self) -> Held {
+        let mut held = self.others.clone();
+        self.topology.count(self.set_name, &mut held);
+        held
+    }
+
+    /// How many shards of the set will be open. On the way there may be more, for a moment: no pods are
+    /// added for those.
+    fn open(&self) -> u32 {
+        let own = u32::try_from(self.desired.starting().len()).unwrap_or(u32::MAX);
+        self.others.open().saturating_add(own)
     }
 
     /// The load of an on-demand stream counts while its shards are as they should be.
@@ -336,7 +336,7 @@ impl<'a> Plan<'a> {
     }
 
     fn pods(&self) -> u32 {
-        self.held.pods(0, self.per_pod)
+        self.held().pods(self.open(), self.per_pod)
     }
 
     fn tell(&self, status: &mut StreamStatus) {
@@ -347,6 +347,47 @@ impl<'a> Plan<'a> {
         let open = u32::try_from(self.topology.shards.owners().len());
         status.open_shard_count = Some(open.unwrap_or(u32::MAX));
     }
+}
+
+/// The next step of a reshard that has begun, and what has to be asked for it. Pending shards are made
+/// first, then closing ones are closed: in this order, because from then on records wait.
+fn carry_out(topology: &mut Topology, observed: &Observed) -> Vec<Ask> {
+    let in_state = |state: ShardState| -> Vec<ShardId> {
+        let shards = topology.shards.shards().iter();
+        shards.filter(|shard| shard.state == state).map(|shard| shard.id).collect()
+    };
+    let (pending, closing) = (in_state(ShardState::Pending), in_state(ShardState::Closing));
+    let ask = |shards: &[ShardId], what: Request| -> Vec<Ask> {
+        let pod = |shard: &ShardId| topology.pods.get(shard).cloned();
+        let ask = |shard: &ShardId| Some(Ask { pod: pod(shard)?, shard: *shard, what });
+        shards.iter().filter_map(ask).collect()
+    };
+    let opened = |shard: &ShardId| observed.answers.get(shard) == Some(&Answer::Opened);
+    if !pending.iter().all(opened) {
+        return ask(&pending, Request::Open);
+    }
+    let closed = closing.iter().filter_map(|shard| match observed.answers.get(shard)? {
+        Answer::Closed { end, at } => Some((*shard, *end, *at)),
+        _ => None,
+    });
+    let closed: Vec<_> = closed.collect();
+    if closed.len() < closing.len() {
+        // Asking for what is open already shows that it still is.
+        return [ask(&pending, Request::Open), ask(&closing, Request::Close)].concat();
+    }
+    topology.shards.finish(&closed);
+    Vec::new()
+}
+
+/// Pods that start are not asked before they are ready: a name that DNS does not know yet it goes on not
+/// to know for as long as it keeps that, 30 s in a usual cluster. When they take longer than pods do,
+/// those that are there are asked.
+fn wait_for_pods(before: &StreamStatus, all_ready: bool, now: UnixMillis) -> bool {
+    let degraded = before.conditions.iter().find(|c| c.type_ == types::DEGRADED);
+    let degraded = degraded.filter(|c| c.status == "True" && c.reason == reasons::PODS_MISSING);
+    let since = degraded.map(|c| c.last_transition_time.0.as_millisecond());
+    let since = since.and_then(|millis| u64::try_from(millis).ok()).map(UnixMillis);
+    !all_ready && since.is_none_or(|since| now.since(since) < PODS_START_MAX)
 }
 
 /// Shards of a new stream in mode OnDemand, as AWS.
@@ -424,11 +465,20 @@ fn owner(stream: &Stream, is_controller: bool) -> Option<OwnerReference> {
     })
 }
 
+/// On everything that is made: a digest of it as it was applied.
+const APPLIED: &str = "leat.dev/applied";
+
+fn digest(object: &Value) -> String {
+    names::hash(&object.to_string())
+}
+
 /// What is not there yet, or not as it should be, in the order in which it is applied.
 fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step> {
     const CLAIMS: &str = "/spec/volumeClaimTemplates";
     let wanted = manifests(set, settings).objects();
     let differs = |(kind, mut object): (&'static str, Value)| {
+        // What is in an object no more is no difference to see, but its applied form is.
+        object["metadata"]["annotations"] = json!({ APPLIED: digest(&object) });
         let reason = match observed.children.get(kind) {
             None => format!("{kind} {} is made", set.name),
             Some(live) => {
@@ -502,27 +552,47 @@ fn finish_status(stream: &Stream, status: &mut StreamStatus, says: &[Says], now:
     status.conditions = conditions::update(&status.conditions, says, generation, &time(now));
 }
 
-/// Nothing is done about a stream that is wrong, and nothing that runs is touched.
+/// Nothing is begun for a stream that is wrong, and nothing that runs is touched; a reshard that had
+/// begun is brought to its end, for records wait for it.
 fn refuse(
     stream: &Stream,
     mut status: StreamStatus,
     errors: Vec<String>,
+    topology: Option<Topology>,
+    observed: &Observed,
     now: UnixMillis,
 ) -> Outcome {
-    let says = [Says {
-        condition: types::ACCEPTED,
-        holds: false,
-        reason: reasons::INVALID,
-        message: errors.join("; "),
-    }];
-    let before = std::mem::take(&mut status.conditions);
-    let kept = before.iter().filter(|condition| condition.type_ != types::ACCEPTED).cloned();
+    let mut outcome = Outcome::default();
+    let is_changing = |topology: &Topology| topology.shards.is_changing();
+    if let Some(mut topology) = topology.filter(is_changing) {
+        outcome.asks = carry_out(&mut topology, observed);
+        outcome.next = Some(RETRY_PAUSE);
+        let open = u32::try_from(topology.shards.owners().len());
+        status.shards = topology.encode();
+        status.open_shard_count = Some(open.unwrap_or(u32::MAX));
+    }
+    outcome.status = not_accepted(stream, status, reasons::INVALID, errors.join("; "), now);
+    outcome
+}
+
+/// A status that says that the spec is not carried out, and why.
+#[must_use]
+pub fn not_accepted(
+    stream: &Stream,
+    mut status: StreamStatus,
+    reason: &'static str,
+    message: String,
+    now: UnixMillis,
+) -> StreamStatus {
+    let says = [Says { condition: types::ACCEPTED, holds: false, reason, message }];
+    let before = stream.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let generation = stream.metadata.generation.unwrap_or_default();
-    let mut told = conditions::update(&before, &says, generation, &time(now));
-    told.extend(kept);
+    let mut told = conditions::update(before, &says, generation, &time(now));
+    let others = std::mem::take(&mut status.conditions).into_iter();
+    told.extend(others.filter(|condition| condition.type_ != types::ACCEPTED));
     status.conditions = told;
     status.observed_generation = Some(generation);
-    Outcome { status, ..Outcome::default() }
+    status
 }
 
 /// The set goes with its owners. Of a pool that stays, the stream's logs are removed first.
@@ -546,6 +616,7 @@ fn delete(
         asks = left.map(ask).collect();
     }
     let is_done = asks.is_empty();
+    let removes_claims = is_done && !stays && !retains;
     status.phase = Some("DELETING".to_owned());
     let says = Says {
         condition: types::READY,
@@ -558,6 +629,7 @@ fn delete(
         asks,
         status,
         finalizer: if is_done { Finalizer::Remove } else { Finalizer::Keep },
+        removes_claims_of: removes_claims.then(|| names::stateful_set(stream)),
         next: Some(RETRY_PAUSE),
         ..Outcome::default()
     }

@@ -9,7 +9,9 @@ mod placement;
 mod topology;
 mod validate;
 
-pub use decide::{Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, owners};
+pub use decide::{
+    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, not_accepted, owners,
+};
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};
 pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};

@@ -80,18 +80,22 @@ pub fn resource_name(name: &str) -> String {
 
 /// `name-suffix`, shortened to what a StatefulSet may be called.
 fn bounded(name: &str, suffix: &str) -> String {
-    // A resource's name may have dots, which a pod's host name may not.
-    let whole = format!("{}-{suffix}", name.replace('.', "-"));
-    if whole.len() <= STATEFUL_SET_CHARS_MAX && !name.contains('.') {
+    // A resource's name may have dots, which a pod's host name may not, and may begin with a digit,
+    // which a Service's may not.
+    let is_plain = !name.contains('.') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let letter = if name.starts_with(|c: char| c.is_ascii_digit()) { "s" } else { "" };
+    let plain = format!("{letter}{}", name.replace('.', "-"));
+    let whole = format!("{plain}-{suffix}");
+    if whole.len() <= STATEFUL_SET_CHARS_MAX && is_plain {
         return whole;
     }
     let kept = STATEFUL_SET_CHARS_MAX - HASH_CHARS - suffix.len() - 2;
-    let start: String = whole.chars().take(kept.min(name.len())).collect();
+    let start: String = plain.chars().take(kept).collect();
     format!("{}-{}-{suffix}", start.trim_end_matches('-'), hash(name))
 }
 
 /// Eight hex digits of a text (FNV-1a): the same in every version, for names outlive them.
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
     format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
@@ -108,6 +112,8 @@ mod tests {
         assert_eq!(named("clicks"), "clicks-stream");
         assert_eq!(named("a.b"), "a-b-e27bcb35-stream");
         assert_ne!(named("a.b"), named("a-b"));
+        assert_eq!(named("2024-clicks"), "s2024-clicks-83e7147b-stream");
+        assert_ne!(named("2024"), named("s2024"));
         let long = named(&"x".repeat(250));
         assert!(long.len() <= STATEFUL_SET_CHARS_MAX, "{long}");
         assert_ne!(long, named(&"x".repeat(251)));

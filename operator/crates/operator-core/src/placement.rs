@@ -21,13 +21,18 @@ impl Held {
         }
     }
 
-    /// How many pods hold these and `more` open shards, `per_pod` on each: never fewer than reach the
+    /// How many shards are open.
+    #[must_use]
+    pub fn open(&self) -> u32 {
+        self.open.values().sum()
+    }
+
+    /// How many pods there must be for `open` shards, `per_pod` on each: never fewer than reach the
     /// last pod that holds something readable.
     #[must_use]
-    pub fn pods(&self, more: u32, per_pod: u32) -> u32 {
-        let open: u32 = self.open.values().sum::<u32>() + more;
+    pub fn pods(&self, open: u32, per_pod: u32) -> u32 {
         let last = self.readable.keys().next_back().map_or(0, |ordinal| ordinal + 1);
-        open.div_ceil(per_pod.max(1)).max(last).max(1)
+        pods_for(open, per_pod).max(last)
     }
 
     /// Puts one more open shard on one of the first `pods` pods: that with the fewest.
@@ -37,6 +42,12 @@ impl Held {
         self.add(ordinal, true);
         ordinal
     }
+}
+
+/// How many pods hold `open` shards, `per_pod` on each.
+#[must_use]
+pub(crate) fn pods_for(open: u32, per_pod: u32) -> u32 {
+    open.div_ceil(per_pod.max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -53,7 +64,8 @@ mod tests {
     fn there_are_pods_for_all_open_shards() {
         assert_eq!(held(&[]).pods(0, 16), 1);
         assert_eq!(held(&[]).pods(33, 16), 3);
-        assert_eq!(held(&[(0, true), (0, true)]).pods(1, 2), 2);
+        assert_eq!(held(&[(0, true), (0, true)]).open(), 2);
+        assert_eq!(pods_for(3, 2), 2);
     }
 
     #[test]

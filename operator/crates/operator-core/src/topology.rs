@@ -63,7 +63,9 @@ impl Topology {
         for shard in self.shards.shards() {
             let pod = self.pods.get(&shard.id);
             if let Some(ordinal) = pod.and_then(|pod| names::ordinal(stateful_set, pod)) {
-                held.add(ordinal, !matches!(shard.state, ShardState::Closed { .. }));
+                // One that closes makes room for those that it becomes.
+                let is_open = matches!(shard.state, ShardState::Pending | ShardState::Open);
+                held.add(ordinal, is_open);
             }
         }
     }

@@ -11,6 +11,7 @@ mod video_stream;
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
+use auth::Policy;
 use model::{Boundaries, HashKey, StreamName, limits};
 use operator_api::{Limits, Mode, Stream, StreamSpec};
 
@@ -99,6 +100,17 @@ pub fn validate(stream: &Stream) -> Result<ValidStream, Vec<SpecError>> {
         let what = format!("{} bytes; set at least 1048576", bytes.unwrap_or_default());
         errors.refuse("spec.storage.retentionBytesPerShard", what);
     }
+    if let Some(Err(error)) = spec.resource_policy.as_deref().map(Policy::parse) {
+        errors.refuse("spec.resourcePolicy", error.to_string());
+    }
+    let storage = spec.storage.clone().unwrap_or_default();
+    let is_volume =
+        storage.class_name.is_some() || storage.size.is_some() || storage.deletion_policy.is_some();
+    if spec.pool.is_some() && is_volume {
+        let what = "className, size and deletionPolicy are of volumes, which belong to the pool: \
+                    remove them, or remove pool";
+        errors.refuse("spec.storage", what.to_owned());
+    }
     let mode = mode(spec).unwrap_or_else(|error| {
         errors.refuse(error.field, error.what);
         ValidMode::Provisioned
@@ -141,9 +153,9 @@ fn mode(spec: &StreamSpec) -> Result<ValidMode, SpecError> {
         };
     }
     let min = spec.min_shards.unwrap_or(1);
-    let max = spec.max_shards.unwrap_or(limits::SHARDS_MAX);
-    if min == 0 || max < min || limits::SHARDS_MAX < max {
-        let most = limits::SHARDS_MAX;
+    let max = spec.max_shards.unwrap_or(SHARDS_MAX);
+    if min == 0 || max < min || SHARDS_MAX < max {
+        let most = SHARDS_MAX;
         let what = format!("minShards {min}, maxShards {max}; set 1 <= min <= max <= {most}");
         return Err(SpecError { field: "spec.maxShards".into(), what });
     }
@@ -156,11 +168,24 @@ fn is_count_of(boundaries: Option<&[String]>, count: u32) -> bool {
     boundaries.is_some_and(|texts| texts.len() == count as usize)
 }
 
+/// The most shards of a Stream: all of them, and the closed ones that they came from, have to fit its
+/// status, of which the API server takes 1.5 MiB.
+const SHARDS_MAX: u32 = 2_500;
+
+fn too_many(field: &'static str, count: u32) -> SpecError {
+    let what = format!("{count}; a Stream has at most {SHARDS_MAX} shards: use several Streams");
+    SpecError { field: field.into(), what }
+}
+
 fn boundaries(spec: &StreamSpec) -> Result<Option<Boundaries>, SpecError> {
     const COUNT: &str = "spec.shardCount";
     const BOUNDARIES: &str = "spec.shardBoundaries";
     match (&spec.shard_boundaries, spec.shard_count) {
         (None, None) => Ok(None),
+        (_, Some(count)) if SHARDS_MAX < count => Err(too_many(COUNT, count)),
+        (Some(texts), None) if (SHARDS_MAX as usize) < texts.len() => {
+            Err(too_many(BOUNDARIES, u32::try_from(texts.len()).unwrap_or(u32::MAX)))
+        }
         (texts, Some(count)) if !is_count_of(texts.as_deref(), count) => {
             match Boundaries::uniform(count) {
                 Ok(boundaries) => Ok(Some(boundaries)),
@@ -228,7 +253,17 @@ mod tests {
         );
         check(
             "{mode: OnDemand, minShards: 5, maxShards: 4}",
-            "spec.maxShards: minShards 5, maxShards 4; set 1 <= min <= max <= 10000",
+            "spec.maxShards: minShards 5, maxShards 4; set 1 <= min <= max <= 2500",
+        );
+        check(
+            "{shardCount: 10000, resourcePolicy: '{'}",
+            "spec.shardCount: 10000; a Stream has at most 2500 shards: use several Streams | \
+             spec.resourcePolicy: EOF while parsing an object at line 1 column 1",
+        );
+        check(
+            "{pool: small, storage: {deletionPolicy: Retain}}",
+            "spec.storage: className, size and deletionPolicy are of volumes, which belong to the \
+             pool: remove them, or remove pool",
         );
         check(
             "{shardBoundaries: ['0', '0']}",

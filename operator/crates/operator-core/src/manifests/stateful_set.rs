@@ -35,7 +35,7 @@ const GRACE_SECONDS: i64 = 30;
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 pub(super) fn stateful_set(set: &NodeSet, settings: &Settings) -> StatefulSet {
-    let policy = if set.retains_volumes { "Retain" } else { "Delete" };
+    let when_scaled = if set.retains_volumes { "Retain" } else { "Delete" };
     StatefulSet {
         metadata: metadata(set),
         spec: Some(StatefulSetSpec {
@@ -45,9 +45,11 @@ pub(super) fn stateful_set(set: &NodeSet, settings: &Settings) -> StatefulSet {
             selector: selector(set),
             persistent_volume_claim_retention_policy: Some(
                 StatefulSetPersistentVolumeClaimRetentionPolicy {
-                    when_deleted: Some(policy.to_owned()),
-                    // A pod goes only when it holds nothing; its volume may still be of use.
-                    when_scaled: Some(policy.to_owned()),
+                    // Whoever deletes a set by mistake loses nothing: it is made again. Volumes go
+                    // when their stream does.
+                    when_deleted: Some("Retain".to_owned()),
+                    // A pod goes only when it holds nothing.
+                    when_scaled: Some(when_scaled.to_owned()),
                 },
             ),
             update_strategy: Some(StatefulSetUpdateStrategy {
