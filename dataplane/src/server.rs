@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -38,14 +39,18 @@ const BODY_BYTES_MAX: usize = 20 << 20;
 const COPIES_OF_A_BODY: usize = 3;
 /// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
 const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
-/// The largest other reply: a thousand shards.
-const REPLY_BYTES_MAX: usize = 1 << 20;
+/// The largest other reply: ten thousand streams.
+const REPLY_BYTES_MAX: usize = 6 << 20;
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take for the headers of a request, and leave a connection idle before it:
 /// longer than the SDKs do (Java 60 seconds, Go 90), so that it is the client who closes. A request
 /// that crosses with our close would fail.
 const HEADER_READ_MAX: Duration = Duration::from_secs(120);
+/// After this without anything from it, a client of HTTP/2 is asked whether it is there, and has so
+/// long to answer.
+const PING_PAUSE: Duration = Duration::from_secs(60);
+const PONG_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take for a body.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.
@@ -115,7 +120,8 @@ pub(crate) struct Server {
     options: Arc<ServerOptions>,
     /// One permit for each KiB.
     request_memory: Arc<Semaphore>,
-    /// Apart from requests, so that replies to clients that do not read never keep puts waiting.
+    /// For replies of operations that read. What puts are answered takes of their own requests' memory,
+    /// so that replies to clients that do not read never keep puts waiting.
     reply_memory: Arc<Semaphore>,
 }
 
@@ -192,10 +198,16 @@ impl Server {
     ) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_MAX);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+        let mut http2 = builder.http2();
+        http2.timer(TokioTimer::new()).max_concurrent_streams(256);
+        http2.keep_alive_interval(PING_PAUSE).keep_alive_timeout(PONG_MAX);
         let hang_up = Arc::new(Notify::new());
         let connection = Connection { peer, hang_up: Arc::clone(&hang_up) };
+        // The time for headers counts from when the version is known.
+        let silent = Arc::new(AtomicBool::new(true));
+        let heard = Arc::clone(&silent);
         let service = hyper::service::service_fn(move |request| {
+            heard.store(false, Ordering::Relaxed);
             let (server, connection) = (self.clone(), connection.clone());
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, &connection).await) }
         });
@@ -205,6 +217,7 @@ impl Server {
                 tracing::debug!(error = %error, "a connection ended early");
             },
             () = hang_up.notified() => {}
+            () = still_silent(&silent) => tracing::debug!("a connection that said nothing"),
         }
     }
 
@@ -240,7 +253,16 @@ impl Server {
 
     fn metrics(&self) -> Response<ReplyBody> {
         match telemetry::metrics_text(&self.options.registry) {
-            Ok(text) => typed(telemetry::METRICS_CONTENT_TYPE, ReplyBody::from(text)),
+            Ok(text) => {
+                let kib = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
+                match Arc::clone(&self.reply_memory).try_acquire_many_owned(kib) {
+                    Ok(memory) => {
+                        let body = ReplyBody::whole(text.into(), Some(memory));
+                        typed(telemetry::METRICS_CONTENT_TYPE, body)
+                    }
+                    Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "too much is being read\n"),
+                }
+            }
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be written\n"),
         }
     }
@@ -312,18 +334,21 @@ impl Server {
             Caller { account, user: user.name, source_ip: peer.ip, is_secure: peer.is_secure };
 
         let body = if is_compressed { decompress(&body)? } else { body };
-        let reply_bytes_max = match call.operation {
-            "GetRecords" => GET_RECORDS_REPLY_BYTES_MAX,
-            _ => REPLY_BYTES_MAX,
+        let reads = ["Get", "List", "Describe"];
+        let mut memory = match call.operation {
+            "GetRecords" => Some(reserve(&self.reply_memory, GET_RECORDS_REPLY_BYTES_MAX).await),
+            other if reads.iter().any(|prefix| other.starts_with(prefix)) => {
+                Some(reserve(&self.reply_memory, REPLY_BYTES_MAX).await)
+            }
+            _ => None,
         };
-        let mut memory = reserve(&self.reply_memory, reply_bytes_max).await;
         let reply = match call.service {
             Service::Streams => {
                 let Call { operation, encoding, .. } = call;
                 api.call(operation, encoding, caller, &body).await?
             }
         };
-        drop(request_memory);
+        let mut memory = memory.take().unwrap_or(request_memory);
         let reply = match reply {
             Answer::Whole(reply) => reply,
             // They have a budget of their own.
@@ -349,6 +374,14 @@ impl Server {
             return Err(too_large());
         }
         Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
+    }
+}
+
+/// Ends when no request has come for as long as one may take.
+async fn still_silent(silent: &AtomicBool) {
+    tokio::time::sleep(HEADER_READ_MAX).await;
+    if !silent.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -482,15 +515,31 @@ enum Reply {
 
 /// A reply's body.
 pub(crate) enum ReplyBody {
-    /// All of it, and the memory it has been allowed until it is sent.
-    Whole { bytes: Full<Bytes>, _memory: Option<OwnedSemaphorePermit> },
+    /// All of it.
+    Whole(Full<Bytes>),
     /// One piece for each event.
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
 impl ReplyBody {
+    /// With the memory it is allowed until its bytes are sent, which is later than hyper drops the body.
     fn whole(bytes: Bytes, memory: Option<OwnedSemaphorePermit>) -> ReplyBody {
-        ReplyBody::Whole { bytes: Full::new(bytes), _memory: memory }
+        let bytes = match memory {
+            Some(memory) => Bytes::from_owner(Allowed { bytes, _memory: memory }),
+            None => bytes,
+        };
+        ReplyBody::Whole(Full::new(bytes))
+    }
+}
+
+struct Allowed {
+    bytes: Bytes,
+    _memory: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Allowed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -509,7 +558,7 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            ReplyBody::Whole { bytes, .. } => Pin::new(bytes).poll_frame(context),
+            ReplyBody::Whole(bytes) => Pin::new(bytes).poll_frame(context),
             ReplyBody::Events(events) => {
                 events.poll_next_unpin(context).map(|event| Some(Ok(Frame::data(event?))))
             }
@@ -518,14 +567,14 @@ impl Body for ReplyBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            ReplyBody::Whole { bytes, .. } => bytes.is_end_stream(),
+            ReplyBody::Whole(bytes) => bytes.is_end_stream(),
             ReplyBody::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            ReplyBody::Whole { bytes, .. } => bytes.size_hint(),
+            ReplyBody::Whole(bytes) => bytes.size_hint(),
             ReplyBody::Events(_) => SizeHint::default(),
         }
     }

@@ -2,7 +2,8 @@
 //! cannot mean, and what it runs is within PodSecurity's level "restricted".
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use e2e::cluster::leat;
 use serde::Deserialize;
@@ -103,6 +104,42 @@ fn the_chart_is_sound_with_all_values() {
             assert_eq!(metadata["namespace"].is_null(), is_cluster_wide, "{name}");
         }
         assert!(pods(&objects).iter().any(|(name, _)| name == "Deployment leat-gateway"));
+    }
+}
+
+#[test]
+fn the_api_server_takes_all_that_the_chart_makes() {
+    let (cluster, _guard) = super::cluster();
+    let namespace = cluster.namespace("chart").unwrap();
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    cluster.kubectl(&["label", "namespace", namespace.name(), label]).unwrap();
+    // Other people's kinds are not on this cluster; the installer says that it needs more rights.
+    let is_ours = |object: &Value| {
+        !["ServiceMonitor", "Certificate", "DaemonSet"].iter().any(|kind| object["kind"] == **kind)
+    };
+    for values in SETS {
+        for mut object in rendered(values).into_iter().filter(is_ours) {
+            if !object["metadata"]["namespace"].is_null() {
+                object["metadata"]["namespace"] = namespace.name().into();
+            }
+            let mut command = cluster.kubectl_command();
+            command.args([
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "--dry-run=server",
+                "-f",
+                "-",
+            ]);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let said = text(&output);
+            let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
+            assert!(output.status.success(), "{name}: {said}");
+            assert!(!said.contains("Warning"), "{name}: {said}");
+        }
     }
 }
 

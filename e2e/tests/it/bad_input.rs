@@ -60,12 +60,11 @@ fn exchange(leat: &Leat, head: &[u8], body: &[u8]) -> (u16, String) {
 const TABLE: &[(&str, &str, u16, &str)] = &[
     ("Nonsense", "{}", 400, r#"{"__type":"UnknownOperationException""#),
     ("ListStreams", "{", 400, r#"{"__type":"SerializationException","Message":"Could not parse"#),
-    ("ListStreams", "[]", 200, r#"{"StreamNames""#),
     (
-        "ListStreams",
-        "[1, 2]",
+        "DeleteStream",
+        r#"["clicks"]"#,
         400,
-        r#"{"__type":"SerializationException","Message":"NUMBER_VALUE can not be"#,
+        r#"{"__type":"SerializationException","Message":"START_ARRAY can not be"#,
     ),
     (
         "ListStreams",

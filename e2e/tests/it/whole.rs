@@ -244,7 +244,7 @@ fn curl(leat: &Leat, operation: &str, content_type: &str, body: &str, arg: &str)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clean_stop_ends_subscriptions_and_says_goodbye_to_http_2() {
+async fn a_clean_stop_ends_subscriptions() {
     let directory = tempfile::tempdir().unwrap();
     let leat = Leat::start(&Start::on(directory.path())).unwrap();
     let client = rust_sdk(&leat.endpoint());
@@ -274,6 +274,40 @@ async fn a_clean_stop_ends_subscriptions_and_says_goodbye_to_http_2() {
     assert!(said.contains("HTTP/2 200"), "{said}");
     let body = String::from_utf8_lossy(&output.stdout);
     assert!(body.contains("initial-response") && body.contains("MillisBehindLatest"), "{body}");
+}
+
+/// The kinds of frames that come over HTTP/2 until the server closes.
+fn frames_until_closed(socket: &mut TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).unwrap();
+    let mut kinds = Vec::new();
+    let mut rest = &received[..];
+    while let [high, middle, low, kind, ..] = rest {
+        let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+        kinds.push(*kind);
+        rest = rest.get(9 + length..).unwrap_or_default();
+    }
+    kinds
+}
+
+#[test]
+fn a_clean_stop_sends_goaway() {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: u8 = 7;
+    let directory = tempfile::tempdir().unwrap();
+    let leat = Leat::start(&Start::on(directory.path())).unwrap();
+    let mut socket = TcpStream::connect(leat.address()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    socket.write_all(&SETTINGS).unwrap();
+    // Its settings say that it speaks HTTP/2.
+    let mut first = [0; 9];
+    socket.read_exact(&mut first).unwrap();
+    let length = u32::from_be_bytes([0, first[0], first[1], first[2]]) as usize;
+    socket.read_exact(&mut vec![0; length]).unwrap();
+    leat.stop().unwrap();
+    let kinds = frames_until_closed(&mut socket);
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
 }
 
 #[tokio::test]

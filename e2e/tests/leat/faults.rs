@@ -79,6 +79,23 @@ async fn delete_with_retain_keeps_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_set_deleted_by_mistake_comes_back_with_its_records() {
+    let fixture = Fixture::new("mistake");
+    fixture.apply("clicks", "{}");
+    fixture.wait_for_put("clicks").await;
+    fixture.kubectl(&["delete", "statefulset", "clicks-stream", "--wait=true"]);
+    wait("the set and its pod", READY_MAX, || {
+        let path = "jsonpath={.status.readyReplicas}";
+        let set = fixture.namespace.kubectl(&["get", "statefulset", "clicks-stream", "-o", path]);
+        Ok((set? == "1").then_some(()))
+    })
+    .unwrap();
+    fixture.wait_for_put("clicks").await;
+    let records = read_all(&fixture.client, "clicks").await;
+    assert!(2 <= records.len(), "what was put before is there: {records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn upgrade_rolls_pods_one_by_one() {
     let fixture = Fixture::new("upgrade");
     fixture.apply("clicks", "{shardCount: 3, shardsPerPod: 1}");

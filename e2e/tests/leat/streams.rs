@@ -106,14 +106,24 @@ async fn invalid_resource_says_why() {
     assert!(two.contains("minShards is more than maxShards"), "{two}");
     let first = refused("{shardBoundaries: ['5']}");
     assert!(first.contains("must begin with \"0\""), "{first}");
+    let ring = refused("{shardBoundaries: ['0', '340282366920938463463374607431768211456']}");
+    assert!(ring.contains("must lie in the ring"), "{ring}");
+    let volumes = refused("{pool: small, storage: {deletionPolicy: Retain}}");
+    assert!(volumes.contains("belong to the pool"), "{volumes}");
+    let pods = refused("{pool: small, shardsPerPod: 3}");
+    assert!(pods.contains("pods and shardsPerPod belong to the pool"), "{pods}");
+    let limits = refused("{minShards: 3}");
+    assert!(limits.contains("are for mode OnDemand"), "{limits}");
     let unknown = refused("{shardsCount: 2}");
     assert!(unknown.contains("shardsCount"), "{unknown}");
-    // What a schema cannot say, the operator does, and nothing runs for it.
-    fixture.apply("wrong", "{replicas: 3}");
+    // What a schema cannot say, the operator does, and nothing runs for it. (That boundaries increase
+    // would take more than a rule may cost.)
+    fixture.apply("wrong", "{replicas: 3, shardBoundaries: ['0', '20', '10']}");
     let path = r#"jsonpath={.status.conditions[?(@.type=="Accepted")].message}"#;
     wait("the operator's word", Duration::from_secs(30), || {
         let message = fixture.kubectl(&["get", "stream", "wrong", "-o", path]);
-        Ok(message.contains("set 1").then_some(()))
+        let is_told = message.contains("set 1") && message.contains("boundaries increase");
+        Ok(is_told.then_some(()))
     })
     .unwrap();
     assert_eq!(fixture.kubectl(&["get", "statefulsets", "-o", "name"]), "");
@@ -121,6 +131,44 @@ async fn invalid_resource_says_why() {
     fixture.wait_for_put("wrong").await;
     let moved = refused("{pool: other}");
     assert!(moved.contains("cannot be moved into or out of a pool"), "{moved}");
+    let renamed = refused("{streamName: other}");
+    assert!(renamed.contains("streamName cannot be changed"), "{renamed}");
+    let class = refused("{storage: {className: other}}");
+    assert!(class.contains("className cannot be changed"), "{class}");
+    let size = refused("{storage: {size: 20Gi}}");
+    assert!(size.contains("size cannot be changed"), "{size}");
+
+    // What only the API server knows to be wrong, as it says it; the stream goes on.
+    let wrong = "{pods: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}}";
+    fixture.apply("wrong", wrong);
+    let path = r#"jsonpath={.status.conditions[?(@.type=="Accepted")]}"#;
+    wait("the API server's word", READY_MAX, || {
+        let accepted = fixture.kubectl(&["get", "stream", "wrong", "-o", path]);
+        let is_told = accepted.contains("Refused") && accepted.contains("less than or equal to");
+        Ok(is_told.then_some(()))
+    })
+    .unwrap();
+    fixture.wait_for_put("wrong").await;
+    // A second stream of the same name in the AWS API.
+    fixture.apply("second", "{streamName: wrong}");
+    wait("the second to be refused", READY_MAX, || {
+        let accepted = fixture.kubectl(&["get", "stream", "second", "-o", path]);
+        Ok(accepted.contains("Stream wrong has the name wrong").then_some(()))
+    })
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_kubernetes_gives_to_nothing_else_are_names_of_streams() {
+    let fixture = Fixture::new("names");
+    let names =
+        ["2024-clicks", "a.b", "x.very-long.name-of-a-stream.that-no-label.would-ever-take"];
+    for name in names {
+        fixture.apply(name, "{pods: {resources: {requests: {cpu: 10m}}}}");
+    }
+    for name in names {
+        fixture.wait_for_put(name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

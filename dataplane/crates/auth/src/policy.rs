@@ -228,9 +228,15 @@ impl Policy {
     pub fn check_is_about(&self, resource: &str, actions: &[String]) -> Result<(), PolicyError> {
         for (number, statement) in (1..).zip(&self.statements) {
             let wrong = |what| Err(PolicyError::Statement { number, what });
-            let resources = statement.resources.patterns.iter();
-            if let Some(other) = resources.clone().find(|pattern| !is_like(pattern, resource)) {
-                return wrong(format!("Resource {other} is not {resource}, which has the policy"));
+            let mut resources = statement.resources.patterns.iter();
+            let is_complement = statement.resources.is_complement;
+            if let Some(other) =
+                resources.find(|pattern| is_like(pattern, resource) == is_complement)
+            {
+                return wrong(match is_complement {
+                    true => format!("NotResource {other} is {resource}, which has the policy"),
+                    false => format!("Resource {other} is not {resource}, which has the policy"),
+                });
             }
             let is_action = |pattern: &String| {
                 let pattern = pattern.to_ascii_lowercase();

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, ErrorCode};
 use cbor::CborError;
+use strict::Strict;
 
 mod cbor;
 mod json;
+mod strict;
 
 /// The most values a body may hold. A whole PutRecords takes about two thousand; but a body of
 /// millions of empty records would decode into many times its size.
@@ -68,7 +70,10 @@ pub fn decode<'de, T: Deserialize<'de>>(
         Encoding::Json if json::has_too_many_values(body, VALUES_MAX) => Err(too_many_values()),
         Encoding::Json => {
             let body = if body.is_empty() { b"{}" } else { body };
-            serde_json::from_slice(body).map_err(|error| {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            let decoded = T::deserialize(Strict(&mut json));
+            let decoded = decoded.and_then(|shape| json.end().map(|()| shape));
+            decoded.map_err(|error: serde_json::Error| {
                 let text = error.to_string();
                 // From the end, because what was found is quoted and may hold the same words.
                 let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);

@@ -8,7 +8,7 @@
 //! must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value null at 'shardCount' ...
 //! ```
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 use std::ops::RangeInclusive;
 
 use crate::error::{ApiError, ErrorCode};
@@ -168,7 +168,10 @@ impl Violations {
     }
 
     fn add_value(&mut self, value: impl Display, path: &str, constraint: &str) {
-        self.add(format_args!("'{value}'"), path, constraint);
+        let mut shown = Shown(String::new());
+        // An error means that it has been shown as far as it is.
+        let _ = write!(shown, "{value}");
+        self.add(format_args!("'{}'", shown.0), path, constraint);
     }
 
     fn add(&mut self, value: impl Display, path: &str, constraint: &str) {
@@ -178,6 +181,25 @@ impl Violations {
         let message =
             format!("Value {value} at '{path}' failed to satisfy constraint: {constraint}");
         self.messages.push(message);
+    }
+}
+
+/// The longest part of a wrong value that is shown: a value may be as large as a request.
+const SHOWN_BYTES_MAX: usize = 512;
+
+/// The beginning of a text.
+struct Shown(String);
+
+impl fmt::Write for Shown {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = SHOWN_BYTES_MAX.saturating_sub(self.0.len());
+        let shown = &text[..text.floor_char_boundary(room)];
+        self.0.push_str(shown);
+        if shown.len() == text.len() {
+            return Ok(());
+        }
+        self.0.push_str("...");
+        Err(fmt::Error)
     }
 }
 

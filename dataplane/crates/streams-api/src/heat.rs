@@ -59,10 +59,11 @@ impl Heat {
             heat.bytes += bytes as u64;
             heat.records += 1;
             heat.until_sample += bytes + RECORD_WEIGHT;
-            if SAMPLE_EVERY <= heat.until_sample {
-                heat.until_sample %= SAMPLE_EVERY;
+            // A large record counts as much as the small ones that are as large together.
+            for _ in 0..(heat.until_sample / SAMPLE_EVERY).min(SAMPLES_MAX) {
                 heat.sample(hash_key);
             }
+            heat.until_sample %= SAMPLE_EVERY;
         }
     }
 
@@ -161,6 +162,16 @@ mod tests {
         assert!(heat.take(KEY, at(62), QUIET_FOR).unwrap().is_settled);
         heat.retain(|_| false);
         assert_eq!(heat.take(KEY, at(63), QUIET_FOR), None);
+    }
+
+    #[test]
+    fn large_records_count_by_their_bytes() {
+        let (heat, at) = (Heat::default(), UnixMillis(1_000_000));
+        assert_eq!(heat.take(KEY, at, QUIET_FOR), None);
+        heat.add(KEY, (0..10).map(|_| (HashKey(1), 100 << 10)));
+        heat.add(KEY, (0..200).map(|_| (HashKey(2), 1 << 10)));
+        let later = UnixMillis(1_001_000);
+        assert_eq!(heat.take(KEY, later, QUIET_FOR).unwrap().median, Some(HashKey(1)));
     }
 
     #[test]

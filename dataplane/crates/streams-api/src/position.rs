@@ -166,6 +166,18 @@ impl Wanted<'_> {
     }
 }
 
+/// Whether a record of this offset has been stored. On a gateway what is known of the shard may be
+/// behind: it is asked before anybody is told that something never was.
+pub(crate) async fn was_given(
+    handle: &ShardHandle,
+    offset: Offset,
+) -> Result<bool, shard::ReadError> {
+    if offset < handle.progress().commit_end {
+        return Ok(true);
+    }
+    Ok(offset < handle.offset_at(UnixMillis(u64::MAX)).await?)
+}
+
 /// The offset of the first record at or behind `position`.
 pub(crate) async fn offset(
     handle: &ShardHandle,
@@ -181,6 +193,16 @@ pub(crate) async fn offset(
         shard::ReadError::NoKey(_) => errors::key_error(&error),
         shard::ReadError::Throttled(_) => errors::internal(&error),
     };
+    // Whoever was let wait there would miss all that comes before it.
+    if let Position::At(number) | Position::After(number) = position
+        && let Place::Record(place) = number.place()
+        && !was_given(handle, place).await.map_err(failed)?
+    {
+        return Err(invalid_argument(format!(
+            "The sequence number {number} is invalid: shard {} has not come so far.",
+            shard.id
+        )));
+    }
     match position {
         Position::At(number) => Ok(match number.place() {
             Place::Start => Offset::FIRST,

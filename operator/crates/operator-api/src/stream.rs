@@ -84,10 +84,6 @@ use crate::pods::PodSettings;
     {
         "rule": "!has(self.pool) || !has(self.storage) || (!has(self.storage.className) && !has(self.storage.size) && !has(self.storage.deletionPolicy))",
         "message": "storage.className, size and deletionPolicy belong to the pool: remove them, or remove pool"
-    },
-    {
-        "rule": "!has(self.shardBoundaries) || self.shardBoundaries.map(key, '000000000000000000000000000000000000000'.substring(size(key)) + key).isSorted()",
-        "message": "shardBoundaries must increase"
     }
 ]))]
 pub struct StreamSpec {

@@ -194,13 +194,21 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         self.deserialize_str(visitor)
     }
 
+    /// Serde would take a number for the place of a member.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CborError> {
+        match self.next_type()? {
+            Type::String | Type::StringIndef => self.deserialize_any(visitor),
+            _ => Err(de::Error::custom("the name of a member is not a text")),
+        }
+    }
+
     fn is_human_readable(&self) -> bool {
         false
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+         newtype_struct seq tuple tuple_struct map enum ignored_any
     }
 }
 

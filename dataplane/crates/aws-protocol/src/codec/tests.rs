@@ -50,7 +50,9 @@ fn wrong_types_are_refused_in_the_words_of_aws() {
     check(r#"{"List":{}}"#, "START_OBJECT can not be converted to List");
     check(r#"{"List":[true]}"#, "BOOLEAN_VALUE can not be converted to Structure");
     check(r#"{"Map":[]}"#, "START_ARRAY can not be converted to Map");
-    check("[1]", "NUMBER_VALUE can not be converted to String");
+    check("[1]", "START_ARRAY can not be converted to Structure");
+    check(r#"["a"]"#, "START_ARRAY can not be converted to Structure");
+    check(r#"{"List":[["a"]]}"#, "START_ARRAY can not be converted to Structure");
     check(r#"{"Count":99999999999}"#, "NUMBER_VALUE can not be converted to Integer");
     check(r#"{"Name":"a","Name":"b"}"#, "duplicate field `Name`");
     let words = r#"{"Count":"1, expected a boolean at line 7"}"#;
@@ -132,6 +134,7 @@ fn wrong_types_in_cbor_are_refused_in_the_same_words() {
     check_in(Encoding::Cbor, b"", "ok");
     check_in(Encoding::Cbor, b"\xa1\x64Name\xf6", "ok");
     check_in(Encoding::Cbor, b"\xa1\x64Name\x41a", "BINARY_VALUE can not be converted to String");
+    check_in(Encoding::Cbor, b"\xa1\x00\x61a", "the name of a member is not a text");
     check_in(Encoding::Cbor, b"\xa2\x64Name\x61a\x64Name\x61b", "duplicate field `Name`");
 }
 

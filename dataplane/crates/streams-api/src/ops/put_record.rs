@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Shape};
 use crate::errors::{check_dry_run, internal, invalid_argument};
+use crate::position::was_given;
 use crate::routing::{Chosen, Outgoing};
 use crate::shapes::encryption_type;
 use crate::shards::ShardKey;
@@ -69,7 +70,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     };
     check_size(&stream, &record)?;
     if let Some(ordering) = ordering {
-        check_ordering(api, &stream, ordering)?;
+        check_ordering(api, &stream, ordering).await?;
     }
     check_dry_run(request.dry_run)?;
     let bytes = record.bytes();
@@ -117,27 +118,32 @@ fn is_sequence_number(text: &str) -> bool {
 }
 
 /// The number must be one that this stream has already given.
-fn check_ordering(api: &Api, stream: &Stream, text: &str) -> Result<(), ApiError> {
-    let given = text.parse::<SequenceNumber>().ok().filter(|number| {
-        let Some(shard) = stream.shards.get(number.shard()) else {
-            return false;
-        };
-        let key = ShardKey { stream: stream.uid, shard: shard.id };
-        let progress = api.options.shards.get(key).map(|handle| handle.progress());
-        let end = progress.map(|progress| progress.commit_end);
-        let was_given = match number.place() {
-            Place::Start => true,
-            Place::Record(offset) => Some(offset) < end,
-            Place::End => false,
-        };
-        was_given && number.belongs_to(shard.id, shard.created)
-    });
+async fn check_ordering(api: &Api, stream: &Stream, text: &str) -> Result<(), ApiError> {
+    let given = match text.parse::<SequenceNumber>() {
+        Ok(number) => is_given(api, stream, number).await,
+        Err(_) => false,
+    };
     match given {
-        Some(_) => Ok(()),
-        None => Err(invalid_argument(format!(
+        true => Ok(()),
+        false => Err(invalid_argument(format!(
             "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {} under account {} is invalid.",
             stream.name,
             api.identity().account
         ))),
+    }
+}
+
+async fn is_given(api: &Api, stream: &Stream, number: SequenceNumber) -> bool {
+    let Some(shard) = stream.shards.get(number.shard()) else {
+        return false;
+    };
+    let is_ours = number.belongs_to(shard.id, shard.created);
+    let key = ShardKey { stream: stream.uid, shard: shard.id };
+    match (number.place(), api.options.shards.get(key)) {
+        (Place::Start, _) => is_ours,
+        (Place::Record(offset), Some(handle)) if is_ours => {
+            was_given(&handle, offset).await.unwrap_or(false)
+        }
+        _ => false,
     }
 }

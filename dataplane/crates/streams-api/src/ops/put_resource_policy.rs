@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::api::{self, Api};
 use crate::errors::invalid_argument;
-use crate::resource::Arn;
+use crate::resource::{Arn, Resource};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -26,8 +26,13 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<(), ApiError> {
     let arn = Arn::found(checks, arn)?;
     let invalid = |error| invalid_argument(format!("The policy is not valid: {error}."));
     let policy = Policy::parse(text.unwrap_or_default()).map_err(invalid)?;
-    let resource = request.resource_arn.as_deref().unwrap_or_default();
-    policy.check_is_about(resource, &api::actions()).map_err(invalid)?;
+    // As it is evaluated, and not as the client spells it: its account or region may be made up.
+    let resource = match &arn.resource {
+        Resource::Stream(name) => api.arn(name),
+        Resource::Consumer(consumer) => consumer.arn(api.identity()),
+        Resource::Other => request.resource_arn.unwrap_or_default(),
+    };
+    policy.check_is_about(&resource, &api::actions()).map_err(invalid)?;
     let policy = Some(Arc::new(policy));
     api.change_attached(&arn, |attached| {
         let is_new = *attached.policy != policy;

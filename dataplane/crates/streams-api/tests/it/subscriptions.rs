@@ -96,6 +96,22 @@ fn has(event: &Bytes, text: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_subscription_ends_after_five_minutes() {
+    let running = Running::new().await;
+    let mut events = running.subscribe(json!({"Type": "LATEST"})).await;
+    assert!(has(&next(&mut events).await.unwrap(), "initial-response"));
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    while let Some(heartbeat) = events.stream.next().await {
+        assert!(has(&heartbeat, "MillisBehindLatest"));
+    }
+    let lasted = started.elapsed();
+    assert!((300..306).contains(&lasted.as_secs()), "{lasted:?}");
+    tokio::time::resume();
+    running.engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_end_of_a_shard_comes_also_when_its_records_have_expired() {
     let running = Running::new().await;
     let first = running.put("AAAA").await;
