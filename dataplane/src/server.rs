@@ -136,16 +136,22 @@ impl Server {
         }
     }
 
-    /// Serves until `stop`, then lets requests under way finish, for `drain_max` at most.
+    /// Serves until `stop`, and `linger` longer while whoever sends clients here hears that it is not
+    /// ready; then lets requests under way finish, for `drain_max` at most.
     pub(crate) async fn serve(
         &self,
         listener: TcpListener,
         stop: impl Future<Output = ()>,
+        linger: Duration,
         drain_max: Duration,
     ) {
         let graceful = GracefulShutdown::new();
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = std::pin::pin!(async {
+            stop.await;
+            self.options.readiness.set(false);
+            tokio::time::sleep(linger).await;
+        });
         loop {
             let slot = Arc::clone(&connections).acquire_owned();
             let accepted = async { (slot.await, listener.accept().await) };
@@ -169,7 +175,6 @@ impl Server {
             }
         }
         drop(listener);
-        self.options.readiness.set(false);
         self.options.accounts.stop();
         if tokio::time::timeout(drain_max, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way after {drain_max:?}");

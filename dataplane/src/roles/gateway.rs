@@ -32,6 +32,8 @@ mod heat;
 mod rights;
 mod route;
 
+/// How long clients are still sent here once the process was told to stop.
+const LINGER: Duration = Duration::from_secs(5);
 /// How long requests under way may take once the process was told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
@@ -77,7 +79,7 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
     });
     readiness.set(true);
     tracing::info!("serving the cluster's streams on {address} after {:?}", started.elapsed());
-    server.serve(listener, host::stop_signal()?, DRAIN_MAX).await;
+    server.serve(listener, host::stop_signal()?, LINGER, DRAIN_MAX).await;
     tracing::info!("stopped");
     Ok(())
 }

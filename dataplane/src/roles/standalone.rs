@@ -99,7 +99,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     });
     readiness.set(true);
     announce(&args, address, started.elapsed());
-    server.serve(listener, host::stop_signal()?, DRAIN_MAX).await;
+    server.serve(listener, host::stop_signal()?, Duration::ZERO, DRAIN_MAX).await;
 
     tracing::info!("stopping");
     scaling.abort();

@@ -46,7 +46,7 @@ async fn api_server_down_data_keeps_flowing() {
     let load = Load::start(&fixture.client, "clicks", 4);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let away = Away::new();
-    let meanwhile = Load::start(&fixture.client, "clicks", 1);
+    let meanwhile = Load::of(&fixture.client, "clicks", 4..5);
     tokio::time::sleep(Duration::from_secs(30)).await;
     let meanwhile = meanwhile.finish().await;
     let read = read_all(&fixture.client, "clicks").await.len();
@@ -55,6 +55,27 @@ async fn api_server_down_data_keeps_flowing() {
     println!("{} put, {} of them without the API server", report.total(), meanwhile.total());
     assert!(100 < meanwhile.total() && 100 < read, "{meanwhile:?}");
     assert_eq!((meanwhile.refused, report.refused), (0, 0));
+    report.check(&fixture.client, "clicks").await;
+    meanwhile.check(&fixture.client, "clicks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_restarted_under_load_lose_no_request() {
+    let fixture = Fixture::new("gateways");
+    fixture.apply("clicks", "{shardCount: 2}");
+    fixture.wait_for_shards("clicks", 2);
+    fixture.wait_for_put("clicks").await;
+    let load = Load::start(&fixture.client, "clicks", 8);
+    let cluster = &installed().cluster;
+    let gateway = ["deployment/leat-gateway", "-n", e2e::cluster::leat::NAMESPACE];
+    cluster.kubectl(&[&["rollout", "restart"], &gateway[..]].concat()).unwrap();
+    let status = [&["rollout", "status", "--timeout=120s"], &gateway[..]].concat();
+    cluster.kubectl(&status).unwrap();
+    let report = load.finish().await;
+    println!("{} put, {} refused", report.total(), report.refused);
+    assert!(100 < report.total(), "{report:?}");
+    assert_eq!(report.refused, 0, "the client's own retries are enough");
+    report.check(&fixture.client, "clicks").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +84,9 @@ async fn node_drain() {
     fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 2}");
     fixture.wait_for_shards("clicks", 4);
     fixture.wait_for_put("clicks").await;
+    let path = "jsonpath={.items[*].spec.nodeName}";
+    let nodes = fixture.kubectl(&["get", "pods", "-o", path]);
+    assert!(nodes.contains("node-2"), "no pod of it is where the drain is: {nodes}");
     let load = Load::start(&fixture.client, "clicks", 4);
     let cluster = &installed().cluster;
     let drain = ["drain", "node-2", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout"];

@@ -1,6 +1,7 @@
 //! Writers, and what they were told: every acknowledged record must be found, in order of its key.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ const READ_MAX: Duration = Duration::from_secs(120);
 /// Writers that put one record after the other, each under a key of its own.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    writers: Vec<JoinHandle<Written>>,
+    writers: Vec<(u32, JoinHandle<Written>)>,
 }
 
 /// What one writer was told.
@@ -38,11 +39,16 @@ pub(crate) struct Report {
 
 impl Load {
     pub(crate) fn start(client: &Client, stream: &str, writers: u32) -> Load {
+        Load::of(client, stream, 0..writers)
+    }
+
+    /// Of these writers, each with a key of its own.
+    pub(crate) fn of(client: &Client, stream: &str, writers: Range<u32>) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
-        let writers = (0..writers)
+        let writers = writers
             .map(|writer| {
                 let (client, stream) = (client.clone(), stream.to_owned());
-                tokio::spawn(write(client, stream, writer, Arc::clone(&stop)))
+                (writer, tokio::spawn(write(client, stream, writer, Arc::clone(&stop))))
             })
             .collect();
         Load { stop, writers }
@@ -52,7 +58,7 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let mut report =
             Report { acknowledged: BTreeMap::new(), refused: 0, latencies: Vec::new() };
-        for (writer, written) in self.writers.into_iter().enumerate() {
+        for (writer, written) in self.writers {
             let written = written.await.unwrap();
             report.acknowledged.insert(writer.to_string(), written.acknowledged);
             report.refused += written.refused;

@@ -156,6 +156,8 @@ async fn invalid_resource_says_why() {
         Ok(accepted.contains("Stream wrong has the name wrong").then_some(()))
     })
     .unwrap();
+    let put = fixture.client.put_record().stream_name("wrong").partition_key("k");
+    put.data(Blob::new("x")).send().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,19 +113,17 @@ impl fmt::Debug for AccessKey {
 }
 
 impl CredentialStore {
-    /// These access keys. One that is there twice lets nobody in: nobody knows whose it is.
+    /// These access keys. Of two with one id the first counts.
     #[must_use]
     pub fn of(keys: impl Iterator<Item = AccessKey>) -> CredentialStore {
-        let mut by_access_key: HashMap<String, Option<Credential>> = HashMap::new();
+        let mut by_access_key = HashMap::new();
         for key in keys {
             let AccessKey { id, secret, session_token, account, user } = key;
             let user = User { account: Some(account), name: user };
             let credential = Credential { secret_key: secret, session_token, user };
-            let is_single = !by_access_key.contains_key(&id);
-            by_access_key.insert(id, is_single.then_some(credential));
+            by_access_key.entry(id).or_insert(credential);
         }
-        let single = by_access_key.into_iter().filter_map(|(id, found)| Some((id, found?)));
-        CredentialStore { by_access_key: single.collect() }
+        CredentialStore { by_access_key }
     }
 
     /// Reads the text of an AWS shared credentials file: the same file that clients use.

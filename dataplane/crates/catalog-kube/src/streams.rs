@@ -175,11 +175,22 @@ impl Streams {
         if let Some(newer) = newer {
             return Some(Arc::clone(&newer.known));
         }
+        // Of two that have one name in the AWS API, the older has it, as the operator says too.
+        if by_name.get(&known.name).is_some_and(|entry| is_older(&entry.resource, &resource)) {
+            return None;
+        }
         let entry = Entry { known: Arc::clone(&known), resource: Arc::new(resource) };
         by_name.insert(known.name.clone(), entry);
         drop(entries);
         self.changes.send_modify(|number| *number += 1);
         Some(known)
+    }
+
+    /// The name of a stream's resource; `None` when there is no such stream.
+    #[must_use]
+    pub fn resource_name(&self, namespace: &str, stream: &StreamName) -> Option<String> {
+        let read = self.read();
+        read.get(namespace)?.get(stream)?.resource.metadata.name.clone()
     }
 
     pub(crate) fn forget(&self, resource: &Stream) {
@@ -256,6 +267,15 @@ impl Streams {
             tracing::warn!(%error, "the catalog was not copied: a restart needs the API server");
         }
     }
+}
+
+/// Whether `one` is another resource than `other`, and was there before it.
+fn is_older(one: &Stream, other: &Stream) -> bool {
+    let age = |stream: &Stream| {
+        let created = stream.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, stream.metadata.uid.clone())
+    };
+    one.metadata.uid != other.metadata.uid && age(one) < age(other)
 }
 
 fn placed(namespace: &str, entry: &Entry) -> Vec<Placed> {

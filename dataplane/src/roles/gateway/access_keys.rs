@@ -1,6 +1,6 @@
 //! Access keys: Secrets labelled `leat.dev/access-key=true`, each of a service account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::bail;
 use auth::{AccessKey, CredentialStore};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
@@ -32,8 +33,8 @@ pub(super) async fn start(client: Client, accounts: Arc<Namespaces>) -> anyhow::
     }
 }
 
-/// By namespace and name.
-type Keys = HashMap<(String, String), AccessKey>;
+/// By namespace and name; with when each was made.
+type Keys = HashMap<(String, String), (Option<Time>, AccessKey)>;
 
 async fn watch_secrets(client: Client, accounts: Arc<Namespaces>, ready: watch::Sender<bool>) {
     let api: Api<Secret> = Api::all(client);
@@ -56,10 +57,34 @@ async fn watch_secrets(client: Client, accounts: Arc<Namespaces>, ready: watch::
                 continue;
             }
         }
-        let namespaces: Vec<String> = keys.keys().map(|(namespace, _)| namespace.clone()).collect();
-        accounts.set(CredentialStore::of(keys.values().cloned()), namespaces.into_iter());
+        let (keys, namespaces) = let_in(&keys);
+        accounts.set(CredentialStore::of(keys.into_iter()), namespaces.into_iter());
         ready.send_replace(true);
     }
+}
+
+/// Those who are let in, and their namespaces. What two claim is the older's: an access key's id, which
+/// is no secret, and an account, which two namespaces' names may stand for.
+fn let_in(keys: &Keys) -> (Vec<AccessKey>, Vec<String>) {
+    let mut by_age: Vec<_> = keys.iter().collect();
+    by_age.sort_by_key(|(identity, (made, _))| (made.as_ref().map(|made| made.0), *identity));
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut ids: HashSet<&str> = HashSet::new();
+    let mut let_in = Vec::new();
+    for ((namespace, name), (_, key)) in by_age {
+        let owner = *owners.entry(&key.account).or_insert(namespace);
+        if owner != namespace || !ids.insert(&key.id) {
+            tracing::warn!(
+                namespace,
+                secret = name,
+                owner,
+                "its access key or account is another's"
+            );
+            continue;
+        }
+        let_in.push(key.clone());
+    }
+    (let_in, owners.into_values().map(str::to_owned).collect())
 }
 
 fn identity(secret: &Secret) -> (String, String) {
@@ -72,7 +97,10 @@ fn identity(secret: &Secret) -> (String, String) {
 fn take(keys: &mut Keys, secret: &Secret) {
     let (namespace, name) = identity(secret);
     match access_key(secret, &namespace) {
-        Ok(key) => drop(keys.insert((namespace, name), key)),
+        Ok(key) => {
+            let made = secret.metadata.creation_timestamp.clone();
+            keys.insert((namespace, name), (made, key));
+        }
         Err(what) => {
             tracing::warn!(namespace, secret = name, what, "a Secret is no access key");
             keys.remove(&(namespace, name));
@@ -98,4 +126,36 @@ fn access_key(secret: &Secret, namespace: &str) -> Result<AccessKey, String> {
         account: account_id(namespace),
         user: account.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_two_claim_is_the_olders() {
+        let mut keys = Keys::new();
+        let mut add = |namespace: &str, seconds: i64, id: &str, account: &str| {
+            let made = Some(Time(Timestamp::from_second(seconds).unwrap()));
+            let (account, user) = (account.to_owned(), namespace.to_owned());
+            let key = AccessKey {
+                id: id.to_owned(),
+                secret: "s".to_owned(),
+                session_token: None,
+                account,
+                user,
+            };
+            keys.insert((namespace.to_owned(), id.to_owned()), (made, key));
+        };
+        add("shop", 1, "AKIDSHOP", "1");
+        add("thief", 2, "AKIDSHOP", "2");
+        add("twin", 3, "AKIDTWIN", "1");
+        add("other", 4, "AKIDOTHER", "3");
+        let (let_in, namespaces) = let_in(&keys);
+        let users: Vec<&str> = let_in.iter().map(|key| &*key.user).collect();
+        assert_eq!(users, ["shop", "other"]);
+        assert!(!namespaces.contains(&"twin".to_owned()), "{namespaces:?}");
+    }
 }

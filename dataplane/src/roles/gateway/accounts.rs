@@ -78,7 +78,11 @@ impl Namespaces {
             metrics: options.metrics.clone(),
             event_bytes_max: options.event_bytes_max,
             heat: options.heat.clone(),
-            rights: Some(Arc::new(AccessReviews::new(options.client.clone(), namespace))),
+            rights: Some(Arc::new(AccessReviews::new(
+                options.client.clone(),
+                Arc::clone(&options.streams),
+                namespace,
+            ))),
         })
     }
 }

@@ -6,15 +6,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use catalog_kube::Streams;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
+use operator_core::names;
 use streams_api::{Right, Rights};
 
 /// An answer that is older is asked for again, while it still counts.
 const FRESH: Duration = Duration::from_secs(10);
+/// An answer that is older than this waits for the new one, unless the API server cannot be asked.
+const STALE: Duration = Duration::from_secs(60);
 /// An answer counts no longer than this, though the API server cannot be asked.
 const VALID_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Answers that are remembered; then all are forgotten.
@@ -29,6 +33,7 @@ pub(super) struct AccessReviews {
 
 struct Asker {
     client: Client,
+    streams: Arc<Streams>,
     namespace: String,
     answers: Mutex<HashMap<Right, Answer>>,
 }
@@ -39,12 +44,21 @@ struct Answer {
     given: Instant,
     /// When it was last asked for, so that it is asked for once.
     asked: Instant,
+    /// Whether the API server did not answer then.
+    is_unanswered: bool,
+}
+
+impl Answer {
+    fn counts(&self, now: Instant) -> bool {
+        let age = now - self.given;
+        age <= STALE || self.is_unanswered && age <= VALID_MAX
+    }
 }
 
 impl AccessReviews {
-    pub(super) fn new(client: Client, namespace: &str) -> AccessReviews {
+    pub(super) fn new(client: Client, streams: Arc<Streams>, namespace: &str) -> AccessReviews {
         let answers = Mutex::default();
-        let asker = Asker { client, namespace: namespace.to_owned(), answers };
+        let asker = Asker { client, streams, namespace: namespace.to_owned(), answers };
         AccessReviews { asker: Arc::new(asker) }
     }
 }
@@ -69,10 +83,10 @@ impl Asker {
                     subresource: right.part.map(str::to_owned),
                     verb: Some(right.verb.to_owned()),
                     namespace: Some(self.namespace.clone()),
-                    name: right
-                        .stream
-                        .as_ref()
-                        .map(|stream| operator_core::names::resource_name(stream.as_str())),
+                    name: right.stream.as_ref().map(|stream| {
+                        let there = self.streams.resource_name(&self.namespace, stream);
+                        there.unwrap_or_else(|| names::resource_name(stream.as_str()))
+                    }),
                     ..ResourceAttributes::default()
                 }),
                 ..SubjectAccessReviewSpec::default()
@@ -84,18 +98,21 @@ impl Asker {
         let reviewed = tokio::time::timeout(REVIEW_MAX, api.create(&params, &review)).await;
         let is_allowed = match reviewed {
             Ok(Ok(review)) => review.status.is_some_and(|status| status.allowed),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a right could not be asked for");
+            unanswered => {
+                let error = unanswered.ok().and_then(Result::err).map(|error| error.to_string());
+                tracing::warn!(error, "a right could not be asked for");
+                if let Some(answer) = self.lock().get_mut(&right) {
+                    answer.is_unanswered = true;
+                }
                 return;
             }
-            Err(_) => return,
         };
         let now = Instant::now();
         let mut answers = self.lock();
         if REMEMBERED_MAX <= answers.len() {
             answers.clear();
         }
-        answers.insert(right, Answer { is_allowed, given: now, asked: now });
+        answers.insert(right, Answer { is_allowed, given: now, asked: now, is_unanswered: false });
     }
 }
 
@@ -104,7 +121,7 @@ impl Rights for AccessReviews {
         let now = Instant::now();
         let mut answers = self.asker.lock();
         let answer = answers.get_mut(right)?;
-        if VALID_MAX < now - answer.given {
+        if !answer.counts(now) {
             return None;
         }
         if FRESH < now - answer.asked {
@@ -117,5 +134,24 @@ impl Rights for AccessReviews {
 
     fn learn(&self, right: Right) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.asker.ask(right))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_answer_counts_only_while_nobody_can_be_asked() {
+        let given = Instant::now();
+        let check = |seconds: u64, is_unanswered: bool, want: bool| {
+            let answer = Answer { is_allowed: true, given, asked: given, is_unanswered };
+            assert_eq!(answer.counts(given + Duration::from_secs(seconds)), want, "{seconds}");
+        };
+        check(59, false, true);
+        check(61, false, false);
+        check(61, true, true);
+        check(24 * 3600, true, true);
+        check(24 * 3600 + 1, true, false);
     }
 }
