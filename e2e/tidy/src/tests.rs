@@ -52,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("operator-api", &[]),
-    ("operator-core", &["model", "node-config", "operator-api"]),
+    ("operator-core", &["auth", "model", "node-config", "operator-api"]),
     ("node-config", &[]),
     ("catalog-kube", &["auth", "catalog", "model", "operator-api", "operator-core", "storage"]),
     ("encryption", &[]),
