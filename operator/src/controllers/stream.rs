@@ -208,7 +208,8 @@ async fn look(
     let observed = ctx.caches.observe(&stream, &ctx.memory);
     let outcome = decide(&stream, &ctx.settings, &observed, now);
     let live = observed.children.get("StatefulSet");
-    if !outcome.steps.iter().any(|step| execute::is_scale_down(step, live)) {
+    let takes_pods = outcome.steps.iter().any(|step| execute::is_scale_down(step, live));
+    if !takes_pods && outcome.removes_claims_of.is_none() {
         return carry_out(&stream, &observed, outcome, now, ctx).await;
     }
     // Pods that go may take their volumes along: nobody may hold anything there, not even one whom
@@ -220,6 +221,7 @@ async fn look(
     let observed = ctx.caches.observe_with(&stream, fresh.neighbours, &ctx.memory);
     let mut outcome = decide(&stream, &ctx.settings, &observed, now);
     if stream.spec.pool.is_some() && fresh.is_partial {
+        outcome.removes_claims_of = None;
         let live = observed.children.get("StatefulSet");
         let keep = |step: Step| match execute::is_scale_down(&step, live) {
             true => execute::without_scale_down(step, live),
