@@ -240,8 +240,11 @@ impl Putter {
                 return Ok(done);
             }
             let end = (first + self.batch).min(self.records);
-            let due = self.pace.map_or_else(Instant::now, |pace| pace.due(first));
-            tokio::time::sleep_until(due.into()).await;
+            let mut due = Instant::now();
+            if let Some(pace) = self.pace {
+                due = pace.due(first);
+                tokio::time::sleep_until(due.into()).await;
+            }
             self.put((first..end).collect(), due, &mut done).await?;
             self.progress.inc(end - first);
         }
