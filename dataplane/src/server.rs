@@ -39,8 +39,10 @@ const BODY_BYTES_MAX: usize = 20 << 20;
 const COPIES_OF_A_BODY: usize = 3;
 /// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
 const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
-/// The largest other reply: ten thousand streams.
-const REPLY_BYTES_MAX: usize = 6 << 20;
+/// The largest reply to ListStreams: ten thousand of them.
+const LIST_STREAMS_REPLY_BYTES_MAX: usize = 6 << 20;
+/// The largest other reply: a thousand shards.
+const REPLY_BYTES_MAX: usize = 1 << 20;
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take for the headers of a request, and leave a connection idle before it:
@@ -339,13 +341,9 @@ impl Server {
             Caller { account, user: user.name, source_ip: peer.ip, is_secure: peer.is_secure };
 
         let body = if is_compressed { decompress(&body)? } else { body };
-        let reads = ["Get", "List", "Describe"];
-        let mut memory = match call.operation {
-            "GetRecords" => Some(reserve(&self.reply_memory, GET_RECORDS_REPLY_BYTES_MAX).await),
-            other if reads.iter().any(|prefix| other.starts_with(prefix)) => {
-                Some(reserve(&self.reply_memory, REPLY_BYTES_MAX).await)
-            }
-            _ => None,
+        let reply_memory = match reply_bytes_max(call.operation) {
+            Some(bytes) => Some(reserve(&self.reply_memory, bytes).await),
+            None => None,
         };
         let reply = match call.service {
             Service::Streams => {
@@ -353,7 +351,7 @@ impl Server {
                 api.call(operation, encoding, caller, &body).await?
             }
         };
-        let mut memory = memory.take().unwrap_or(request_memory);
+        let mut memory = reply_memory.unwrap_or(request_memory);
         let reply = match reply {
             Answer::Whole(reply) => reply,
             // They have a budget of their own.
@@ -379,6 +377,16 @@ impl Server {
             return Err(too_large());
         }
         Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
+    }
+}
+
+/// The largest reply of an operation that reads; `None` for others, whose requests are larger.
+fn reply_bytes_max(operation: &str) -> Option<usize> {
+    let is_read = ["Get", "List", "Describe"].iter().any(|prefix| operation.starts_with(prefix));
+    match operation {
+        "GetRecords" => Some(GET_RECORDS_REPLY_BYTES_MAX),
+        "ListStreams" => Some(LIST_STREAMS_REPLY_BYTES_MAX),
+        _ => is_read.then_some(REPLY_BYTES_MAX),
     }
 }
 
