@@ -31,18 +31,10 @@ pub(crate) struct Shards {
 }
 
 impl Shards {
-    /// One of their pods; one connection each is enough.
-    fn peer(
-        &self,
-        peers: &mut BTreeMap<String, Peer>,
-        pod: String,
-        tls: &Arc<ClientConfig>,
-    ) -> Peer {
-        let peer = peers.entry(pod).or_insert_with_key(|pod| {
-            let host = format!("{pod}.{}.{}.svc", self.stateful_set, self.namespace);
-            Peer::new(Node { host, tls: Arc::clone(tls) })
-        });
-        peer.clone()
+    /// One of their pods.
+    fn peer(&self, pod: &str, tls: &Arc<ClientConfig>) -> Peer {
+        let host = format!("{pod}.{}.{}.svc", self.stateful_set, self.namespace);
+        Peer::new(Node { host, tls: Arc::clone(tls) })
     }
 }
 
@@ -53,11 +45,11 @@ pub(crate) async fn ask(
     tls: Arc<ClientConfig>,
     metrics: &Metrics,
 ) -> BTreeMap<ShardId, Answer> {
-    let mut peers = BTreeMap::new();
+    let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     let mut calls = Vec::new();
     for Ask { pod, shard, what } in asks {
-        let peer = shards.peer(&mut peers, pod, &tls);
-        let shard_ref = ShardRef { stream: shards.stream, shard };
+        let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls));
+        let (peer, shard_ref) = (peer.clone(), ShardRef { stream: shards.stream, shard });
         calls.push(async move {
             let (answer, outcome) = call(&peer, shard_ref, what).await;
             let what = match what {
@@ -79,7 +71,7 @@ pub(crate) async fn look(
     tls: Arc<ClientConfig>,
 ) -> Option<Vec<String>> {
     let looks = pods.into_iter().map(|pod| {
-        let peer = shards.peer(&mut BTreeMap::new(), pod.clone(), &tls);
+        let peer = shards.peer(&pod, &tls);
         async move {
             match tokio::time::timeout(ANSWER_MAX, peer.call(Call::Look)).await {
                 Ok(Ok(Reply::Node { is_io_uring_refused })) => Some((pod, is_io_uring_refused)),
@@ -98,10 +90,10 @@ pub(crate) async fn weigh(
     quiet_for: Duration,
     tls: Arc<ClientConfig>,
 ) -> BTreeMap<ShardId, ShardLoad> {
-    let mut peers = BTreeMap::new();
+    let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     let quiet_for = u64::try_from(quiet_for.as_millis()).unwrap_or(u64::MAX);
     let weighs = weighs.into_iter().map(|(shard, pod)| {
-        let peer = shards.peer(&mut peers, pod, &tls);
+        let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls)).clone();
         let call = Call::Load { shard: ShardRef { stream: shards.stream, shard }, quiet_for };
         async move {
             match tokio::time::timeout(ANSWER_MAX, peer.call(call)).await {

@@ -135,11 +135,7 @@ pub(crate) async fn remove_claims(
 ) -> Result<(), ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-    let selector: Vec<String> = names::selector(stateful_set)
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let ours = ListParams::default().labels(&selector.join(","));
+    let ours = ListParams::default().labels(&names::selector_text(stateful_set));
     for claim in claims.list(&ours).await.map_err(ExecuteError::Claims)? {
         let deleted = claims.delete(&claim.name_any(), &DeleteParams::default()).await;
         match deleted {

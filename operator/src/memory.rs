@@ -112,9 +112,11 @@ impl Memory {
     /// Whether the load was not asked for lately; from now on, it is.
     pub(crate) fn begin_weighing(&self, stream: &Stream, every: Duration, now: Instant) -> bool {
         self.with(stream, |remembered| {
-            let is_lately = remembered.weighed.is_some_and(|at| now.duration_since(at) < every);
-            remembered.weighed = if is_lately { remembered.weighed } else { Some(now) };
-            !is_lately
+            let is_due = remembered.weighed.is_none_or(|at| every <= now.duration_since(at));
+            if is_due {
+                remembered.weighed = Some(now);
+            }
+            is_due
         })
     }
 

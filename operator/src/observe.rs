@@ -116,12 +116,16 @@ impl Caches {
     /// What is known about a stream without asking anybody.
     pub(crate) fn observe(&self, stream: &Stream, memory: &Memory) -> Observed {
         let all = self.streams.state();
-        let readable = || all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-        let older = readable().filter(|other| is_older_namesake(stream, other));
-        let namesake = older.filter_map(|other| other.metadata.name.clone()).min();
-        let near = readable().filter(|other| is_neighbour(stream, other));
+        let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        let near = readable.filter(|other| is_neighbour(stream, other));
         let neighbours = near.map(|other| memory.newest(other)).collect();
-        Observed { namesake, ..self.observe_with(stream, neighbours, memory) }
+        self.observe_with(stream, neighbours, memory)
+    }
+
+    fn older_namesake(&self, stream: &Stream) -> Option<String> {
+        let is_older =
+            |other: &Guarded| other.0.as_ref().is_ok_and(|o| names::is_older_namesake(stream, o));
+        self.streams.find(is_older).map(|other| other.name_any())
     }
 
     pub(crate) fn observe_with(
@@ -141,7 +145,7 @@ impl Caches {
             pods_ready,
             is_rolled_out,
             neighbours,
-            namesake: None,
+            namesake: self.older_namesake(stream),
             answers: memory.answers(stream),
             loads: memory.loads(stream),
             io_uring_refused: memory.io_uring_refused(stream),
@@ -165,21 +169,6 @@ fn is_neighbour(stream: &Stream, other: &Stream) -> bool {
         && stream.spec.pool == other.spec.pool
         && stream.metadata.namespace == other.metadata.namespace
         && stream.metadata.uid != other.metadata.uid
-}
-
-fn is_namesake(stream: &Stream, other: &Stream) -> bool {
-    stream.metadata.namespace == other.metadata.namespace
-        && stream.metadata.uid != other.metadata.uid
-        && stream.stream_name() == other.stream_name()
-}
-
-/// Of two streams that have one name in the AWS API, the older has it.
-fn is_older_namesake(stream: &Stream, other: &Stream) -> bool {
-    let age = |stream: &Stream| {
-        let created = stream.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created, stream.metadata.uid.clone())
-    };
-    is_namesake(stream, other) && age(other) < age(stream)
 }
 
 /// The streams of a namespace as the API server has them now.
@@ -262,7 +251,7 @@ pub(crate) fn streams(
         // One of those that stay in the pool takes care of what the stream left; and one that waited
         // for its name has it now.
         let Ok(gone) = &gone.0 else { return };
-        for next in [is_neighbour, is_namesake] {
+        for next in [is_neighbour, names::is_namesake] {
             if let Some(next) = copy.find(|other| other.0.as_ref().is_ok_and(|o| next(gone, o))) {
                 // When there is no room it is looked at later all the same.
                 let _ = triggers.try_send(ObjectRef::from_obj(&*next));

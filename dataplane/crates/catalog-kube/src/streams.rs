@@ -14,6 +14,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use model::{ShardId, StreamName};
 use operator_api::Stream;
+use operator_core::names;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -176,7 +177,8 @@ impl Streams {
             return Some(Arc::clone(&newer.known));
         }
         // Of two that have one name in the AWS API, the older has it, as the operator says too.
-        if by_name.get(&known.name).is_some_and(|entry| is_older(&entry.resource, &resource)) {
+        let is_older = |entry: &Entry| names::is_older_namesake(&resource, &entry.resource);
+        if by_name.get(&known.name).is_some_and(is_older) {
             return None;
         }
         let entry = Entry { known: Arc::clone(&known), resource: Arc::new(resource) };
@@ -267,15 +269,6 @@ impl Streams {
             tracing::warn!(%error, "the catalog was not copied: a restart needs the API server");
         }
     }
-}
-
-/// Whether `one` is another resource than `other`, and was there before it.
-fn is_older(one: &Stream, other: &Stream) -> bool {
-    let age = |stream: &Stream| {
-        let created = stream.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created, stream.metadata.uid.clone())
-    };
-    one.metadata.uid != other.metadata.uid && age(one) < age(other)
 }
 
 fn placed(namespace: &str, entry: &Entry) -> Vec<Placed> {

@@ -23,10 +23,8 @@ use serde_json::{Value, json};
 use crate::difference::first_difference;
 use crate::manifests::{NodeSet, Settings, manifests};
 use crate::names;
-
 use crate::topology::Topology;
 use crate::validate::{ValidStream, validate};
-
 use plan::{Plan, carry_out};
 
 /// How long until a stream is looked at again when nothing happens: expired shards have to go.
@@ -186,7 +184,7 @@ pub fn decide(
 
     let all_ready = set.pods <= observed.pods_ready;
     status.stateful_set = Some(set_name.clone());
-    status.selector = Some(selector_text(&set_name));
+    status.selector = Some(names::selector_text(&set_name));
     plan.tell(&mut status);
     let says = says(&plan, &set, observed, !steps.is_empty(), all_ready);
     finish_status(stream, &mut status, &says, now);
@@ -363,9 +361,7 @@ fn refuse(
     if let Some(mut topology) = topology.filter(is_changing) {
         outcome.asks = carry_out(&mut topology, observed);
         outcome.next = Some(RETRY_PAUSE);
-        let open = u32::try_from(topology.shards.owners().len());
-        status.shards = topology.encode();
-        status.open_shard_count = Some(open.unwrap_or(u32::MAX));
+        topology.tell(&mut status);
     }
     outcome.status = not_accepted(stream, status, reasons::INVALID, errors.join("; "), now);
     outcome
@@ -429,11 +425,6 @@ fn delete(
         next: Some(RETRY_PAUSE),
         ..Outcome::default()
     }
-}
-
-fn selector_text(stateful_set: &str) -> String {
-    let pairs = names::selector(stateful_set);
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// A time as the API server writes it.

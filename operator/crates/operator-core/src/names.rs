@@ -36,6 +36,32 @@ pub fn selector(stateful_set: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// The same, as the API server takes it in a query.
+#[must_use]
+pub fn selector_text(stateful_set: &str) -> String {
+    let labels = selector(stateful_set);
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Of two streams of a namespace that have one name in the AWS API, whether `other` was there before
+/// `stream`, and so has it.
+#[must_use]
+pub fn is_older_namesake(stream: &Stream, other: &Stream) -> bool {
+    let age = |stream: &Stream| {
+        let created = stream.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, stream.metadata.uid.clone())
+    };
+    is_namesake(stream, other) && age(other) < age(stream)
+}
+
+/// Whether two streams of a namespace have one name in the AWS API.
+#[must_use]
+pub fn is_namesake(stream: &Stream, other: &Stream) -> bool {
+    stream.metadata.namespace == other.metadata.namespace
+        && stream.metadata.uid != other.metadata.uid
+        && stream.stream_name() == other.stream_name()
+}
+
 /// The StatefulSet that holds the shards of a stream: its own, or its pool's.
 #[must_use]
 pub fn stateful_set(stream: &Stream) -> String {

@@ -42,11 +42,14 @@ impl Topology {
         Ok(Some(Topology { shards, pods }))
     }
 
-    /// As a status tells it.
-    #[must_use]
-    pub fn encode(&self) -> Vec<StreamShard> {
+    /// Puts it into a status.
+    pub fn tell(&self, status: &mut StreamStatus) {
         let pod = |id| self.pods.get(&id).cloned().unwrap_or_default();
-        self.shards.shards().iter().map(|shard| encode(shard, pod(shard.id))).collect()
+        let shards = self.shards.shards().iter();
+        status.shards = shards.map(|shard| encode(shard, pod(shard.id))).collect();
+        status.next_shard = self.shards.next_id();
+        let open = u32::try_from(self.shards.owners().len());
+        status.open_shard_count = Some(open.unwrap_or(u32::MAX));
     }
 
     /// Gives every shard that has no pod yet one of the first `pods` pods of a set, where `held`

@@ -104,8 +104,7 @@ fn the_phase_is_the_operators_word_until_the_spec_says_more() {
     let pods = shards.shards().iter().map(|s| (s.id, "clicks-stream-0".to_owned())).collect();
     let topology = Topology { shards, pods };
     let status = resource.status.get_or_insert_default();
-    status.shards = topology.encode();
-    status.next_shard = topology.shards.next_id();
+    topology.tell(status);
     status.phase = Some("ACTIVE".to_owned());
     assert_eq!(known(&resource).unwrap().phase, Phase::Active);
     resource.spec.shard_count = Some(3);

@@ -154,10 +154,7 @@ impl<'a> Plan<'a> {
     pub(super) fn tell(&self, status: &mut StreamStatus) {
         status.phase = Some(self.phase.to_owned());
         status.desired_boundaries = encode_boundaries(&self.desired);
-        status.next_shard = self.topology.shards.next_id();
-        status.shards = self.topology.encode();
-        let open = u32::try_from(self.topology.shards.owners().len());
-        status.open_shard_count = Some(open.unwrap_or(u32::MAX));
+        self.topology.tell(status);
     }
 }
 
