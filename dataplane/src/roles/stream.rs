@@ -15,13 +15,13 @@ use catalog::{Stream, StreamUid};
 use catalog_kube::{Placed, Streams};
 use encryption::MasterKeys;
 use futures_util::future::join_all;
-use model::{Clock, ShardLoad, ShardState};
+use model::{Clock, Passed, ShardLoad, ShardState};
 use node_config::{ADMIN_PORT, NodeConfig, WIRE_PORT};
 use prometheus_client::registry::Registry;
 use shard::peers::{Host, Pending, ServeOptions, serve};
 use shard::{ShardHandle, SystemClock};
 use shard_log::{LogId, OpenMode};
-use streams_api::{Heat, Passed, ShardKey, Shards};
+use streams_api::{Heat, ShardKey, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -284,10 +284,9 @@ impl Host for NodeHost {
         self.0.is_io_uring_refused
     }
 
-    fn passed(&self, passed: wire::Passed) {
-        let wire::Passed { shard, bytes, records, samples } = passed;
+    fn passed(&self, shard: ShardRef, passed: Passed) {
         if let Some(key) = self.running(shard) {
-            self.0.heat.merge(key, Passed { bytes, records, samples });
+            self.0.heat.merge(key, passed);
         }
     }
 

@@ -19,7 +19,7 @@ pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
 pub use names::{ConsumerName, NameError, ParseShardIdError, ShardId, StreamName};
 pub use offset::Offset;
 pub use plan::{Boundaries, BoundariesError, Reshard, plan};
-pub use scale::{ScaleLimits, ShardLoad, scale};
+pub use scale::{Passed, ScaleLimits, ShardLoad, scale};
 pub use sequence_number::{Place, SequenceNumber, SequenceNumberError};
 pub use shard_map::{Shard, ShardMap, ShardMapError, ShardState};
 pub use time::{Clock, UnixMillis};

@@ -29,6 +29,17 @@ pub struct ShardLoad {
     pub is_settled: bool,
 }
 
+/// What passed through one gateway on its way to a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Data and partition keys.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Hash keys of some of them: the more bytes, the more often.
+    pub samples: Vec<HashKey>,
+}
+
 /// How many shards a stream may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScaleLimits {

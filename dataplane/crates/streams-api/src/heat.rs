@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{HashKey, ShardLoad, UnixMillis};
+use model::{HashKey, Passed, ShardLoad, UnixMillis};
 
 use crate::shards::ShardKey;
 
@@ -37,17 +37,6 @@ struct ShardHeat {
     records: u64,
     until_sample: usize,
     samples: VecDeque<HashKey>,
-}
-
-/// What passed through one gateway on its way to a shard.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
-    /// Data and partition keys.
-    pub bytes: u64,
-    /// Records.
-    pub records: u64,
-    /// Hash keys of some of them: the more bytes, the more often.
-    pub samples: Vec<HashKey>,
 }
 
 impl Heat {

@@ -32,10 +32,10 @@ mod subscriptions;
 mod token;
 
 pub use api::{Answer, Api, ApiOptions, Identity, OPERATIONS, UNSUPPORTED};
-pub use heat::{Heat, Passed};
+pub use heat::Heat;
 pub use metrics::Metrics;
 pub use rights::{Right, Rights};
-pub use shards::{ShardKey, Shards};
+pub use shards::{ByShard, ShardKey, Shards};
 pub use subscription::Events;
 pub use token::{Iterator as ShardIterator, TokenError};
 

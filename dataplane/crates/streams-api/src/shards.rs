@@ -16,26 +16,33 @@ pub struct ShardKey {
     pub shard: ShardId,
 }
 
-/// The running shards. Whoever starts and stops them keeps it up to date. Clones are the same.
-#[derive(Clone, Default)]
-pub struct Shards {
-    handles: Arc<RwLock<HashMap<ShardKey, ShardHandle>>>,
+/// The running shards. Whoever starts and stops them keeps it up to date.
+pub type Shards = ByShard<ShardHandle>;
+
+/// Something of each shard. Clones are the same.
+#[derive(Clone)]
+pub struct ByShard<T>(Arc<RwLock<HashMap<ShardKey, T>>>);
+
+impl<T> Default for ByShard<T> {
+    fn default() -> ByShard<T> {
+        ByShard(Arc::default())
+    }
 }
 
-impl Shards {
-    /// The handle of a shard that runs.
+impl<T: Clone> ByShard<T> {
+    /// That of a shard that is known.
     #[must_use]
-    pub fn get(&self, key: ShardKey) -> Option<ShardHandle> {
-        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    pub fn get(&self, key: ShardKey) -> Option<T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
     /// Makes a shard known.
-    pub fn insert(&self, key: ShardKey, handle: ShardHandle) {
-        self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(key, handle);
+    pub fn insert(&self, key: ShardKey, of_it: T) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, of_it);
     }
 
     /// Forgets a shard.
     pub fn remove(&self, key: ShardKey) {
-        self.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }

@@ -1,7 +1,7 @@
 //! What is asked of a node.
 
 use bytes::{BufMut, Bytes};
-use model::{HashKey, Offset, UnixMillis};
+use model::{Offset, Passed, UnixMillis};
 
 use crate::body::{
     ShardRef, get_bytes, get_hash_key, get_offset, get_shard, get_text, get_u8, get_u16, get_u32,
@@ -74,7 +74,12 @@ pub enum Call {
     /// Tell how the node itself is.
     Look,
     /// Count what a gateway has passed on to the shard of an on-demand stream.
-    Passed(Passed),
+    Passed {
+        /// To this shard.
+        shard: ShardRef,
+        /// At most [`SAMPLES_MAX`] samples of it.
+        passed: Passed,
+    },
     /// Tell what the shard was asked to take since this was last asked.
     Load {
         /// This shard.
@@ -82,19 +87,6 @@ pub enum Call {
         /// How long, in milliseconds, it must have been quiet to be settled.
         quiet_for: u64,
     },
-}
-
-/// What a gateway has passed on to a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// To this shard.
-    pub shard: ShardRef,
-    /// Data and partition keys.
-    pub bytes: u64,
-    /// Records.
-    pub records: u64,
-    /// Hash keys of some of them, at most [`SAMPLES_MAX`]: the more bytes, the more often.
-    pub samples: Vec<HashKey>,
 }
 
 /// The most hash keys that one `Passed` carries.
@@ -195,10 +187,10 @@ impl Call {
             }
             Call::Remove(shard) => of(kind::REMOVE, shard),
             Call::Look => frame(kind::LOOK),
-            Call::Passed(passed) => {
+            Call::Passed { shard, passed } => {
                 let samples = &passed.samples[..passed.samples.len().min(SAMPLES_MAX)];
                 let mut body = begin(id, kind::PASSED, BODY_BYTES + samples.len() * KEY_BYTES);
-                put_shard(&mut body, passed.shard);
+                put_shard(&mut body, *shard);
                 body.put_u64_le(passed.bytes);
                 body.put_u64_le(passed.records);
                 body.put_u16_le(samples.len() as u16);
@@ -261,7 +253,7 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
                 return None;
             }
             let samples = (0..count).map(|_| get_hash_key(body)).collect::<Option<_>>()?;
-            Call::Passed(Passed { shard, bytes, records, samples })
+            Call::Passed { shard, passed: Passed { bytes, records, samples } }
         }
         kind::LOAD => Call::Load { shard, quiet_for: get_u64(body)? },
         _ => return None,

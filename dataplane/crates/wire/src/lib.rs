@@ -16,7 +16,7 @@ mod reply;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub use body::{Progress, ReceivedBatch, Refusal, ShardRef};
-pub use call::{Call, Passed, Read, SAMPLES_MAX};
+pub use call::{Call, Read, SAMPLES_MAX};
 pub use reply::{Records, Reply};
 
 /// The newest version this program speaks, and the oldest.

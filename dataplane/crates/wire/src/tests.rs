@@ -1,4 +1,4 @@
-use model::{HashKey, Offset, ShardId, ShardLoad, UnixMillis};
+use model::{HashKey, Offset, Passed, ShardId, ShardLoad, UnixMillis};
 use proptest::prelude::*;
 
 use super::*;
@@ -45,7 +45,7 @@ fn call() -> impl Strategy<Value = Call> {
         Just(Call::Look),
         (shard(), any::<(u64, u64)>(), proptest::collection::vec(hash_key(), 0..20)).prop_map(
             |(shard, (bytes, records), samples)| {
-                Call::Passed(Passed { shard, bytes, records, samples })
+                Call::Passed { shard, passed: Passed { bytes, records, samples } }
             }
         ),
         (shard(), any::<u64>()).prop_map(|(shard, quiet_for)| Call::Load { shard, quiet_for }),
@@ -191,9 +191,10 @@ fn the_bytes_of_version_1_are_these() {
 fn more_samples_than_a_shard_keeps_are_refused() {
     let shard = ShardRef { stream: 1, shard: ShardId(2) };
     let samples = vec![HashKey(7); SAMPLES_MAX + 1];
-    let encoded = Call::Passed(Passed { shard, bytes: 1, records: 1, samples }).encode(1);
+    let passed = Passed { bytes: 1, records: 1, samples };
+    let encoded = Call::Passed { shard, passed }.encode(1);
     let frame = Frame::take(&mut BytesMut::from(&encoded[..])).unwrap().unwrap();
-    let Ok(Call::Passed(passed)) = frame.clone().call() else { panic!("{frame:?}") };
+    let Ok(Call::Passed { passed, .. }) = frame.clone().call() else { panic!("{frame:?}") };
     assert_eq!(passed.samples.len(), SAMPLES_MAX, "no more are sent");
     // Behind the shard and two sums is their number.
     let mut more = frame.body.to_vec();

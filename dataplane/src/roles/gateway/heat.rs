@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use streams_api::{Heat, Passed, ShardKey};
+use model::Passed;
+use streams_api::{Heat, ShardKey};
 use wire::{Call, ShardRef};
 
 use super::route::Routes;
@@ -31,9 +32,7 @@ async fn tell(routes: &Routes, key: ShardKey, passed: Passed) {
     // The shard may have moved or gone: then its load says nothing any more.
     let Some(peer) = routes.get(key) else { return };
     let shard = ShardRef { stream: key.stream.0, shard: key.shard };
-    let Passed { bytes, records, samples } = passed;
-    let call = Call::Passed(wire::Passed { shard, bytes, records, samples });
-    match tokio::time::timeout(TELL_MAX, peer.call(call)).await {
+    match tokio::time::timeout(TELL_MAX, peer.call(Call::Passed { shard, passed })).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a load was not told"),
         Err(_) => tracing::debug!("a load was not told in time"),

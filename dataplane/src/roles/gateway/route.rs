@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_kube::{Placed, Streams};
 use node_config::WIRE_PORT;
 use rustls::pki_types::ServerName;
 use shard::peers::{Connect, Connection, Peer, Pending, remote};
-use streams_api::{ShardKey, Shards};
+use streams_api::{ByShard, ShardKey, Shards};
 use tokio::net::TcpStream;
 use wire::ShardRef;
 
@@ -19,23 +19,8 @@ use crate::tls::NodeTls;
 /// How long it may take to reach a pod.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// The pods that hold shards, by shard.
-#[derive(Clone, Default)]
-pub(super) struct Routes(Arc<RwLock<HashMap<ShardKey, Peer>>>);
-
-impl Routes {
-    pub(super) fn get(&self, key: ShardKey) -> Option<Peer> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
-    }
-
-    fn set(&self, key: ShardKey, peer: Option<Peer>) {
-        let mut routes = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match peer {
-            Some(peer) => routes.insert(key, peer),
-            None => routes.remove(&key),
-        };
-    }
-}
+/// The pods that hold shards.
+pub(super) type Routes = ByShard<Peer>;
 
 /// Keeps up with where shards are, in the background.
 pub(super) fn start(streams: Arc<Streams>, tls: Arc<NodeTls>) -> (Shards, Routes) {
@@ -88,7 +73,7 @@ impl Router {
                 });
                 let shard = ShardRef { stream: stream.uid.0, shard: placed.shard };
                 self.shards.insert(key, remote(peer.clone(), shard));
-                self.routes.set(key, Some(peer.clone()));
+                self.routes.insert(key, peer.clone());
                 self.routed.insert(key, pod);
             }
         }
@@ -96,7 +81,7 @@ impl Router {
             self.routed.keys().filter(|key| !present.contains(key)).copied().collect();
         for key in gone {
             self.shards.remove(key);
-            self.routes.set(key, None);
+            self.routes.remove(key);
             self.routed.remove(&key);
         }
         let used: HashSet<&Pod> = self.routed.values().collect();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use model::ShardLoad;
+use model::{Passed, ShardLoad};
 use shard_log::RecordBuffer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use wire::{Call, FRAME_BYTES_MAX, Frame, Passed, Refusal, Reply, ShardRef};
+use wire::{Call, FRAME_BYTES_MAX, Frame, Refusal, Reply, ShardRef};
 
 use super::convert;
 use super::{Connection, Pending};
@@ -39,7 +39,7 @@ pub trait Host: Send + Sync + 'static {
     fn is_io_uring_refused(&self) -> bool;
 
     /// Counts what a gateway has passed on to a shard.
-    fn passed(&self, passed: Passed);
+    fn passed(&self, shard: ShardRef, passed: Passed);
 
     /// What a shard was asked to take since the last look; `None` the first time.
     fn load(&self, shard: ShardRef, quiet_for: Duration) -> Option<ShardLoad>;
@@ -166,8 +166,8 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
             let is_io_uring_refused = host.is_io_uring_refused();
             (Reply::Node { is_io_uring_refused }, None)
         }
-        Call::Passed(passed) => {
-            host.passed(passed);
+        Call::Passed { shard, passed } => {
+            host.passed(shard, passed);
             (Reply::Done, None)
         }
         Call::Load { shard, quiet_for } => {

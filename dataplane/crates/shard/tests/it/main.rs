@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::{HashKey, Offset, ShardId, ShardLoad, UnixMillis};
+use model::{HashKey, Offset, Passed, ShardId, ShardLoad, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard::peers::{
     Connect, Connection, Host, Peer, PeerError, Pending, ServeOptions, remote, serve,
@@ -20,7 +20,7 @@ use shard::{
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
 use tokio::task::JoinHandle;
-use wire::{Call, Passed, Refusal, Reply, ShardRef};
+use wire::{Call, Refusal, Reply, ShardRef};
 
 const SHARD: ShardRef = ShardRef { stream: 7, shard: ShardId(3) };
 const OTHER: ShardRef = ShardRef { stream: 7, shard: ShardId(4) };
@@ -87,7 +87,7 @@ impl Host for OneShard {
         true
     }
 
-    fn passed(&self, passed: Passed) {
+    fn passed(&self, _: ShardRef, passed: Passed) {
         *self.1.lock().unwrap() += passed.records;
     }
 
@@ -240,9 +240,10 @@ async fn a_node_that_is_gone_is_given_up_in_time() {
 async fn the_load_that_gateways_tell_is_told_to_whoever_asks() {
     let node = Node::new().await;
     let (gateway, operator) = (node.peer(), node.peer());
-    let passed = Passed { shard: SHARD, bytes: 9, records: 3, samples: vec![HashKey(1)] };
+    let passed = Passed { bytes: 9, records: 3, samples: vec![HashKey(1)] };
+    let call = Call::Passed { shard: SHARD, passed };
     for _ in 0..2 {
-        assert_eq!(gateway.call(Call::Passed(passed.clone())).await, Ok(Reply::Done));
+        assert_eq!(gateway.call(call.clone()).await, Ok(Reply::Done));
     }
     let ask = |shard| operator.call(Call::Load { shard, quiet_for: 1_000 });
     let load = ShardLoad { records_per_second: 6, ..ShardLoad::default() };
