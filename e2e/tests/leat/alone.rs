@@ -33,10 +33,7 @@ async fn put_by(client: &Client, stream: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn api_server_down_data_keeps_flowing() {
-    let fixture = Fixture::new("away");
-    fixture.apply("clicks", "{shardCount: 2}");
-    fixture.wait_for_shards("clicks", 2);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("away", 2, "{shardCount: 2}").await;
     // Every gateway finds out what this user may do: what nobody has asked before, nobody can be told
     // without the API server.
     for _ in 0..20 {
@@ -61,10 +58,7 @@ async fn api_server_down_data_keeps_flowing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_restarted_under_load_lose_no_request() {
-    let fixture = Fixture::new("gateways");
-    fixture.apply("clicks", "{shardCount: 2}");
-    fixture.wait_for_shards("clicks", 2);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("gateways", 2, "{shardCount: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 8);
     let cluster = &installed().cluster;
     let gateway = ["deployment/leat-gateway", "-n", e2e::cluster::leat::NAMESPACE];
@@ -80,10 +74,7 @@ async fn gateways_restarted_under_load_lose_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn node_drain() {
-    let fixture = Fixture::new("drain");
-    fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 2}");
-    fixture.wait_for_shards("clicks", 4);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("drain", 4, "{shardCount: 4, shardsPerPod: 2}").await;
     let path = "jsonpath={.items[*].spec.nodeName}";
     let nodes = fixture.kubectl(&["get", "pods", "-o", path]);
     assert!(nodes.contains("node-2"), "no pod of it is where the drain is: {nodes}");

@@ -10,10 +10,7 @@ use crate::{Fixture, READY_MAX, installed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pod_killed_under_load_loses_nothing_acknowledged() {
-    let fixture = Fixture::new("killed");
-    fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 2}");
-    fixture.wait_for_shards("clicks", 4);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("killed", 4, "{shardCount: 4, shardsPerPod: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 8);
     for pod in ["clicks-stream-0", "clicks-stream-1", "clicks-stream-0"] {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -33,10 +30,7 @@ async fn pod_killed_under_load_loses_nothing_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_killed_mid_reshard_resumes() {
-    let fixture = Fixture::new("operator");
-    fixture.apply("clicks", "{shardCount: 2}");
-    fixture.wait_for_shards("clicks", 2);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("operator", 2, "{shardCount: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 4);
     for count in ["6", "2", "5"] {
         fixture.kubectl(&["scale", "stream/clicks", &format!("--replicas={count}")]);
@@ -97,10 +91,7 @@ async fn a_stateful_set_deleted_by_mistake_comes_back_with_its_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrade_rolls_pods_one_by_one() {
-    let fixture = Fixture::new("upgrade");
-    fixture.apply("clicks", "{shardCount: 3, shardsPerPod: 1}");
-    fixture.wait_for_shards("clicks", 3);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("upgrade", 3, "{shardCount: 3, shardsPerPod: 1}").await;
     let load = Load::start(&fixture.client, "clicks", 6);
     // Whatever changes the pods' template rolls them: an image, a resource, a profile.
     let spec = "{shardCount: 3, shardsPerPod: 1, pods: {resources: {requests: {cpu: 60m}}}}";

@@ -58,6 +58,15 @@ impl Fixture {
         Fixture { namespace, key, client }
     }
 
+    /// With the stream `clicks`, in service with so many open shards.
+    async fn with_clicks(name: &str, shards: usize, spec: &str) -> Fixture {
+        let fixture = Fixture::new(name);
+        fixture.apply("clicks", spec);
+        fixture.wait_for_shards("clicks", shards);
+        fixture.wait_for_put("clicks").await;
+        fixture
+    }
+
     fn kubectl(&self, arguments: &[&str]) -> String {
         self.namespace.kubectl(arguments).unwrap()
     }

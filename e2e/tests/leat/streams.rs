@@ -54,10 +54,7 @@ async fn a_stream_made_by_sdk_is_a_resource() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scale_shards_by_resource_edit_under_load() {
-    let fixture = Fixture::new("scale");
-    fixture.apply("clicks", "{shardCount: 4, shardsPerPod: 4}");
-    fixture.wait_for_shards("clicks", 4);
-    fixture.wait_for_put("clicks").await;
+    let fixture = Fixture::with_clicks("scale", 4, "{shardCount: 4, shardsPerPod: 4}").await;
     let load = Load::start(&fixture.client, "clicks", 8);
     let reader = Reader::start(&fixture.client, "clicks");
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -102,20 +99,21 @@ async fn invalid_resource_says_why() {
         let error = fixture.namespace.apply(&stream("wrong", spec)).unwrap_err();
         format!("{error:#}")
     };
-    let two = refused("{minShards: 3, maxShards: 2, mode: OnDemand}");
-    assert!(two.contains("minShards is more than maxShards"), "{two}");
-    let first = refused("{shardBoundaries: ['5']}");
-    assert!(first.contains("must begin with \"0\""), "{first}");
-    let ring = refused("{shardBoundaries: ['0', '340282366920938463463374607431768211456']}");
-    assert!(ring.contains("must lie in the ring"), "{ring}");
-    let volumes = refused("{pool: small, storage: {deletionPolicy: Retain}}");
-    assert!(volumes.contains("belong to the pool"), "{volumes}");
-    let pods = refused("{pool: small, shardsPerPod: 3}");
-    assert!(pods.contains("pods and shardsPerPod belong to the pool"), "{pods}");
-    let limits = refused("{minShards: 3}");
-    assert!(limits.contains("are for mode OnDemand"), "{limits}");
-    let unknown = refused("{shardsCount: 2}");
-    assert!(unknown.contains("shardsCount"), "{unknown}");
+    for (spec, why) in [
+        ("{minShards: 3, maxShards: 2, mode: OnDemand}", "minShards is more than maxShards"),
+        ("{shardBoundaries: ['5']}", "must begin with \"0\""),
+        (
+            "{shardBoundaries: ['0', '340282366920938463463374607431768211456']}",
+            "must lie in the ring",
+        ),
+        ("{pool: small, storage: {deletionPolicy: Retain}}", "belong to the pool"),
+        ("{pool: small, shardsPerPod: 3}", "pods and shardsPerPod belong to the pool"),
+        ("{minShards: 3}", "are for mode OnDemand"),
+        ("{shardsCount: 2}", "shardsCount"),
+    ] {
+        let said = refused(spec);
+        assert!(said.contains(why), "{spec}: {said}");
+    }
     // What a schema cannot say, the operator does, and nothing runs for it. (That boundaries increase
     // would take more than a rule may cost.)
     fixture.apply("wrong", "{replicas: 3, shardBoundaries: ['0', '20', '10']}");
@@ -129,14 +127,15 @@ async fn invalid_resource_says_why() {
     assert_eq!(fixture.kubectl(&["get", "statefulsets", "-o", "name"]), "");
     fixture.apply("wrong", "{replicas: 1}");
     fixture.wait_for_put("wrong").await;
-    let moved = refused("{pool: other}");
-    assert!(moved.contains("cannot be moved into or out of a pool"), "{moved}");
-    let renamed = refused("{streamName: other}");
-    assert!(renamed.contains("streamName cannot be changed"), "{renamed}");
-    let class = refused("{storage: {className: other}}");
-    assert!(class.contains("className cannot be changed"), "{class}");
-    let size = refused("{storage: {size: 20Gi}}");
-    assert!(size.contains("size cannot be changed"), "{size}");
+    for (spec, why) in [
+        ("{pool: other}", "cannot be moved into or out of a pool"),
+        ("{streamName: other}", "streamName cannot be changed"),
+        ("{storage: {className: other}}", "className cannot be changed"),
+        ("{storage: {size: 20Gi}}", "size cannot be changed"),
+    ] {
+        let said = refused(spec);
+        assert!(said.contains(why), "{spec}: {said}");
+    }
 
     // What only the API server knows to be wrong, as it says it; the stream goes on.
     let wrong = "{pods: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}}";
