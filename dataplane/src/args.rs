@@ -152,7 +152,8 @@ pub(crate) struct GatewayArgs {
     /// The master keys that streams are encrypted under.
     #[arg(long, value_name = "FILE")]
     pub(crate) encryption_key_file: PathBuf,
-    /// Keep a copy of the catalog in this directory, for a start without the API server.
+    /// Keep a copy of the catalog in this directory, so that streams are known at the start. Access keys
+    /// are not in it: without the API server a gateway does not start.
     #[arg(long, value_name = "DIR")]
     pub(crate) catalog_copy: Option<PathBuf>,
     /// The region in ARNs.

@@ -263,9 +263,13 @@ impl Streams {
 
     fn copy(&self) {
         let Some(file) = &self.copy else { return };
-        let read = self.read();
-        let resources = read.values().flat_map(BTreeMap::values).map(|entry| &*entry.resource);
-        if let Err(error) = copy::write(file, resources) {
+        // Requests read the entries: nothing is written while they are held.
+        let entries = |read: &HashMap<String, ByName>| -> Vec<Arc<Stream>> {
+            let entries = read.values().flat_map(BTreeMap::values);
+            entries.map(|entry| Arc::clone(&entry.resource)).collect()
+        };
+        let resources = entries(&self.read());
+        if let Err(error) = copy::write(file, resources.iter().map(|resource| &**resource)) {
             tracing::warn!(%error, "the catalog was not copied: a restart needs the API server");
         }
     }
