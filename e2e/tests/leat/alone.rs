@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::ShardIteratorType;
 use e2e::cluster::wait;
 
 use crate::load::{Load, read_all};
@@ -60,16 +61,35 @@ async fn api_server_down_data_keeps_flowing() {
 async fn gateways_restarted_under_load_lose_no_request() {
     let fixture = Fixture::with_clicks("gateways", 2, "{shardCount: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 8);
-    let cluster = &installed().cluster;
-    let gateway = ["deployment/leat-gateway", "-n", e2e::cluster::leat::NAMESPACE];
-    cluster.kubectl(&[&["rollout", "restart"], &gateway[..]].concat()).unwrap();
-    let status = [&["rollout", "status", "--timeout=120s"], &gateway[..]].concat();
-    cluster.kubectl(&status).unwrap();
+    restart_gateways();
     let report = load.finish().await;
     println!("{} put, {} refused", report.total(), report.refused);
     assert!(100 < report.total(), "{report:?}");
     assert_eq!(report.refused, 0, "the client's own retries are enough");
     report.check(&fixture.client, "clicks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_restarted_know_where_the_end_of_a_shard_is() {
+    let fixture = Fixture::with_clicks("tip", 1, "{shardCount: 1}").await;
+    restart_gateways();
+    for _ in 0..10 {
+        let client = client(&fixture.key);
+        let iterator = client.get_shard_iterator().stream_name("clicks");
+        let iterator = iterator.shard_id("shardId-000000000000");
+        let iterator = iterator.shard_iterator_type(ShardIteratorType::Latest).send().await;
+        let iterator = iterator.unwrap().shard_iterator.unwrap();
+        let got = client.get_records().shard_iterator(iterator).send().await.unwrap();
+        assert_eq!(got.records.len(), 0, "what was put before is not LATEST");
+    }
+}
+
+fn restart_gateways() {
+    let cluster = &installed().cluster;
+    let gateway = ["deployment/leat-gateway", "-n", e2e::cluster::leat::NAMESPACE];
+    cluster.kubectl(&[&["rollout", "restart"], &gateway[..]].concat()).unwrap();
+    let status = [&["rollout", "status", "--timeout=120s"], &gateway[..]].concat();
+    cluster.kubectl(&status).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

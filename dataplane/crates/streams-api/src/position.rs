@@ -166,16 +166,18 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether a record of this offset has been stored. On a gateway what is known of the shard may be
-/// behind: it is asked before anybody is told that something never was.
+/// Where the next record of an open shard will be. It is asked for: on a gateway what is known of the
+/// shard may be behind, or nothing yet.
+async fn tip(handle: &ShardHandle) -> Result<Offset, shard::ReadError> {
+    handle.offset_at(UnixMillis(u64::MAX)).await
+}
+
+/// Whether a record of this offset has been stored.
 pub(crate) async fn was_given(
     handle: &ShardHandle,
     offset: Offset,
 ) -> Result<bool, shard::ReadError> {
-    if offset < handle.progress().commit_end {
-        return Ok(true);
-    }
-    Ok(offset < handle.offset_at(UnixMillis(u64::MAX)).await?)
+    Ok(offset < handle.progress().commit_end || offset < tip(handle).await?)
 }
 
 /// The offset of the first record at or behind `position`.
@@ -184,14 +186,14 @@ pub(crate) async fn offset(
     shard: &Shard,
     position: Position,
 ) -> Result<Offset, ApiError> {
-    let end = || match shard.state {
-        ShardState::Closed { end, .. } => end,
-        _ => handle.progress().commit_end,
-    };
     let failed = |error: shard::ReadError| match error {
         shard::ReadError::Unavailable(why) => errors::unavailable(shard.id, &why),
         shard::ReadError::NoKey(_) => errors::key_error(&error),
         shard::ReadError::Throttled(_) => errors::internal(&error),
+    };
+    let end = async || match shard.state {
+        ShardState::Closed { end, .. } => Ok(end),
+        _ => tip(handle).await.map_err(failed),
     };
     // Whoever was let wait there would miss all that comes before it.
     if let Position::At(number) | Position::After(number) = position
@@ -204,18 +206,18 @@ pub(crate) async fn offset(
         )));
     }
     match position {
-        Position::At(number) => Ok(match number.place() {
-            Place::Start => Offset::FIRST,
-            Place::Record(offset) => offset,
-            Place::End => end(),
-        }),
-        Position::After(number) => Ok(match number.place() {
-            Place::Start => Offset::FIRST,
-            Place::Record(offset) => Offset(offset.0.saturating_add(1)),
-            Place::End => end(),
-        }),
+        Position::At(number) => match number.place() {
+            Place::Start => Ok(Offset::FIRST),
+            Place::Record(offset) => Ok(offset),
+            Place::End => end().await,
+        },
+        Position::After(number) => match number.place() {
+            Place::Start => Ok(Offset::FIRST),
+            Place::Record(offset) => Ok(Offset(offset.0.saturating_add(1))),
+            Place::End => end().await,
+        },
         Position::Timestamp(at) => handle.offset_at(at).await.map_err(failed),
         Position::TrimHorizon => handle.start_offset().await.map_err(failed),
-        Position::Latest => Ok(end()),
+        Position::Latest => end().await,
     }
 }
