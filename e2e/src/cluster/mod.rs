@@ -233,6 +233,16 @@ impl Cluster {
         self.faults()?.start_node(name)
     }
 
+    /// Ends the processes of a pod of Leat at once, as running out of memory would: nothing is said to
+    /// them before.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn kill_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
+        self.faults()?;
+        Local::kill_pod(namespace, pod)
+    }
+
     /// Takes the node off the network; its pods go on.
     ///
     /// # Errors

@@ -12,6 +12,16 @@ use crate::{Fixture, READY_MAX, installed};
 async fn pod_killed_under_load_loses_nothing_acknowledged() {
     let fixture = Fixture::with_clicks("killed", 4, "{shardCount: 4, shardsPerPod: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 8);
+    for pod in ["clicks-stream-0", "clicks-stream-1"] {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        installed().cluster.kill_pod(fixture.namespace.name(), pod).unwrap();
+        wait("the pod's process again", READY_MAX, || {
+            let path = "jsonpath={.status.containerStatuses[0]['restartCount', 'ready']}";
+            let is = fixture.namespace.kubectl(&["get", "pod", pod, "-o", path])?;
+            Ok((is == "1 true").then_some(()))
+        })
+        .unwrap();
+    }
     for pod in ["clicks-stream-0", "clicks-stream-1", "clicks-stream-0"] {
         tokio::time::sleep(Duration::from_secs(2)).await;
         fixture.kubectl(&["delete", "pod", pod, "--grace-period=0", "--force"]);

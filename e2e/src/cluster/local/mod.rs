@@ -241,6 +241,15 @@ impl Local {
         self.binaries.helm.clone()
     }
 
+    /// SIGKILL to the processes of a pod of ours, which know its name and namespace.
+    pub(crate) fn kill_pod(namespace: &str, pod: &str) -> anyhow::Result<()> {
+        let (name, home) = (format!("POD_NAME={pod}"), format!("POD_NAMESPACE={namespace}"));
+        let pids = process::with_environment(&[&name, &home]);
+        ensure!(!pids.is_empty(), "no process of pod {namespace}/{pod}");
+        pids.into_iter().for_each(process::kill);
+        Ok(())
+    }
+
     /// Where `helm` is once a cluster has been up.
     pub(crate) fn helm_program() -> anyhow::Result<PathBuf> {
         Ok(Binaries::new()?.helm)

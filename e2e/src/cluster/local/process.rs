@@ -156,9 +156,20 @@ fn command_line(pid: u32) -> Vec<String> {
 
 /// Processes whose command line has this among its arguments.
 pub(crate) fn with_argument(wanted: &str) -> Vec<u32> {
+    pids().filter(|pid| command_line(*pid).iter().any(|argument| argument == wanted)).collect()
+}
+
+/// Processes that have all of these in their environment, as `NAME=VALUE`.
+pub(crate) fn with_environment(wanted: &[&str]) -> Vec<u32> {
+    let has_all = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |one: &&str| environment.split(|byte| *byte == 0).any(|is| is == one.as_bytes());
+        wanted.iter().all(has)
+    };
+    pids().filter(has_all).collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| command_line(*pid).iter().any(|argument| argument == wanted))
-        .collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
