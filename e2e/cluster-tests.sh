@@ -8,6 +8,12 @@ export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 trap 'e2e/cluster.sh down' EXIT
 e2e/cluster.sh up
+# What a session that is cut leaves behind must not be in the next cluster's way: all processes end
+# unasked, and the cluster comes up again, as a new one.
+for record in target/cluster/pids/*; do
+    kill -KILL "$(head -n 1 "$record")"
+done
+e2e/cluster.sh up
 cargo build --quiet --package dataplane --package operator
 cargo test --quiet --package e2e --test cluster
 cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=3

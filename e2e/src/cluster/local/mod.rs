@@ -2,7 +2,8 @@
 //! everything it keeps below one directory and every process known by its id.
 //!
 //! It deliberately does not share a machine with another Kubernetes (a kubelet or kube-proxy of
-//! someone else's would fight over the same tables), and does not keep a cluster over `down`.
+//! someone else's would fight over the same tables), and does not keep a cluster over `down`, or
+//! over the end of all its processes.
 //! What `down` leaves behind: logs, and the kernel settings that a kubelet and kube-proxy change
 //! (forwarding, overcommitment, what a panic does).
 
@@ -31,6 +32,8 @@ use super::{image, provisioner};
 
 pub(crate) use self::binaries::kubectl;
 
+/// Names the directory of the cluster that this machine runs: two would share addresses and tables.
+const OWNER: &str = "/run/leat-e2e-cluster";
 /// Addresses are made from a node's number, and each takes memory.
 const NODES_MAX: u8 = 9;
 const NODES_READY_MAX: Duration = Duration::from_secs(180);
@@ -59,9 +62,34 @@ impl Local {
         })
     }
 
-    /// Builds, writes, starts and waits, each only as far as needed.
-    pub(crate) fn up(&self) -> anyhow::Result<()> {
+    /// Makes sure that this machine is this cluster's. When all processes of the last one ended without a
+    /// `down` (the machine's restart, a session that was cut), what it left is taken away, whichever
+    /// tree it was of: the cables of its pods hold addresses that the next pods get, too.
+    pub(crate) fn claim_machine(&self) -> anyhow::Result<()> {
         ensure!(geteuid().is_root(), "the local provider needs root: use sudo, or --provider kind");
+        let recorded = fs::read_to_string(OWNER).map(PathBuf::from);
+        let last = Local::open(recorded.as_deref().unwrap_or(&self.state), NODES_MAX)?;
+        for left in [&last, &Local::open(&self.state, NODES_MAX)?] {
+            if left.runs() {
+                let whose = left.state.display();
+                let advice = "end it first, with e2e/cluster.sh down in that tree";
+                ensure!(
+                    left.state == self.state,
+                    "this machine runs the cluster of {whose}: {advice}"
+                );
+            } else {
+                left.down()?;
+            }
+        }
+        fs::write(OWNER, self.state.as_os_str().as_encoded_bytes()).context(OWNER)
+    }
+
+    fn runs(&self) -> bool {
+        self.processes.names().iter().any(|name| self.processes.pid(name).is_some())
+    }
+
+    /// Builds, writes, starts and waits, each only as far as needed. The machine has been claimed.
+    pub(crate) fn up(&self) -> anyhow::Result<()> {
         let started = Instant::now();
         let say = |what: &str| eprintln!("{:5.1} s  {what}", started.elapsed().as_secs_f32());
         self.binaries.ensure()?;
@@ -92,9 +120,19 @@ impl Local {
         say("the nodes are ready");
         let dns = ["-n", "kube-system", "rollout", "status", "deployment/coredns"];
         let timeout = format!("--timeout={}s", DNS_READY_MAX.as_secs());
-        self.kubectl(&[&dns[..], &[&timeout]].concat()).context("DNS does not become ready")?;
+        self.kubectl(&[&dns[..], &[&timeout]].concat()).with_context(|| self.why_no_dns())?;
         say("DNS answers");
         Ok(())
+    }
+
+    fn why_no_dns(&self) -> String {
+        let look = |words: &[&str]| {
+            let said = self.kubectl(&[&["-n", "kube-system"], words].concat());
+            said.unwrap_or_else(|error| format!("{error:#}"))
+        };
+        let pods = look(&["describe", "pods"]);
+        let logs = look(&["logs", "deployment/coredns", "--tail=20"]);
+        format!("DNS does not become ready:\n{pods}\n{logs}")
     }
 
     /// A copy of this very program: a new build of it must not disturb the running one.
@@ -282,7 +320,8 @@ impl Local {
         }
         network::down();
         remove_log_links(&self.state)?;
-        for entry in fs::read_dir(&self.state)? {
+        // It is not there when the tree is gone, or has never had a cluster.
+        for entry in fs::read_dir(&self.state).into_iter().flatten() {
             let path = entry?.path();
             let removed = match path.is_dir() && !path.is_symlink() {
                 true if path.ends_with("logs") => Ok(()),

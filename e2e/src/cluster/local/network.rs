@@ -108,6 +108,9 @@ pub(crate) fn down() {
         report(ip(&["netns", "delete", &name]));
         let _ = ip(&["link", "delete", &name]);
     }
+    for cable in pod_cables() {
+        report(ip(&["link", "delete", &cable]));
+    }
     if ip(&["link", "show", BRIDGE]).is_ok() {
         report(ip(&["link", "delete", BRIDGE]));
     }
@@ -123,6 +126,14 @@ fn report(result: anyhow::Result<impl Sized>) {
     if let Err(error) = result {
         eprintln!("left behind: {error:#}");
     }
+}
+
+/// This machine's ends of node-1's pods' cables. They outlive the processes of their pods until the
+/// kernel has taken the pods' namespaces apart.
+fn pod_cables() -> Vec<String> {
+    let listed = ip(&["-oneline", "-4", "address", "show", "to", PODS]).unwrap_or_default();
+    // `170: veth914fdc18    inet 10.85.1.1/32 ...`
+    listed.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
 }
 
 fn namespaces() -> Vec<String> {
