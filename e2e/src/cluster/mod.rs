@@ -90,9 +90,8 @@ impl Cluster {
     /// A program is missing, or something does not start; the text says what to look at.
     pub fn up(provider: Provider, nodes: u8) -> anyhow::Result<Cluster> {
         let state = state()?;
-        let cluster = Cluster::open(state.clone(), provider, nodes)?;
-        if let Some(local) = &cluster.local {
-            local.claim_machine()?;
+        if provider == Provider::Local {
+            Local::claim_machine(&state)?;
         }
         let record = format!("{} {nodes}", provider.name());
         let path = state.join("provider");
@@ -103,6 +102,7 @@ impl Cluster {
         fs::create_dir_all(&state)?;
         // Before it is whole, so that `down` knows what half of it to take away.
         fs::write(&path, record)?;
+        let cluster = Cluster::open(state, provider, nodes)?;
         match &cluster.local {
             Some(local) => local.up()?,
             None => kind::up(&cluster.state, nodes)?,

@@ -65,23 +65,22 @@ impl Local {
     /// Makes sure that this machine is this cluster's. When all processes of the last one ended without a
     /// `down` (the machine's restart, a session that was cut), what it left is taken away, whichever
     /// tree it was of: the cables of its pods hold addresses that the next pods get, too.
-    pub(crate) fn claim_machine(&self) -> anyhow::Result<()> {
+    pub(crate) fn claim_machine(state: &Path) -> anyhow::Result<()> {
         ensure!(geteuid().is_root(), "the local provider needs root: use sudo, or --provider kind");
-        let recorded = fs::read_to_string(OWNER).map(PathBuf::from);
-        let last = Local::open(recorded.as_deref().unwrap_or(&self.state), NODES_MAX)?;
-        for left in [&last, &Local::open(&self.state, NODES_MAX)?] {
-            if left.runs() {
-                let whose = left.state.display();
-                let advice = "end it first, with e2e/cluster.sh down in that tree";
-                ensure!(
-                    left.state == self.state,
-                    "this machine runs the cluster of {whose}: {advice}"
-                );
-            } else {
-                left.down()?;
+        let last = fs::read_to_string(OWNER).map_or_else(|_| state.to_owned(), PathBuf::from);
+        fs::create_dir_all(state)?;
+        // The last one's tree may be gone, and all that was below it.
+        for left in [last.as_path(), state].into_iter().filter(|left| left.exists()) {
+            let cluster = Local::open(left, NODES_MAX)?;
+            if !cluster.runs() {
+                cluster.down()?;
+                continue;
             }
+            let advice = "end it first, with e2e/cluster.sh down in that tree";
+            let whose = left.display();
+            ensure!(left == state, "this machine runs the cluster of {whose}: {advice}");
         }
-        fs::write(OWNER, self.state.as_os_str().as_encoded_bytes()).context(OWNER)
+        fs::write(OWNER, state.as_os_str().as_encoded_bytes()).context(OWNER)
     }
 
     fn runs(&self) -> bool {
@@ -320,8 +319,7 @@ impl Local {
         }
         network::down();
         remove_log_links(&self.state)?;
-        // It is not there when the tree is gone, or has never had a cluster.
-        for entry in fs::read_dir(&self.state).into_iter().flatten() {
+        for entry in fs::read_dir(&self.state)? {
             let path = entry?.path();
             let removed = match path.is_dir() && !path.is_symlink() {
                 true if path.ends_with("logs") => Ok(()),
