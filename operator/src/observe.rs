@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -19,7 +19,7 @@ use kube::runtime::{WatchStreamExt, reflector::store::Writer};
 use kube::{Client, Resource, ResourceExt};
 use operator_api::Stream;
 use operator_core::{Observed, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::memory::Memory;
@@ -32,6 +32,8 @@ pub(crate) type Triggers = mpsc::Sender<ObjectRef<Guarded>>;
 /// Selects what the operator made for StatefulSets.
 pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=leat-operator";
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Made by a StatefulSet, not by the operator.
+const POD: &str = "Pod";
 
 /// The kinds of objects that are made.
 fn kinds() -> [ApiResource; 9] {
@@ -82,11 +84,12 @@ impl Caches {
             "StatefulSet",
             "Secret",
         ];
-        for (name, resource) in NAMES.into_iter().zip(kinds()) {
+        let pods = (POD, ApiResource::erase::<Pod>(&()));
+        for (name, resource) in NAMES.into_iter().zip(kinds()).chain([pods]) {
             let writer = Writer::new(resource.clone());
             let reader = writer.as_reader();
             let api = Api::all_with(client.clone(), &resource);
-            pumps.push(pump(api, writer, streams.clone(), triggers.clone()).boxed());
+            pumps.push(pump(name, api, writer, streams.clone(), triggers.clone()).boxed());
             children.push((name, resource, reader));
         }
         (Caches { streams: streams.clone(), children }, pumps)
@@ -101,11 +104,15 @@ impl Caches {
         }
     }
 
+    fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        let (_, resource, children) = self.children.iter().find(|(known, ..)| *known == kind)?;
+        children.get(&ObjectRef::new_with(name, resource.clone()).within(namespace))
+    }
+
     /// An object that was made.
     pub(crate) fn child(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        let (_, resource, children) = self.children.iter().find(|(known, ..)| *known == kind)?;
-        let reference = ObjectRef::new_with(name, resource.clone()).within(namespace);
-        let object = children.get(&reference)?;
+        let (_, resource, _) = self.children.iter().find(|(known, ..)| *known == kind)?;
+        let object = self.object(kind, namespace, name)?;
         let mut value = serde_json::to_value(&*object).ok()?;
         // Objects of a list do not say what they are.
         value["apiVersion"] = resource.api_version.clone().into();
@@ -136,13 +143,17 @@ impl Caches {
     ) -> Observed {
         let namespace = stream.namespace().unwrap_or_default();
         let set = names::stateful_set(stream);
-        let kinds = self.children.iter().map(|(kind, ..)| *kind).filter(|kind| *kind != "Secret");
+        let is_told = |kind: &&'static str| !["Secret", POD].contains(kind);
+        let kinds = self.children.iter().map(|(kind, ..)| *kind).filter(is_told);
         let children: BTreeMap<&'static str, Value> =
             kinds.filter_map(|kind| Some((kind, self.child(kind, &namespace, &set)?))).collect();
-        let (pods_ready, is_rolled_out) = children.get("StatefulSet").map(pods).unwrap_or_default();
+        let (pods, is_rolled_out) = children.get("StatefulSet").map(pods).unwrap_or_default();
+        let pods = (0..pods).map(|ordinal| names::pod(&set, ordinal));
+        let is_ready =
+            |pod: &String| self.object(POD, &namespace, pod).is_some_and(|pod| is_ready(&pod));
         Observed {
+            pods_ready: pods.filter(is_ready).collect(),
             children,
-            pods_ready,
             is_rolled_out,
             neighbours,
             namesake: self.older_namesake(stream),
@@ -153,14 +164,30 @@ impl Caches {
     }
 }
 
-/// Ready pods of a StatefulSet, and whether all are of its newest form.
+/// How many pods a StatefulSet asks for, and whether all are of its newest form.
 fn pods(set: &Value) -> (u32, bool) {
     let number = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let revision = |name: &str| set["status"][name].as_str();
     let is_seen = number("/metadata/generation") <= number("/status/observedGeneration");
     let is_newest = revision("updateRevision") == revision("currentRevision");
-    let ready = u32::try_from(number("/status/readyReplicas")).unwrap_or(u32::MAX);
-    (ready, is_seen && is_newest && revision("updateRevision").is_some())
+    let pods = u32::try_from(number("/spec/replicas")).unwrap_or(u32::MAX);
+    (pods, is_seen && is_newest && revision("updateRevision").is_some())
+}
+
+/// Whether a pod takes requests, and goes on to.
+fn is_ready(pod: &DynamicObject) -> bool {
+    let conditions = pod.data["status"]["conditions"].as_array().into_iter().flatten();
+    let mut ready = conditions.filter(|condition| condition["type"] == "Ready");
+    pod.meta().deletion_timestamp.is_none() && ready.any(|ready| ready["status"] == "True")
+}
+
+/// Of a pod only what [`is_ready`] looks at: nobody needs more, and there are many.
+fn shorten(kind: &str, object: &mut DynamicObject) {
+    object.managed_fields_mut().clear();
+    if kind == POD {
+        object.annotations_mut().clear();
+        object.data = json!({"status": {"conditions": object.data["status"]["conditions"]}});
+    }
 }
 
 /// Whether two streams are of one pool.
@@ -195,18 +222,37 @@ pub(crate) async fn fresh(client: &Client, stream: &Stream) -> kube::Result<Fres
 
 /// Keeps one kind of children up to date.
 async fn pump(
+    kind: &'static str,
     api: Api<DynamicObject>,
     writer: Writer<DynamicObject>,
     streams: Store<Guarded>,
     triggers: Triggers,
 ) {
     let config = watcher::Config::default().labels(MANAGED);
-    let events = watcher(api, config).modify(|object| object.managed_fields_mut().clear());
+    let events = watcher(api, config).modify(move |object| shorten(kind, object));
+    // By name: pods change often, and what streams of their set look at, only sometimes.
+    let mut ready: BTreeMap<(Option<String>, String), bool> = BTreeMap::new();
     let mut events = std::pin::pin!(reflector(writer, events).default_backoff());
     while let Some(event) = events.next().await {
         let object = match event {
-            Ok(Event::Apply(object) | Event::Delete(object)) => object,
-            Ok(Event::Init | Event::InitApply(_)) => continue,
+            Ok(Event::Apply(object)) if kind == POD => {
+                let is = is_ready(&object);
+                if ready.insert((object.namespace(), object.name_any()), is) == Some(is) {
+                    continue;
+                }
+                object
+            }
+            Ok(Event::Delete(object)) => {
+                ready.remove(&(object.namespace(), object.name_any()));
+                object
+            }
+            Ok(Event::Apply(object)) => object,
+            Ok(Event::Init) => {
+                // What changes in a list is in no event.
+                ready.clear();
+                continue;
+            }
+            Ok(Event::InitApply(_)) => continue,
             // What vanished while nobody watched is in no event.
             Ok(Event::InitDone) => {
                 for stream in streams.state() {

@@ -387,7 +387,7 @@ fn begin_looking(stream: &Stream, observed: &Observed, ctx: &Arc<Context>) {
     let pods = pods.unwrap_or_default();
     let revision = set["status"]["updateRevision"].as_str().unwrap_or_default();
     let form = format!("{revision} {pods}");
-    let is_whole = observed.is_rolled_out && pods == observed.pods_ready;
+    let is_whole = observed.is_rolled_out && pods as usize == observed.pods_ready.len();
     if !is_whole || !ctx.memory.begin_looking(stream, &form) {
         return;
     }

@@ -22,11 +22,11 @@ pub mod reasons {
     pub const INVALID: &str = "Invalid";
     /// Not accepted: the API server refuses what is made for it.
     pub const REFUSED: &str = "Refused";
-    /// Ready: pods serve its shards.
+    /// Ready: all pods that take its records are there.
     pub const SERVING: &str = "Serving";
     /// Not ready: no version of the operator carries this kind out yet.
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
-    /// Not ready: pods are not running yet.
+    /// Not ready: of the pods that take its records, some are not there.
     pub const PODS_NOT_READY: &str = "PodsNotReady";
     /// Not ready: shards have not been opened yet.
     pub const SHARDS_NOT_OPEN: &str = "ShardsNotOpen";
@@ -40,7 +40,7 @@ pub mod reasons {
     pub const UP_TO_DATE: &str = "UpToDate";
     /// Degraded: some pod's kernel or seccomp profile refuses io_uring.
     pub const IO_URING_REFUSED: &str = "IoUringRefused";
-    /// Degraded: some pods are not ready.
+    /// Degraded: of the pods that have records of it, some are not ready.
     pub const PODS_MISSING: &str = "PodsMissing";
     /// Not degraded.
     pub const HEALTHY: &str = "Healthy";

@@ -10,8 +10,9 @@
 //! reads where it was.
 
 mod plan;
+mod says;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -26,11 +27,10 @@ use crate::names;
 use crate::topology::Topology;
 use crate::validate::{ValidStream, validate};
 use plan::{Plan, carry_out};
+use says::says;
 
 /// How long until a stream is looked at again when nothing happens: expired shards have to go.
 const EXPIRY_PAUSE: Duration = Duration::from_secs(60);
-/// How long pods may take to start before those that are ready are asked without the others.
-const PODS_START_MAX: Duration = Duration::from_secs(20);
 /// How long until pods that did not answer are asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -39,8 +39,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 pub struct Observed {
     /// The objects made for the stream's StatefulSet, by kind.
     pub children: BTreeMap<&'static str, Value>,
-    /// Pods of the set that are ready.
-    pub pods_ready: u32,
+    /// The pods of the set that are ready, by their names.
+    pub pods_ready: BTreeSet<String>,
     /// Whether all its pods are of its newest form.
     pub is_rolled_out: bool,
     /// The other streams of the same pool.
@@ -182,14 +182,14 @@ pub fn decide(
     let set = node_set(stream, &valid, &plan, observed, settings, set_name.clone());
     let steps = missing(&set, settings, observed);
 
-    let all_ready = set.pods <= observed.pods_ready;
+    let all_ready = set.pods as usize <= observed.pods_ready.len();
     status.stateful_set = Some(set_name.clone());
     status.selector = Some(names::selector_text(&set_name));
     plan.tell(&mut status);
-    let says = says(&plan, &set, observed, !steps.is_empty(), all_ready);
+    let says = says(&plan, &set, observed, !steps.is_empty());
     finish_status(stream, &mut status, &says, now);
     let weighs = plan.weighs();
-    let asks = if wait_for_pods(&before, all_ready, now) { Vec::new() } else { plan.asks };
+    let asks = plan.next.asks;
     let settled = asks.is_empty() && status == before && steps.is_empty() && all_ready;
     Outcome {
         steps,
@@ -200,17 +200,6 @@ pub fn decide(
         removes_claims_of: None,
         next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
     }
-}
-
-/// Pods that start are not asked before they are ready: a name that DNS does not know yet it goes on not
-/// to know for as long as it keeps that, 30 s in a usual cluster. When they take longer than pods do,
-/// those that are there are asked.
-fn wait_for_pods(before: &StreamStatus, all_ready: bool, now: UnixMillis) -> bool {
-    let degraded = before.conditions.iter().find(|c| c.type_ == types::DEGRADED);
-    let degraded = degraded.filter(|c| c.status == "True" && c.reason == reasons::PODS_MISSING);
-    let since = degraded.map(|c| c.last_transition_time.0.as_millisecond());
-    let since = since.and_then(|millis| u64::try_from(millis).ok()).map(UnixMillis);
-    !all_ready && since.is_none_or(|since| now.since(since) < PODS_START_MAX)
 }
 
 fn node_set(
@@ -292,54 +281,6 @@ fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step>
     wanted.into_iter().filter_map(differs).collect()
 }
 
-fn says(
-    plan: &Plan<'_>,
-    set: &NodeSet,
-    observed: &Observed,
-    is_applying: bool,
-    all_ready: bool,
-) -> Vec<Says> {
-    let says =
-        |condition, holds, reason, message: String| Says { condition, holds, reason, message };
-    let shards = &plan.topology.shards;
-    let (open, wanted) = (shards.owners().len(), plan.desired.starting().len());
-    let pods = format!("{} of {} pods are ready", observed.pods_ready, set.pods);
-    let mut all = vec![says(types::ACCEPTED, true, reasons::VALID, String::new())];
-    let is_open = plan.phase != "CREATING";
-    all.push(match (is_open, 0 < observed.pods_ready) {
-        (true, true) => {
-            says(types::READY, true, reasons::SERVING, format!("{open} shards; {pods}"))
-        }
-        (_, false) => says(types::READY, false, reasons::PODS_NOT_READY, pods.clone()),
-        (false, true) => {
-            let why = plan.failures.join("; ");
-            says(types::READY, false, reasons::SHARDS_NOT_OPEN, why)
-        }
-    });
-    let resharding = shards.is_changing() || plan.phase == "UPDATING";
-    all.push(if resharding {
-        let why = match plan.failures.is_empty() {
-            true => format!("{open} open shards, {wanted} wanted"),
-            false => plan.failures.join("; "),
-        };
-        says(types::PROGRESSING, true, reasons::RESHARDING, why)
-    } else if is_applying || !observed.is_rolled_out {
-        says(types::PROGRESSING, true, reasons::ROLLING_OUT, pods.clone())
-    } else {
-        says(types::PROGRESSING, false, reasons::UP_TO_DATE, String::new())
-    });
-    all.push(if !all_ready {
-        says(types::DEGRADED, true, reasons::PODS_MISSING, pods)
-    } else if let Some(pod) = observed.io_uring_refused.first() {
-        let what = "io_uring is refused by the seccomp profile or the kernel; set \
-                    pods.seccompProfile to one that allows it. Durable all the same, but slower: ";
-        says(types::DEGRADED, true, reasons::IO_URING_REFUSED, format!("{what}{pod}"))
-    } else {
-        says(types::DEGRADED, false, reasons::HEALTHY, String::new())
-    });
-    all
-}
-
 fn finish_status(stream: &Stream, status: &mut StreamStatus, says: &[Says], now: UnixMillis) {
     let generation = stream.metadata.generation.unwrap_or_default();
     status.observed_generation = Some(generation);
@@ -359,7 +300,7 @@ fn refuse(
     let mut outcome = Outcome::default();
     let is_changing = |topology: &Topology| topology.shards.is_changing();
     if let Some(mut topology) = topology.filter(is_changing) {
-        outcome.asks = carry_out(&mut topology, observed);
+        outcome.asks = carry_out(&mut topology, observed).asks;
         outcome.next = Some(RETRY_PAUSE);
         topology.tell(&mut status);
     }

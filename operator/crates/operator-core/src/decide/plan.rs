@@ -1,6 +1,6 @@
 //! A stream's shards: where they should be, and the next step on their way there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{Boundaries, ScaleLimits, ShardId, ShardState, UnixMillis};
@@ -21,9 +21,33 @@ pub(super) struct Plan<'a> {
     /// What the set's pods hold of its other streams.
     pub(super) others: Held,
     pub(super) per_pod: u32,
-    pub(super) asks: Vec<Ask>,
+    pub(super) next: Next,
     pub(super) phase: &'static str,
     pub(super) failures: Vec<String>,
+}
+
+/// What is to be asked next, or what for now keeps it from being asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Next {
+    pub(super) asks: Vec<Ask>,
+    /// Pods that are not ready.
+    pub(super) waits_for: BTreeSet<String>,
+}
+
+impl Next {
+    /// Nothing is asked before all can be: one shard that is closed while the pod of its child is away
+    /// would have nowhere to put its records. And pods that start are not asked: a name that DNS does
+    /// not know yet it goes on not to know for as long as it keeps that, 30 s in a usual cluster.
+    fn new(asks: Vec<Ask>, observed: &Observed) -> Next {
+        let pods = asks.iter().map(|ask| &ask.pod);
+        let waits_for: BTreeSet<String> =
+            pods.filter(|pod| !observed.pods_ready.contains(*pod)).cloned().collect();
+        Next { asks: if waits_for.is_empty() { asks } else { Vec::new() }, waits_for }
+    }
+
+    fn is_done(&self) -> bool {
+        self.asks.is_empty() && self.waits_for.is_empty()
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -66,7 +90,7 @@ impl<'a> Plan<'a> {
             topology,
             others,
             per_pod: if valid.pool { settings.pool_shards_per_pod } else { valid.shards_per_pod },
-            asks: Vec::new(),
+            next: Next::default(),
             phase: if is_new { "CREATING" } else { phase_before(status) },
             failures: Vec::new(),
         }
@@ -101,8 +125,8 @@ impl<'a> Plan<'a> {
             _ => None,
         });
         self.failures.extend(failed);
-        self.asks = carry_out(&mut self.topology, observed);
-        if !self.asks.is_empty() {
+        self.next = carry_out(&mut self.topology, observed);
+        if !self.next.is_done() {
             return;
         }
         let is_done = model::plan(&self.topology.shards, &self.desired).is_empty();
@@ -147,6 +171,22 @@ impl<'a> Plan<'a> {
         open.filter_map(pods).collect()
     }
 
+    /// The pods that take its records; of a new stream, those that will.
+    pub(super) fn writable(&self) -> BTreeSet<&str> {
+        let is_new = self.topology.shards.owners().len() == 0;
+        self.pods_of(|state| is_new || matches!(state, ShardState::Open | ShardState::Closing))
+    }
+
+    /// The pods that have records of it, or could have.
+    pub(super) fn readable(&self) -> BTreeSet<&str> {
+        self.pods_of(|state| state != ShardState::Pending)
+    }
+
+    fn pods_of(&self, is_meant: impl Fn(ShardState) -> bool) -> BTreeSet<&str> {
+        let shards = self.topology.shards.shards().iter().filter(|shard| is_meant(shard.state));
+        shards.filter_map(|shard| self.topology.pods.get(&shard.id).map(String::as_str)).collect()
+    }
+
     pub(super) fn pods(&self) -> u32 {
         self.held().pods(self.open(), self.per_pod)
     }
@@ -160,7 +200,7 @@ impl<'a> Plan<'a> {
 
 /// The next step of a reshard that has begun, and what has to be asked for it. Pending shards are made
 /// first, then closing ones are closed: in this order, because from then on records wait.
-pub(super) fn carry_out(topology: &mut Topology, observed: &Observed) -> Vec<Ask> {
+pub(super) fn carry_out(topology: &mut Topology, observed: &Observed) -> Next {
     let in_state = |state: ShardState| -> Vec<ShardId> {
         let shards = topology.shards.shards().iter();
         shards.filter(|shard| shard.state == state).map(|shard| shard.id).collect()
@@ -173,7 +213,7 @@ pub(super) fn carry_out(topology: &mut Topology, observed: &Observed) -> Vec<Ask
     };
     let opened = |shard: &ShardId| observed.answers.get(shard) == Some(&Answer::Opened);
     if !pending.iter().all(opened) {
-        return ask(&pending, Request::Open);
+        return Next::new(ask(&pending, Request::Open), observed);
     }
     let closed = closing.iter().filter_map(|shard| match observed.answers.get(shard)? {
         Answer::Closed { end, at } => Some((*shard, *end, *at)),
@@ -182,10 +222,11 @@ pub(super) fn carry_out(topology: &mut Topology, observed: &Observed) -> Vec<Ask
     let closed: Vec<_> = closed.collect();
     if closed.len() < closing.len() {
         // Asking for what is open already shows that it still is.
-        return [ask(&pending, Request::Open), ask(&closing, Request::Close)].concat();
+        let all = [ask(&pending, Request::Open), ask(&closing, Request::Close)].concat();
+        return Next::new(all, observed);
     }
     topology.shards.finish(&closed);
-    Vec::new()
+    Next::default()
 }
 
 /// Shards of a new stream in mode OnDemand, as AWS.

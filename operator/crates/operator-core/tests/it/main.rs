@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use model::{HashKey, Offset, ShardId, ShardLoad, ShardState, UnixMillis};
@@ -38,6 +38,9 @@ struct Cluster {
     namesake: Option<String>,
     loads: BTreeMap<ShardId, ShardLoad>,
     now: UnixMillis,
+    /// Pods that are not ready.
+    away: BTreeSet<String>,
+    io_uring_refused: Vec<String>,
     /// What pods were asked, in order.
     asked: Vec<Ask>,
     is_gone: bool,
@@ -57,25 +60,26 @@ impl Cluster {
             namesake: None,
             loads: BTreeMap::new(),
             now: UnixMillis(1_700_000_000_000),
+            away: BTreeSet::new(),
+            io_uring_refused: Vec::new(),
             asked: Vec::new(),
             is_gone: false,
         }
     }
 
     fn observed(&self) -> Observed {
-        let replicas = self.children.get("StatefulSet").and_then(|set| {
-            let replicas = set.pointer("/spec/replicas")?.as_u64()?;
-            u32::try_from(replicas).ok()
-        });
+        let pods = if self.children.contains_key("StatefulSet") { self.pods() } else { 0 };
+        let set = names::stateful_set(&self.stream);
+        let pods = (0..u32::try_from(pods).unwrap()).map(|ordinal| names::pod(&set, ordinal));
         Observed {
             children: self.children.clone(),
-            pods_ready: replicas.unwrap_or_default(),
+            pods_ready: pods.filter(|pod| !self.away.contains(pod)).collect(),
             is_rolled_out: true,
             neighbours: self.neighbours.clone(),
             namesake: self.namesake.clone(),
             answers: self.answers.clone(),
             loads: self.loads.clone(),
-            io_uring_refused: Vec::new(),
+            io_uring_refused: self.io_uring_refused.clone(),
         }
     }
 
@@ -426,21 +430,115 @@ fn what_is_taken_out_of_a_spec_is_taken_out_of_what_runs() {
 }
 
 #[test]
-fn pods_that_start_are_not_asked_before_they_are_ready_unless_they_take_long() {
+fn pods_that_start_are_not_asked_before_they_are_ready() {
     let mut cluster = Cluster::new(shards(2));
+    cluster.away = ["clicks-stream-0".to_owned()].into();
     // The finalizer, then the topology and what is made.
+    for _ in 0..5 {
+        cluster.reconcile();
+        cluster.now.0 += 60_000;
+    }
+    assert_eq!(cluster.asked, [], "however long it takes");
+    assert_eq!(cluster.condition("Ready"), "False PodsNotReady: 0 of 1 pods are ready");
+    let why = cluster.condition("Progressing");
+    assert_eq!(why, "True Resharding: 0 open shards, 2 wanted; not ready: clicks-stream-0");
+    cluster.away.clear();
+    cluster.settle();
+    assert_eq!(cluster.asked.len(), 2);
+}
+
+#[test]
+fn a_scale_up_waits_for_its_pods_whatever_else_was_degraded_before() {
+    let mut cluster = Cluster::new(StreamSpec { shards_per_pod: Some(2), ..shards(2) });
+    cluster.io_uring_refused = vec!["clicks-stream-0".to_owned()];
+    cluster.settle();
+    assert!(cluster.condition("Degraded").starts_with("True IoUringRefused"));
+    cluster.now.0 += 3_600_000;
+    cluster.asked.clear();
+    cluster.away = ["clicks-stream-1".to_owned()].into();
+    cluster.edit(|spec| spec.shard_count = Some(4));
+    for _ in 0..5 {
+        cluster.reconcile();
+    }
+    assert_eq!(cluster.asked, []);
+    cluster.away.clear();
+    cluster.settle();
+    assert_eq!(cluster.open(), 4);
+}
+
+#[test]
+fn a_stream_is_ready_when_all_pods_that_take_its_records_are() {
+    let mut cluster = Cluster::new(StreamSpec { shards_per_pod: Some(2), ..shards(4) });
+    cluster.settle();
+    assert_eq!(cluster.condition("Ready"), "True Serving: 4 shards; 2 of 2 pods are ready");
+    cluster.away = ["clicks-stream-1".to_owned()].into();
     cluster.reconcile();
+    assert_eq!(cluster.condition("Ready"), "False PodsNotReady: 1 of 2 pods are ready");
+    assert_eq!(cluster.condition("Degraded"), "True PodsMissing: 1 of 2 pods are ready");
+    // Pods that are added hold nothing yet.
+    cluster.away = ["clicks-stream-2".to_owned(), "clicks-stream-3".to_owned()].into();
+    cluster.edit(|spec| spec.shard_count = Some(8));
+    for _ in 0..5 {
+        cluster.reconcile();
+        assert_eq!(cluster.condition("Ready"), "True Serving: 4 shards; 2 of 2 pods are ready");
+        assert_eq!(cluster.condition("Degraded"), "False Healthy: ");
+    }
+    assert_eq!(cluster.pods(), 4);
+    cluster.away.clear();
+    cluster.settle();
+    assert_eq!(cluster.condition("Ready"), "True Serving: 8 shards; 4 of 4 pods are ready");
+    // Closed shards can be read, so their pods are missed, but not for new records.
+    cluster.edit(|spec| spec.shard_count = Some(1));
+    cluster.settle();
+    let topology = cluster.topology();
+    let open: Vec<&String> =
+        topology.shards.owners().map(|shard| &topology.pods[&shard.id]).collect();
+    let other = topology.pods.values().find(|pod| !open.contains(pod)).unwrap();
+    cluster.away = [other.clone()].into();
     cluster.reconcile();
-    let asks = |cluster: &Cluster, now| {
-        let observed = Observed { pods_ready: 0, ..cluster.observed() };
-        let outcome = decide(&cluster.stream, &settings(), &observed, now);
-        (outcome.asks.len(), outcome.status)
-    };
-    let (none, status) = asks(&cluster, cluster.now);
-    assert_eq!(none, 0);
-    cluster.stream.status = Some(status);
-    assert_eq!(asks(&cluster, cluster.now).0, 0);
-    assert_eq!(asks(&cluster, UnixMillis(cluster.now.0 + 25_000)).0, 2);
+    assert_eq!(cluster.condition("Ready"), "True Serving: 1 shards; 1 of 1 pods are ready");
+    assert_eq!(cluster.condition("Degraded"), "True PodsMissing: 3 of 4 pods are ready");
+}
+
+#[test]
+fn of_a_pool_the_pods_that_hold_a_streams_own_shards_count() {
+    let spec = StreamSpec { pool: Some("small".into()), ..shards(1) };
+    let mut cluster = Cluster::new(spec.clone());
+    let mut other = Cluster::new(StreamSpec { shard_count: Some(150), ..spec });
+    other.stream.metadata.name = Some("other".into());
+    other.stream.metadata.uid = Some("uid-2".into());
+    other.settle();
+    cluster.neighbours = vec![other.stream.clone()];
+    cluster.settle();
+    let pod = cluster.topology().pods.into_values().next().unwrap();
+    cluster.away = ["small-pool-0".to_owned(), "small-pool-1".to_owned()].into();
+    assert_eq!(cluster.pods(), 2);
+    assert!(cluster.away.remove(&pod));
+    cluster.reconcile();
+    assert_eq!(cluster.condition("Ready"), "True Serving: 1 shards; 1 of 1 pods are ready");
+    cluster.away = [pod].into();
+    cluster.reconcile();
+    assert_eq!(cluster.condition("Ready"), "False PodsNotReady: 0 of 1 pods are ready");
+}
+
+#[test]
+fn no_shard_is_closed_while_the_pod_of_a_child_is_away() {
+    let mut cluster = Cluster::new(StreamSpec { shards_per_pod: Some(2), ..shards(2) });
+    cluster.settle();
+    cluster.asked.clear();
+    cluster.edit(|spec| spec.shard_count = Some(4));
+    while cluster.asked.is_empty() {
+        cluster.reconcile();
+    }
+    assert!(cluster.asked.iter().all(|ask| ask.what == Request::Open));
+    cluster.away = ["clicks-stream-1".to_owned()].into();
+    for _ in 0..3 {
+        cluster.reconcile();
+    }
+    assert!(cluster.asked.iter().all(|ask| ask.what == Request::Open));
+    cluster.away.clear();
+    cluster.settle();
+    assert_eq!(cluster.open(), 4);
 }
 
 #[test]
