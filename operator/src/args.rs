@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,21 @@ pub(crate) enum Command {
     /// Any number of these may run: the one that holds the Lease works, the others wait for it. The
     /// cluster is that of the pod's service account, or of $KUBECONFIG or ~/.kube/config outside one.
     Run(RunArgs),
+    /// Ask an AWS endpoint of Leat whether it serves, and whether it lets nobody in without a key.
+    Check(CheckArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The endpoint.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: String,
+    /// The authority of the endpoint's certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// How long it may take until all is as it should be.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) timeout: u64,
 }
 
 #[derive(clap::Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod check;
 mod controllers;
 mod events;
 mod execute;
@@ -28,6 +29,10 @@ fn main() -> anyhow::Result<()> {
                 write!(out, "---\n{yaml}")?;
             }
             Ok(())
+        }
+        Command::Check(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(check::check(args, &mut std::io::stdout().lock()))
         }
         Command::Run(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -36,6 +36,8 @@ fn installed() -> &'static Installed {
             "operator.pools.shardsPerPod=70",
             "operator.onDemand.intervalSeconds=2",
             "operator.onDemand.quietSeconds=10",
+            // For the test that the chart brings.
+            "tests.accessKey.create=true",
         ];
         let endpoint = leat::install_built(&cluster, &values).unwrap();
         Installed { cluster, endpoint }

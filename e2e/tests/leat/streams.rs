@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ScalingType};
-use e2e::cluster::wait;
+use e2e::cluster::{leat, wait};
 
 use crate::load::{Load, Reader, read_all};
 use crate::{Fixture, READY_MAX, installed, stream};
@@ -28,6 +28,21 @@ async fn helm_install_and_first_record() {
     fixture.kubectl(&["delete", "stream", "clicks"]);
     let gone = fixture.client.describe_stream_summary().stream_name("clicks").send().await;
     assert!(gone.unwrap_err().into_service_error().is_resource_not_found_exception());
+}
+
+#[test]
+fn the_charts_own_test_passes() {
+    let test = ["test", "leat", "-n", leat::NAMESPACE, "--logs", "--timeout", "180s"];
+    let said = installed().cluster.helm(&test).unwrap();
+    // With default values: the endpoint. With a key: records, too.
+    for part in [
+        "GET http://leat.leat-system:4567/readyz : 200 OK: ok",
+        "Kinesis_20131202.ListStreams: 400 Bad Request: ",
+        "MissingAuthenticationTokenException",
+        "1000 records",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
