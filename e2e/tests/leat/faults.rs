@@ -40,13 +40,27 @@ async fn pod_killed_under_load_loses_nothing_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_killed_mid_reshard_resumes() {
-    let fixture = Fixture::with_clicks("operator", 2, "{shardCount: 2}").await;
+    let fixture = Fixture::with_clicks("operator", 2, "{shardCount: 2, shardsPerPod: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 4);
-    for count in ["6", "2", "5"] {
+    let path = "jsonpath={.status.shards[*].state}";
+    let is_under_way = || {
+        let states = fixture.kubectl(&["get", "stream", "clicks", "-o", path]);
+        states.contains("Pending") && states.contains("Closing")
+    };
+    let label = "app.kubernetes.io/component=operator";
+    let get = ["get", "pods", "-n", leat::NAMESPACE, "-l", label];
+    // Each takes a pod that has to start first: so long it is under way.
+    for count in ["4", "6"] {
         fixture.kubectl(&["scale", "stream/clicks", &format!("--replicas={count}")]);
-        let operators = ["delete", "pods", "-n", leat::NAMESPACE, "-l"];
-        let label = ["app.kubernetes.io/component=operator", "--grace-period=0", "--force"];
-        installed().cluster.kubectl(&[&operators[..], &label].concat()).unwrap();
+        wait("a reshard", READY_MAX, || Ok(is_under_way().then_some(()))).unwrap();
+        let names = "jsonpath={.items[*].metadata.name}";
+        let operators = installed().cluster.kubectl(&[&get[..], &["-o", names]].concat()).unwrap();
+        let operators: Vec<&str> = operators.split_whitespace().collect();
+        assert_eq!(operators.len(), 2, "{operators:?}");
+        for operator in operators {
+            installed().cluster.kill_pod(leat::NAMESPACE, operator).unwrap();
+        }
+        assert!(is_under_way(), "it ended before its operator did");
         fixture.wait_for_shards("clicks", count.parse().unwrap());
     }
     let report = load.finish().await;

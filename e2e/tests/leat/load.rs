@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kinesis::error::BoxError;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use tokio::task::JoinHandle;
@@ -24,6 +27,8 @@ pub(crate) struct Load {
 #[derive(Debug, Default)]
 struct Written {
     acknowledged: u64,
+    /// How often a record was sent, if not once and acknowledged: so often it may be there.
+    sent: BTreeMap<u64, u32>,
     refused: u64,
     latencies: Vec<Duration>,
 }
@@ -31,10 +36,30 @@ struct Written {
 /// What all of them were told.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) acknowledged: BTreeMap<String, u64>,
+    writers: BTreeMap<String, Written>,
     /// Puts that failed after the client's own retries; they were put again.
     pub(crate) refused: u64,
     latencies: Vec<Duration>,
+}
+
+/// Counts how often the client sends: it tries again by itself.
+#[derive(Debug, Default)]
+struct Sends(Arc<AtomicU32>);
+
+impl Intercept for Sends {
+    fn name(&self) -> &'static str {
+        "sends"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 impl Load {
@@ -56,13 +81,12 @@ impl Load {
 
     pub(crate) async fn finish(self) -> Report {
         self.stop.store(true, Ordering::Relaxed);
-        let mut report =
-            Report { acknowledged: BTreeMap::new(), refused: 0, latencies: Vec::new() };
+        let mut report = Report { writers: BTreeMap::new(), refused: 0, latencies: Vec::new() };
         for (writer, written) in self.writers {
-            let written = written.await.unwrap();
-            report.acknowledged.insert(writer.to_string(), written.acknowledged);
+            let mut written = written.await.unwrap();
             report.refused += written.refused;
-            report.latencies.extend(written.latencies);
+            report.latencies.append(&mut written.latencies);
+            report.writers.insert(writer.to_string(), written);
         }
         report.latencies.sort_unstable();
         report
@@ -73,9 +97,17 @@ async fn write(client: Client, stream: String, writer: u32, stop: Arc<AtomicBool
     let mut written = Written::default();
     while !stop.load(Ordering::Relaxed) {
         let put = client.put_record().stream_name(&stream).partition_key(format!("key-{writer}"));
-        let data = Blob::new(format!("{writer}:{}", written.acknowledged));
-        let started = Instant::now();
-        match put.data(data).send().await {
+        let number = written.acknowledged;
+        let data = Blob::new(format!("{writer}:{number}"));
+        let (started, sends) = (Instant::now(), Arc::new(AtomicU32::new(0)));
+        let put = put.data(data).customize().interceptor(Sends(Arc::clone(&sends)));
+        let put = put.send().await;
+        let before = written.sent.get(&number).copied().unwrap_or_default();
+        let sent = before + sends.load(Ordering::Relaxed);
+        if put.is_err() || sent != 1 {
+            written.sent.insert(number, sent);
+        }
+        match put {
             Ok(_) => {
                 written.acknowledged += 1;
                 written.latencies.push(started.elapsed());
@@ -89,7 +121,7 @@ async fn write(client: Client, stream: String, writer: u32, stop: Arc<AtomicBool
 
 impl Report {
     pub(crate) fn total(&self) -> u64 {
-        self.acknowledged.values().sum()
+        self.writers.values().map(|written| written.acknowledged).sum()
     }
 
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
@@ -102,21 +134,70 @@ impl Report {
         self.check_read(&read_all(client, stream).await);
     }
 
-    /// Every acknowledged record is there, in order; one that was put again may be there again.
+    /// Every acknowledged record is there, once and in order. One that was sent again may be there again,
+    /// as often as it was sent, but before the next.
     pub(crate) fn check_read(&self, records: &[String]) {
-        let mut next: BTreeMap<String, u64> = BTreeMap::new();
+        let mut found: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for record in records.iter().filter(|record| !record.starts_with("probe")) {
             let (writer, number) = record.split_once(':').unwrap();
-            let number: u64 = number.parse().unwrap();
-            let expected = next.entry(writer.to_owned()).or_default();
-            assert!(number <= *expected, "writer {writer}: {number} before {expected}");
-            *expected = (*expected).max(number + 1);
+            found.entry(writer).or_default().push(number.parse().unwrap());
         }
-        for (writer, acknowledged) in &self.acknowledged {
-            let found = next.get(writer).copied().unwrap_or_default();
-            assert!(*acknowledged <= found, "writer {writer}: {acknowledged} put, {found} found");
+        for (writer, written) in &self.writers {
+            let found = found.remove(writer.as_str()).unwrap_or_default();
+            if let Err(why) = written.check(&found) {
+                panic!("writer {writer}: {why}");
+            }
         }
     }
+}
+
+impl Written {
+    fn check(&self, found: &[u64]) -> Result<(), String> {
+        let mut runs = found.chunk_by(|one, next| one == next);
+        for number in 0..=self.acknowledged {
+            let is_acknowledged = number < self.acknowledged;
+            // The last may have been stored though nobody was told.
+            let sent = self.sent.get(&number).copied().unwrap_or(u32::from(is_acknowledged));
+            match runs.next() {
+                None if is_acknowledged => return Err(format!("{number} is not there")),
+                None => {}
+                Some(run) if run[0] != number => {
+                    return Err(format!("{} where {number} should be", run[0]));
+                }
+                Some(run) if (sent as usize) < run.len() => {
+                    return Err(format!("{number} is there {} times, sent {sent}", run.len()));
+                }
+                Some(_) => {}
+            }
+        }
+        runs.next().map_or(Ok(()), |run| Err(format!("{} behind the last", run[0])))
+    }
+}
+
+#[test]
+fn only_what_was_sent_again_may_be_there_again_and_only_before_the_next() {
+    let check = |acknowledged: u64, sent: &[(u64, u32)], found: &[u64], want: Result<(), &str>| {
+        let sent = sent.iter().copied().collect();
+        let written = Written { acknowledged, sent, ..Written::default() };
+        assert_eq!(written.check(found), want.map_err(str::to_owned), "{found:?}");
+    };
+    check(0, &[], &[], Ok(()));
+    check(3, &[], &[0, 1, 2], Ok(()));
+    check(3, &[], &[0, 1], Err("2 is not there"));
+    check(3, &[], &[0, 2, 1], Err("2 where 1 should be"));
+    check(3, &[], &[1, 2], Err("1 where 0 should be"));
+    check(3, &[], &[0, 1, 1, 2], Err("1 is there 2 times, sent 1"));
+    check(3, &[(1, 2)], &[0, 1, 1, 2], Ok(()));
+    check(3, &[(1, 2)], &[0, 1, 2], Ok(()));
+    check(3, &[(1, 2)], &[0, 1, 1, 1, 2], Err("1 is there 3 times, sent 2"));
+    check(3, &[(1, 2)], &[0, 1, 2, 1], Err("1 where 3 should be"));
+    check(3, &[(1, 2), (2, 2)], &[0, 1, 2, 1, 2], Err("1 where 3 should be"));
+    // The last one failed, and was not put again.
+    check(2, &[(2, 1)], &[0, 1], Ok(()));
+    check(2, &[(2, 1)], &[0, 1, 2], Ok(()));
+    check(2, &[(2, 1)], &[0, 1, 2, 2], Err("2 is there 2 times, sent 1"));
+    check(2, &[], &[0, 1, 2], Err("2 is there 1 times, sent 0"));
+    check(2, &[(2, 1)], &[0, 1, 2, 3], Err("3 behind the last"));
 }
 
 /// Reads along as consumer libraries do: all open shards at once, children when their parents are done.
