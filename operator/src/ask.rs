@@ -12,7 +12,7 @@ use node_config::WIRE_PORT;
 use operator_core::{Answer, Ask, Request};
 use rustls_pki_types::ServerName;
 use shard::SystemClock;
-use shard::peers::{Connect, Connection, Peer, Pending};
+use shard::peers::{Connect, Connection, Peer, Pending, set_up_socket};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -152,7 +152,7 @@ impl Connect for Node {
             let connect = async {
                 let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
                 let socket = TcpStream::connect((self.host.as_str(), WIRE_PORT)).await?;
-                socket.set_nodelay(true)?;
+                set_up_socket(&socket)?;
                 TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await
             };
             let connected = tokio::time::timeout(CONNECT_MAX, connect).await;

@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use model::{Clock, Passed, ShardLoad, ShardState};
 use node_config::{ADMIN_PORT, NodeConfig, WIRE_PORT};
 use prometheus_client::registry::Registry;
-use shard::peers::{Host, Pending, ServeOptions, serve};
+use shard::peers::{Host, Pending, ServeOptions, serve, set_up_socket};
 use shard::{ShardHandle, SystemClock};
 use shard_log::{LogId, OpenMode};
 use streams_api::{Heat, ShardKey, Shards};
@@ -127,11 +127,11 @@ async fn accept(listener: TcpListener, tls: Arc<NodeTls>, options: ServeOptions)
                 continue;
             }
         };
-        let _ = socket.set_nodelay(true);
         let (tls, options) = (Arc::clone(&tls), options.clone());
         tokio::spawn(async move {
             let ended = async {
-                let handshake = tls.acceptor()?.accept(socket);
+                set_up_socket(&socket)?;
+                let handshake = tls.acceptor().accept(socket);
                 let connection = tokio::time::timeout(HANDSHAKE_MAX, handshake).await??;
                 serve(options, Box::new(connection)).await?;
                 anyhow::Ok(())

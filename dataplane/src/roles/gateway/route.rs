@@ -9,7 +9,7 @@ use std::time::Duration;
 use catalog_kube::{Placed, Streams};
 use node_config::WIRE_PORT;
 use rustls::pki_types::ServerName;
-use shard::peers::{Connect, Connection, Peer, Pending, remote};
+use shard::peers::{Connect, Connection, Peer, Pending, remote, set_up_socket};
 use streams_api::{ByShard, ShardKey, Shards};
 use tokio::net::TcpStream;
 use wire::ShardRef;
@@ -114,10 +114,9 @@ impl Connect for Way {
             let connected = async {
                 let host = &self.pod.host;
                 let socket = TcpStream::connect((host.as_str(), WIRE_PORT)).await?;
-                socket.set_nodelay(true)?;
+                set_up_socket(&socket)?;
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                let connector = self.tls.connector().map_err(io::Error::other)?;
-                let connection = connector.connect(name, socket).await?;
+                let connection = self.tls.connector().connect(name, socket).await?;
                 Ok(Box::new(connection) as Box<dyn Connection>)
             };
             let connected = tokio::time::timeout(CONNECT_MAX, connected).await;
