@@ -17,21 +17,76 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Reads certificate and key of the AWS endpoint, if TLS is wanted.
-pub(crate) fn endpoint(
-    cert: Option<&Path>,
-    key: Option<&Path>,
-) -> anyhow::Result<Option<TlsAcceptor>> {
-    let (Some(cert), Some(key)) = (cert, key) else {
-        return Ok(None);
-    };
+/// What is made of files, and made again when the first of them has changed.
+struct Renewed<T> {
+    watched: PathBuf,
+    load: Box<dyn Fn() -> anyhow::Result<T> + Send + Sync>,
+    loaded: Mutex<(SystemTime, T)>,
+}
+
+impl<T: Clone> Renewed<T> {
+    fn new(
+        watched: PathBuf,
+        load: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
+    ) -> anyhow::Result<Renewed<T>> {
+        let loaded = Mutex::new((modified(&watched)?, load()?));
+        Ok(Renewed { watched, load: Box::new(load), loaded })
+    }
+
+    /// As the files are now; as they were, while they cannot be used: they may be in the middle of being
+    /// replaced.
+    fn current(&self) -> T {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = modified(&self.watched).and_then(|modified| {
+            let is_new = modified != loaded.0;
+            is_new.then(|| Ok((modified, (self.load)()?))).transpose()
+        });
+        match fresh {
+            Ok(None) => {}
+            Ok(Some(fresh)) => *loaded = fresh,
+            Err(error) => tracing::warn!("a certificate is used on: {error:#}"),
+        }
+        loaded.1.clone()
+    }
+}
+
+fn modified(file: &Path) -> anyhow::Result<SystemTime> {
+    let modified = std::fs::metadata(file).and_then(|metadata| metadata.modified());
+    modified.with_context(|| format!("look at {}", file.display()))
+}
+
+/// Certificate and key of the AWS endpoint.
+pub(crate) struct EndpointTls(Renewed<TlsAcceptor>);
+
+impl EndpointTls {
+    /// Those in these files, if TLS is wanted.
+    ///
+    /// # Errors
+    /// They are not there, or do not belong together.
+    pub(crate) fn open(
+        cert: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> anyhow::Result<Option<EndpointTls>> {
+        let (Some(cert), Some(key)) = (cert, key) else {
+            return Ok(None);
+        };
+        let renewed = Renewed::new(cert.clone(), move || endpoint(&cert, &key))?;
+        Ok(Some(EndpointTls(renewed)))
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.0.current()
+    }
+}
+
+fn endpoint(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(read_chain(cert)?, read_key(key)?)
         .with_context(|| format!("use the certificate {}", cert.display()))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn read_chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
@@ -45,18 +100,9 @@ fn read_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
         .with_context(|| format!("read the private key {}", file.display()))
 }
 
-/// `tls.crt`, `tls.key` and `ca.crt` of a node, in a directory that the operator renews.
-pub(crate) struct NodeTls {
-    directory: PathBuf,
-    loaded: Mutex<Option<Loaded>>,
-}
-
-#[derive(Clone)]
-struct Loaded {
-    modified: SystemTime,
-    acceptor: TlsAcceptor,
-    connector: TlsConnector,
-}
+/// `tls.crt`, `tls.key` and `ca.crt` of a node, in a directory that the operator renews: the kubelet
+/// replaces all of them at once.
+pub(crate) struct NodeTls(Renewed<(TlsAcceptor, TlsConnector)>);
 
 impl NodeTls {
     /// Those in this directory.
@@ -64,58 +110,39 @@ impl NodeTls {
     /// # Errors
     /// They are not there, or are no certificates.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<NodeTls> {
-        let tls = NodeTls { directory: directory.to_owned(), loaded: Mutex::new(None) };
-        tls.current()?;
-        Ok(tls)
+        let directory = directory.to_owned();
+        Ok(NodeTls(Renewed::new(directory.join("tls.crt"), move || node(&directory))?))
     }
 
     /// For those who come: they show a certificate of the same authority.
-    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
-        Ok(self.current()?.acceptor)
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.0.current().0
     }
 
     /// For going to others.
-    pub(crate) fn connector(&self) -> anyhow::Result<TlsConnector> {
-        Ok(self.current()?.connector)
+    pub(crate) fn connector(&self) -> TlsConnector {
+        self.0.current().1
     }
+}
 
-    /// As the files are now: the kubelet replaces all of them at once.
-    fn current(&self) -> anyhow::Result<Loaded> {
-        let file = self.directory.join("tls.crt");
-        let modified = std::fs::metadata(&file).and_then(|metadata| metadata.modified());
-        let modified = modified.with_context(|| format!("look at {}", file.display()))?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.modified == modified) {
-            return Ok(loaded.clone());
-        }
-        let fresh = self.load(modified)?;
-        *loaded = Some(fresh.clone());
-        Ok(fresh)
+fn node(directory: &Path) -> anyhow::Result<(TlsAcceptor, TlsConnector)> {
+    let mut roots = RootCertStore::empty();
+    for authority in read_chain(&directory.join("ca.crt"))? {
+        roots.add(authority).context("use the authority in ca.crt")?;
     }
-
-    fn load(&self, modified: SystemTime) -> anyhow::Result<Loaded> {
-        let mut roots = RootCertStore::empty();
-        for authority in read_chain(&self.directory.join("ca.crt"))? {
-            roots.add(authority).context("use the authority in ca.crt")?;
-        }
-        let roots = Arc::new(roots);
-        let chain = read_chain(&self.directory.join("tls.crt"))?;
-        let key = read_key(&self.directory.join("tls.key"))?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
-        let server = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(verifier.build()?)
-            .with_single_cert(chain.clone(), key.clone_key())
-            .context("use the certificate of this node")?;
-        let client = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .context("use the certificate of this node")?;
-        Ok(Loaded {
-            modified,
-            acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
-        })
-    }
+    let roots = Arc::new(roots);
+    let chain = read_chain(&directory.join("tls.crt"))?;
+    let key = read_key(&directory.join("tls.key"))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
+    let server = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier.build()?)
+        .with_single_cert(chain.clone(), key.clone_key())
+        .context("use the certificate of this node")?;
+    let client = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .context("use the certificate of this node")?;
+    Ok((TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client))))
 }

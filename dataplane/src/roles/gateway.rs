@@ -22,7 +22,7 @@ use crate::args::GatewayArgs;
 use crate::host;
 use crate::roles::stream::read_keys;
 use crate::server::{Server, ServerOptions};
-use crate::tls::{self, NodeTls};
+use crate::tls::{EndpointTls, NodeTls};
 use accounts::{AccountsOptions, Namespaces};
 
 mod access_keys;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::start_logging(args.log_format);
     host::raise_open_files_limit();
-    let tls = tls::endpoint(args.tls_cert.as_deref(), args.tls_key.as_deref())?;
+    let tls = EndpointTls::open(args.tls_cert.clone(), args.tls_key.clone())?;
     let node_tls = Arc::new(NodeTls::open(&args.node_tls_dir)?);
     let keys = read_keys(&args.encryption_key_file)?;
     let client = kube::Client::try_default().await.context("find the API server")?;

@@ -27,7 +27,7 @@ use crate::host;
 use crate::roles::engine::{self, EngineSettings};
 use crate::roles::keeper::Keeper;
 use crate::server::{OneAccount, Server, ServerOptions};
-use crate::tls;
+use crate::tls::EndpointTls;
 use reconcile::Reconciler;
 
 mod manifests;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::start_logging(args.log_format);
     let authenticator = Arc::new(authenticator(&args)?);
-    let tls = tls::endpoint(args.tls_cert.as_deref(), args.tls_key.as_deref())?;
+    let tls = EndpointTls::open(args.tls_cert.clone(), args.tls_key.clone())?;
     let wanted = manifests::read(&args.manifests)?;
     host::raise_open_files_limit();
     let _lock = host::lock(&args.data_dir)?;

@@ -233,6 +233,31 @@ fn it_serves_tls_when_given_a_certificate() {
     }
 }
 
+#[test]
+fn a_renewed_certificate_is_served_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let renewed = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(directory.path());
+    let (renewed_certificate, renewed_key) = self::certificate(renewed.path());
+    let start = Start::on(&directory.path().join("data"));
+    let start = start.with(&["--tls-cert", &certificate, "--tls-key", &key]);
+    let leat = Leat::start(&start).unwrap();
+    let is_trusted_by = |authority: &str| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["--silent", "--cacert", authority]);
+        curl.arg(format!("https://{}/readyz", leat.address())).status().unwrap().success()
+    };
+    assert!(is_trusted_by(&certificate) && !is_trusted_by(&renewed_certificate));
+    let original = directory.path().join("original");
+    std::fs::copy(&certificate, &original).unwrap();
+    // One after the other: in between they do not belong together, and the old one is served on.
+    std::fs::copy(&renewed_certificate, &certificate).unwrap();
+    assert!(is_trusted_by(&original.to_string_lossy()));
+    std::fs::copy(&renewed_key, &key).unwrap();
+    assert!(is_trusted_by(&renewed_certificate));
+    assert!(!is_trusted_by(&original.to_string_lossy()));
+}
+
 #[tokio::test]
 async fn a_damaged_shard_says_what_is_wrong_and_the_others_go_on() {
     let directory = tempfile::tempdir().unwrap();
