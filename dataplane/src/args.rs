@@ -92,7 +92,8 @@ pub(crate) struct StandaloneArgs {
     /// Memory for reads of older records that are under way, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) memory_reads: usize,
-    /// Memory for requests and replies that are under way, in MiB.
+    /// Memory for requests and replies that are under way, in MiB; one request whose size is not
+    /// known before (compressed, or in chunks) takes up to 60 more.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory_requests: usize,
     /// Memory for events of subscriptions that have not been sent, in MiB.
@@ -159,7 +160,8 @@ pub(crate) struct GatewayArgs {
     /// The region in ARNs.
     #[arg(long, default_value = "us-east-1")]
     pub(crate) region: String,
-    /// Memory for requests and replies that are under way, in MiB.
+    /// Memory for requests and replies that are under way, in MiB; one request whose size is not
+    /// known before (compressed, or in chunks) takes up to 60 more.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory_requests: usize,
     /// Memory for events of subscriptions that have not been sent, in MiB.

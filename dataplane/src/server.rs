@@ -31,12 +31,17 @@ use streams_api::{Answer, Api, Events};
 use telemetry::Readiness;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
+
+use crate::tls::EndpointTls;
 
 /// The largest body: 10 MiB of records as base64, keys, and the JSON around them.
 const BODY_BYTES_MAX: usize = 20 << 20;
 /// A body is in memory as it came, decoded, and on its way to the log.
 const COPIES_OF_A_BODY: usize = 3;
+/// What the largest takes.
+const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX * COPIES_OF_A_BODY;
+/// How long a client may send nothing in the middle of a body.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
 const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
 /// The largest reply to ListStreams: ten thousand of them.
@@ -65,11 +70,18 @@ pub(crate) trait Accounts: Send + Sync {
     /// Who is let in, as of now.
     fn authenticator(&self) -> Arc<Authenticator>;
 
-    /// The account of a user, and its service.
-    fn of(&self, user: &User) -> Option<(String, Api)>;
+    /// The account of a user, and the service of the account that the call is about.
+    fn of(&self, user: &User, call: Asked<'_>) -> Result<(String, Api), ApiError>;
 
     /// Ends what goes on by itself.
     fn stop(&self);
+}
+
+/// What was asked, before it is known what it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) encoding: Encoding,
+    pub(crate) body: &'a [u8],
 }
 
 /// All streams are of one account; users may be of others.
@@ -84,8 +96,8 @@ impl Accounts for OneAccount {
         Arc::clone(&self.authenticator)
     }
 
-    fn of(&self, user: &User) -> Option<(String, Api)> {
-        Some((user.account.clone().unwrap_or_else(|| self.id.clone()), self.api.clone()))
+    fn of(&self, user: &User, _: Asked<'_>) -> Result<(String, Api), ApiError> {
+        Ok((user.account.clone().unwrap_or_else(|| self.id.clone()), self.api.clone()))
     }
 
     fn stop(&self) {
@@ -96,7 +108,7 @@ impl Accounts for OneAccount {
 /// What a server serves.
 pub(crate) struct ServerOptions {
     pub(crate) accounts: Arc<dyn Accounts>,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<EndpointTls>,
     /// For bodies and replies under way.
     pub(crate) memory_bytes_max: usize,
     pub(crate) readiness: Readiness,
@@ -122,6 +134,9 @@ pub(crate) struct Server {
     options: Arc<ServerOptions>,
     /// One permit for each KiB.
     request_memory: Arc<Semaphore>,
+    /// For requests whose size nobody knows before, because they come in chunks or compressed: one at a
+    /// time, so that they do not keep the others waiting.
+    unsized_memory: Arc<Semaphore>,
     /// For replies of operations that read. What puts are answered takes of their own requests' memory,
     /// so that replies to clients that do not read never keep puts waiting.
     reply_memory: Arc<Semaphore>,
@@ -130,10 +145,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(options: ServerOptions) -> Server {
         // Each half is at least one largest request or reply.
-        let kib = |least: usize| (options.memory_bytes_max / 2).max(least) / 1024;
+        let half = |least: usize| {
+            Arc::new(Semaphore::new((options.memory_bytes_max / 2).max(least) / 1024))
+        };
         Server {
-            request_memory: Arc::new(Semaphore::new(kib(BODY_BYTES_MAX * COPIES_OF_A_BODY))),
-            reply_memory: Arc::new(Semaphore::new(kib(GET_RECORDS_REPLY_BYTES_MAX))),
+            request_memory: half(REQUEST_BYTES_MAX),
+            unsized_memory: Arc::new(Semaphore::new(REQUEST_BYTES_MAX / 1024)),
+            reply_memory: half(GET_RECORDS_REPLY_BYTES_MAX),
             options: Arc::new(options),
         }
     }
@@ -189,11 +207,14 @@ impl Server {
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, REPLY_STUCK_MILLIS_MAX);
         match &self.options.tls {
             None => self.clone().http(socket, peer, watcher).await,
-            Some(tls) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(socket)).await {
-                Ok(Ok(socket)) => self.clone().http(socket, peer, watcher).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
-            },
+            Some(tls) => {
+                let handshake = tls.acceptor().accept(socket);
+                match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
+                    Ok(Ok(socket)) => self.clone().http(socket, peer, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                }
+            }
         }
     }
 
@@ -330,17 +351,24 @@ impl Server {
         authenticator.recognize(&signed)?;
 
         let is_compressed = is_compressed(&parts.headers)?;
-        let request_memory = self.reserve_for_body(&body, is_compressed).await?;
+        let is_announced = body.size_hint().exact().is_some();
+        let mut request_memory = self.reserve_for_body(&body).await?;
         let body = read_body(body).await?;
         let now = SystemClock.now();
         let user = authenticator.authenticate(&signed, || body_sha256(&body), now)?;
-        let (account, api) = self.options.accounts.of(&user).ok_or_else(|| {
-            ApiError::new(ErrorCode::UnrecognizedClientException, "The access key has no account.")
-        })?;
+        // Not before it is known who sent it.
+        let body = if is_compressed {
+            if is_announced {
+                request_memory = reserve(&self.unsized_memory, REQUEST_BYTES_MAX).await;
+            }
+            decompress(&body)?
+        } else {
+            body
+        };
+        let asked = Asked { encoding: call.encoding, body: &body };
+        let (account, api) = self.options.accounts.of(&user, asked)?;
         let caller =
             Caller { account, user: user.name, source_ip: peer.ip, is_secure: peer.is_secure };
-
-        let body = if is_compressed { decompress(&body)? } else { body };
         let reply_memory = match reply_bytes_max(call.operation) {
             Some(bytes) => Some(reserve(&self.reply_memory, bytes).await),
             None => None,
@@ -364,19 +392,16 @@ impl Server {
     }
 
     /// Waits until there is memory for the body, which must not be too large.
-    async fn reserve_for_body(
-        &self,
-        body: &Incoming,
-        is_compressed: bool,
-    ) -> Result<OwnedSemaphorePermit, ApiError> {
-        // What is compressed says nothing about how large it gets.
-        let announced = body.size_hint().exact().filter(|_| !is_compressed);
-        let bytes =
-            announced.map_or(BODY_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        if BODY_BYTES_MAX < bytes {
-            return Err(too_large());
+    async fn reserve_for_body(&self, body: &Incoming) -> Result<OwnedSemaphorePermit, ApiError> {
+        let Some(announced) = body.size_hint().exact() else {
+            return Ok(reserve(&self.unsized_memory, REQUEST_BYTES_MAX).await);
+        };
+        match usize::try_from(announced) {
+            Ok(bytes) if bytes <= BODY_BYTES_MAX => {
+                Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
+            }
+            _ => Err(too_large()),
         }
-        Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
     }
 }
 
@@ -408,7 +433,11 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        loop {
+            let frame = tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| cut_short())? else {
+                break;
+            };
             let frame = frame.map_err(|_| cut_short())?;
             let Ok(data) = frame.into_data() else {
                 continue;

@@ -439,3 +439,42 @@ fn requests_that_are_not_kinesis_are_refused() {
     assert!(response.contains("access-control-allow-headers: x-amz-target"), "{response}");
     assert!(response.contains("access-control-max-age: 172800"), "{response}");
 }
+
+/// The head of a request whose body does not come, as far as it goes before it is known who sent it.
+fn unfinished(leat: &Leat, headers: &str) -> TcpStream {
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+         content-type: application/x-amz-json-1.1\r\nx-amz-target: Kinesis_20131202.PutRecords\r\n\
+         x-amz-date: 20260101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
+         Credential=AK/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=00\r\n\
+         {headers}\r\n\r\n",
+        leat.address()
+    );
+    let mut socket = TcpStream::connect(leat.address()).unwrap();
+    socket.write_all(head.as_bytes()).unwrap();
+    socket
+}
+
+#[test]
+fn bodies_that_do_not_come_keep_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let leat = Leat::start(&Start::on(directory.path())).unwrap();
+    let started = std::time::Instant::now();
+    let shapes = [
+        "transfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-encoding: gzip",
+        "content-length: 1000\r\ncontent-encoding: gzip",
+    ];
+    let stuck: Vec<TcpStream> =
+        shapes.iter().cycle().take(9).map(|shape| unfinished(&leat, shape)).collect();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let body = br#"{"StreamName":"s","ShardCount":1}"#;
+    assert_eq!(send(&leat, "CreateStream", body).0, 200);
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    // Each is given up in its turn: those of unknown size come one at a time.
+    let mut first = stuck.into_iter().nth(2).unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("The request body ended early"), "{answer}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
+}

@@ -34,6 +34,7 @@ mod token;
 pub use api::{Answer, Api, ApiOptions, Identity, OPERATIONS, UNSUPPORTED};
 pub use heat::Heat;
 pub use metrics::Metrics;
+pub use resource::account_meant;
 pub use rights::{Right, Rights};
 pub use shards::{ByShard, ShardKey, Shards};
 pub use subscription::Events;

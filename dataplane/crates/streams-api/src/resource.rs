@@ -1,8 +1,10 @@
 //! ARNs: which resource a request means.
 
-use aws_protocol::ApiError;
 use aws_protocol::validate::Violations;
+use aws_protocol::{ApiError, Encoding, codec};
+use memchr::memmem;
 use model::{ConsumerName, StreamName, UnixMillis};
+use serde::Deserialize;
 
 use crate::api::Identity;
 use crate::errors::invalid_argument;
@@ -13,8 +15,9 @@ const CONSUMER_PATTERN: &str =
 const RESOURCE_PATTERN: &str = r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+";
 const ARN_CHARS_MAX: usize = 2048;
 
-/// A resource, as its ARN names it. Its region and account are not compared with ours: a client that
-/// made an ARN up means the stream of that name.
+/// A resource, as its ARN names it. Its region and account are not compared with ours: where there is
+/// one account, a client that made an ARN up means the stream of that name; where there are several,
+/// [`account_meant`] has led here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arn {
     pub(crate) resource: Resource,
@@ -37,19 +40,47 @@ pub(crate) struct ConsumerId {
     pub(crate) created_seconds: u64,
 }
 
+/// The members of requests that hold ARNs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    #[serde(rename = "StreamARN")]
+    stream: Option<String>,
+    #[serde(rename = "ConsumerARN")]
+    consumer: Option<String>,
+    #[serde(rename = "ResourceARN")]
+    resource: Option<String>,
+}
+
+/// The account whose stream a request is about, when it names one by an ARN. What is wrong with the
+/// request is for its operation to say.
+#[must_use]
+pub fn account_meant(encoding: Encoding, body: &[u8]) -> Option<String> {
+    // Almost all requests name streams without their accounts, and need not be read twice.
+    memmem::find(body, b"arn:aws")?;
+    let named: Named = codec::decode(encoding, body).ok()?;
+    let arn = named.stream.or(named.consumer).or(named.resource)?;
+    split(&arn).map(|(account, _)| account.to_owned())
+}
+
+/// The account and the resource of an ARN of Kinesis.
+fn split(arn: &str) -> Option<(&str, &str)> {
+    let mut parts = arn.splitn(6, ':');
+    let mut next = || parts.next();
+    let (prefix, partition, service) = (next()?, next()?, next()?);
+    let (_region, account, resource) = (next()?, next()?, next()?);
+    let fits = prefix == "arn"
+        && partition.starts_with("aws")
+        && service == "kinesis"
+        && account.len() == 12
+        && account.bytes().all(|digit| digit.is_ascii_digit());
+    fits.then_some((account, resource))
+}
+
 impl Arn {
     fn parse(text: &str) -> Option<Arn> {
-        let mut parts = text.splitn(6, ':');
-        let mut next = || parts.next();
-        let (prefix, partition, service) = (next()?, next()?, next()?);
-        let (_region, account, resource) = (next()?, next()?, next()?);
-        let fits = prefix == "arn"
-            && partition.starts_with("aws")
-            && service == "kinesis"
-            && account.len() == 12
-            && account.bytes().all(|digit| digit.is_ascii_digit());
-        let resource = Resource::parse(resource).filter(|_| fits)?;
-        Some(Arn { resource })
+        let (_, resource) = split(text)?;
+        Resource::parse(resource).map(|resource| Arn { resource })
     }
 
     /// A stream's ARN in the member of this name.
@@ -183,6 +214,26 @@ mod tests {
         check("arn:aws:kinesis:us-east-1:12345:stream/a", "nothing");
         check("arn:aws:s3:::stream/a", "nothing");
         check("", "nothing");
+    }
+
+    #[test]
+    fn an_arn_says_whose_stream_is_meant() {
+        let check = |body: &str, want: Option<&str>| {
+            assert_eq!(account_meant(Encoding::Json, body.as_bytes()).as_deref(), want, "{body}");
+        };
+        let named = |member: &str, arn: &str| format!(r#"{{"Limit":1,"{member}":"{arn}"}}"#);
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks";
+        for member in ["StreamARN", "ConsumerARN", "ResourceARN"] {
+            check(&named(member, arn), Some("123456789012"));
+        }
+        check(&named("StreamARN", "arn:aws:s3:::bucket"), None);
+        check(&named("StreamName", arn), None);
+        check(&named("StreamName", "clicks"), None);
+        check("arn:aws", None);
+        check("", None);
+        let cbor = [&b"\xa1\x69StreamARN\x78\x34"[..], arn.as_bytes()].concat();
+        let meant = account_meant(Encoding::Cbor, &cbor);
+        assert_eq!(meant.as_deref(), Some("123456789012"));
     }
 
     #[test]

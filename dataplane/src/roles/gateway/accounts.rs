@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use auth::{Authenticator, CredentialStore, User};
+use aws_protocol::{ApiError, ErrorCode};
 use catalog_kube::{NamespaceCatalog, Streams};
 use encryption::MasterKeys;
 use model::Clock;
 use streams_api::{Api, ApiOptions, Heat, Identity, Metrics, Shards};
 
 use super::rights::AccessReviews;
-use crate::server::Accounts;
+use crate::server::{Accounts, Asked};
 
 /// What accounts are made of.
 pub(super) struct AccountsOptions {
@@ -54,6 +55,18 @@ impl Namespaces {
             Users { authenticator, namespaces };
     }
 
+    /// The namespace that an account stands for: somebody has an access key of it, or it has streams.
+    fn namespace(&self, account: &str) -> Option<String> {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(namespace) = users.namespaces.get(account) {
+            return Some(namespace.clone());
+        }
+        drop(users);
+        let namespaces = self.options.streams.namespaces().into_iter();
+        // Two namespaces may have one account: always the same of them is meant.
+        namespaces.filter(|namespace| account_id(namespace) == account).min()
+    }
+
     fn api(&self, account: &str, namespace: &str) -> Api {
         let apis = self.apis.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(api) = apis.get(namespace) {
@@ -93,19 +106,30 @@ impl Accounts for Namespaces {
         Arc::clone(&users.authenticator)
     }
 
-    fn of(&self, user: &User) -> Option<(String, Api)> {
-        let account = user.account.clone()?;
-        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
-        let namespace = users.namespaces.get(&account)?.clone();
-        drop(users);
-        let api = self.api(&account, &namespace);
-        Some((account, api))
+    fn of(&self, user: &User, asked: Asked<'_>) -> Result<(String, Api), ApiError> {
+        let no_account = "The access key has no account.";
+        let account = user
+            .account
+            .clone()
+            .ok_or_else(|| ApiError::new(ErrorCode::UnrecognizedClientException, no_account))?;
+        let meant = streams_api::account_meant(asked.encoding, asked.body);
+        let meant = meant.unwrap_or_else(|| account.clone());
+        let namespace = self.namespace(&meant).ok_or_else(|| nobody(&meant))?;
+        Ok((account, self.api(&meant, &namespace)))
     }
 
     fn stop(&self) {
         let apis = self.apis.read().unwrap_or_else(PoisonError::into_inner);
         apis.values().for_each(Api::stop);
     }
+}
+
+/// As AWS answers about a stream of others that does not let the caller in, which may not be there.
+fn nobody(account: &str) -> ApiError {
+    let message = format!(
+        "Account {account} lets nobody else in, or is not here. The account in an ARN is the one that its stream's namespace stands for, as DescribeStreamSummary shows it there."
+    );
+    ApiError::new(ErrorCode::AccessDeniedException, message)
 }
 
 /// Twelve digits that stand for a namespace (FNV-1a): the same in every gateway and version.
