@@ -1,12 +1,13 @@
 //! Carries out what was decided: server-side apply for what is made, compare-and-swap for what is
 //! told of a stream.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Client, ResourceExt};
 use operator_api::{Stream, StreamStatus};
-use operator_core::{Step, first_difference, names};
+use operator_core::{Removal, Step, first_difference, names};
 use serde_json::{Value, json};
 
 use crate::observe::api_of;
@@ -24,10 +25,10 @@ pub(crate) enum ExecuteError {
     /// The status of a resource.
     #[error("write the status")]
     Status(#[source] kube::Error),
-    /// The volume claims of a stream that goes.
-    #[error("delete the volume claims")]
-    Claims(#[source] kube::Error),
-    /// A list of streams.
+    /// What was made for a stream that goes.
+    #[error("delete pods and volumes")]
+    Remove(#[source] kube::Error),
+    /// A list of streams, or what is left of one.
     #[error("list streams")]
     List(#[source] kube::Error),
     /// A certificate.
@@ -44,7 +45,7 @@ impl ExecuteError {
             ExecuteError::Apply { source: error, .. }
             | ExecuteError::Finalizers(error)
             | ExecuteError::Status(error)
-            | ExecuteError::Claims(error)
+            | ExecuteError::Remove(error)
             | ExecuteError::List(error) => match error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
@@ -127,23 +128,36 @@ pub(crate) async fn set_finalizer(
     Ok(Some(patched))
 }
 
-/// Deletes the volumes of a StatefulSet: they are gone when the last pod that has them is.
-pub(crate) async fn remove_claims(
+/// Deletes something. What is gone already is no error.
+pub(crate) async fn remove(
     client: &Client,
     stream: &Stream,
-    stateful_set: &str,
+    removal: &Removal,
 ) -> Result<(), ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-    let ours = ListParams::default().labels(&names::selector_text(stateful_set));
-    for claim in claims.list(&ours).await.map_err(ExecuteError::Claims)? {
-        let deleted = claims.delete(&claim.name_any(), &DeleteParams::default()).await;
-        match deleted {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            deleted => drop(deleted.map_err(ExecuteError::Claims)?),
+    match removal {
+        Removal::StatefulSet(name) => {
+            let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
+            // It stays until its pods are gone.
+            unless_gone(sets.delete(name, &DeleteParams::foreground()).await)
+        }
+        Removal::Claims(set) => {
+            let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
+            let ours = ListParams::default().labels(&names::selector_text(set));
+            for claim in claims.list_metadata(&ours).await.map_err(ExecuteError::Remove)? {
+                let name = claim.name_any();
+                unless_gone(claims.delete(&name, &DeleteParams::default()).await)?;
+            }
+            Ok(())
         }
     }
-    Ok(())
+}
+
+fn unless_gone<T>(deleted: kube::Result<T>) -> Result<(), ExecuteError> {
+    match deleted {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => deleted.map(drop).map_err(ExecuteError::Remove),
+    }
 }
 
 /// Stores a status, if it is another one and nobody changed the stream since it was read.

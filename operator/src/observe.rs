@@ -7,10 +7,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
@@ -18,7 +21,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector::store::Writer};
 use kube::{Client, Resource, ResourceExt};
 use operator_api::Stream;
-use operator_core::{Observed, names};
+use operator_core::{Claims, Observed, names};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -32,8 +35,11 @@ pub(crate) type Triggers = mpsc::Sender<ObjectRef<Guarded>>;
 /// Selects what the operator made for StatefulSets.
 pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=leat-operator";
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// What it did not put its own name on: claims of volumes, whose labels never change.
+const OURS: &str = "app.kubernetes.io/name=leat,app.kubernetes.io/component=stream";
 /// Made by a StatefulSet, not by the operator.
 const POD: &str = "Pod";
+const CLAIM: &str = "PersistentVolumeClaim";
 
 /// The kinds of objects that are made.
 fn kinds() -> [ApiResource; 9] {
@@ -84,8 +90,11 @@ impl Caches {
             "StatefulSet",
             "Secret",
         ];
-        let pods = (POD, ApiResource::erase::<Pod>(&()));
-        for (name, resource) in NAMES.into_iter().zip(kinds()).chain([pods]) {
+        let of_sets = [
+            (POD, ApiResource::erase::<Pod>(&())),
+            (CLAIM, ApiResource::erase::<PersistentVolumeClaim>(&())),
+        ];
+        for (name, resource) in NAMES.into_iter().zip(kinds()).chain(of_sets) {
             let writer = Writer::new(resource.clone());
             let reader = writer.as_reader();
             let api = Api::all_with(client.clone(), &resource);
@@ -120,13 +129,26 @@ impl Caches {
         Some(value)
     }
 
+    fn claims(&self, namespace: &str, set: &str) -> Claims {
+        let of_it = |claim: &DynamicObject| {
+            claim.meta().namespace.as_deref() == Some(namespace)
+                && claim.labels().get(INSTANCE).is_some_and(|instance| instance == set)
+        };
+        let claims = self.children.iter().find(|(kind, ..)| *kind == CLAIM);
+        let claims = claims.map(|(.., claims)| claims.state_filter(of_it)).unwrap_or_default();
+        count(claims.iter().map(|claim| claim.meta()))
+    }
+
     /// What is known about a stream without asking anybody.
     pub(crate) fn observe(&self, stream: &Stream, memory: &Memory) -> Observed {
         let all = self.streams.state();
         let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
         let near = readable.filter(|other| is_neighbour(stream, other));
         let neighbours = near.map(|other| memory.newest(other)).collect();
-        self.observe_with(stream, neighbours, memory)
+        let is_partial = all
+            .iter()
+            .any(|other| other.0.is_err() && other.meta().namespace == stream.metadata.namespace);
+        self.observe_with(stream, neighbours, is_partial, memory)
     }
 
     fn older_namesake(&self, stream: &Stream) -> Option<String> {
@@ -139,11 +161,12 @@ impl Caches {
         &self,
         stream: &Stream,
         neighbours: Vec<Stream>,
+        is_partial: bool,
         memory: &Memory,
     ) -> Observed {
         let namespace = stream.namespace().unwrap_or_default();
         let set = names::stateful_set(stream);
-        let is_told = |kind: &&'static str| !["Secret", POD].contains(kind);
+        let is_told = |kind: &&'static str| !["Secret", POD, CLAIM].contains(kind);
         let kinds = self.children.iter().map(|(kind, ..)| *kind).filter(is_told);
         let children: BTreeMap<&'static str, Value> =
             kinds.filter_map(|kind| Some((kind, self.child(kind, &namespace, &set)?))).collect();
@@ -155,13 +178,44 @@ impl Caches {
             pods_ready: pods.filter(is_ready).collect(),
             children,
             is_rolled_out,
+            claims: self.claims(&namespace, &set),
             neighbours,
+            is_partial,
             namesake: self.older_namesake(stream),
             answers: memory.answers(stream),
             loads: memory.loads(stream),
             io_uring_refused: memory.io_uring_refused(stream),
         }
     }
+}
+
+/// What there is of a set now, after it was to go.
+pub(crate) async fn fresh_set(
+    client: &Client,
+    namespace: &str,
+    set: &str,
+    observed: &mut Observed,
+) -> kube::Result<()> {
+    let live: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    match live.get_opt(set).await? {
+        Some(live) => {
+            let live = serde_json::to_value(live).map_err(kube::Error::SerdeError)?;
+            observed.children.insert("StatefulSet", live);
+        }
+        None => drop(observed.children.remove("StatefulSet")),
+    }
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let ours = ListParams::default().labels(&names::selector_text(set));
+    let claims = claims.list_metadata(&ours).await?;
+    observed.claims = count(claims.iter().map(|claim| &claim.metadata));
+    Ok(())
+}
+
+fn count<'a>(claims: impl Iterator<Item = &'a ObjectMeta>) -> Claims {
+    claims.fold(Claims::default(), |Claims { all, going }, claim| Claims {
+        all: all + 1,
+        going: going + usize::from(claim.deletion_timestamp.is_some()),
+    })
 }
 
 /// How many pods a StatefulSet asks for, and whether all are of its newest form.
@@ -187,6 +241,10 @@ fn shorten(kind: &str, object: &mut DynamicObject) {
     if kind == POD {
         object.annotations_mut().clear();
         object.data = json!({"status": {"conditions": object.data["status"]["conditions"]}});
+    }
+    if kind == CLAIM {
+        object.annotations_mut().clear();
+        object.data = Value::Null;
     }
 }
 
@@ -228,7 +286,8 @@ async fn pump(
     streams: Store<Guarded>,
     triggers: Triggers,
 ) {
-    let config = watcher::Config::default().labels(MANAGED);
+    let labels = if kind == CLAIM { OURS } else { MANAGED };
+    let config = watcher::Config::default().labels(labels);
     let events = watcher(api, config).modify(move |object| shorten(kind, object));
     // By name: pods change often, and what streams of their set look at, only sometimes.
     let mut ready: BTreeMap<(Option<String>, String), bool> = BTreeMap::new();

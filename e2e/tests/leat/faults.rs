@@ -97,6 +97,26 @@ async fn delete_with_retain_keeps_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_deleted_and_made_again_at_once_keeps_its_records() {
+    let fixture = Fixture::new("again");
+    fixture.apply("clicks", "{}");
+    fixture.wait_for_put("clicks").await;
+    let claim = ["get", "persistentvolumeclaim", "data-clicks-stream-0", "-o"];
+    let uid = || fixture.kubectl(&[&claim[..], &["jsonpath={.metadata.uid}"]].concat());
+    let before = uid();
+    fixture.kubectl(&["delete", "stream", "clicks", "--timeout=90s"]);
+    fixture.apply("clicks", "{}");
+    fixture.wait_for_put("clicks").await;
+    assert_ne!(uid(), before, "it writes to the volume of the stream before it");
+    let path = [&claim[..], &["jsonpath={.metadata.deletionTimestamp}"]].concat();
+    assert_eq!(fixture.kubectl(&path), "");
+    fixture.kubectl(&["delete", "pod", "clicks-stream-0"]);
+    fixture.wait_for_put("clicks").await;
+    let records = read_all(&fixture.client, "clicks").await;
+    assert!(2 <= records.len(), "what was put before is there: {records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stateful_set_deleted_by_mistake_comes_back_with_its_records() {
     let fixture = Fixture::new("mistake");
     fixture.apply("clicks", "{}");

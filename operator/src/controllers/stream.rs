@@ -209,7 +209,8 @@ async fn look(
     let outcome = decide(&stream, &ctx.settings, &observed, now);
     let live = observed.children.get("StatefulSet");
     let takes_pods = outcome.steps.iter().any(|step| execute::is_scale_down(step, live));
-    if !takes_pods && outcome.removes_claims_of.is_none() {
+    let is_last = outcome.finalizer == Finalizer::Remove && live.is_none();
+    if !takes_pods && outcome.removal.is_none() && !is_last {
         return carry_out(&stream, &observed, outcome, now, ctx).await;
     }
     // Pods that go may take their volumes along: nobody may hold anything there, not even one whom
@@ -218,10 +219,16 @@ async fn look(
     let Some(stream) = fresh.stream else {
         return Ok((Action::await_change(), metrics::Outcome::Unchanged));
     };
-    let observed = ctx.caches.observe_with(&stream, fresh.neighbours, &ctx.memory);
+    let (neighbours, is_partial) = (fresh.neighbours, fresh.is_partial);
+    let mut observed = ctx.caches.observe_with(&stream, neighbours, is_partial, &ctx.memory);
+    if stream.metadata.deletion_timestamp.is_some() {
+        let (namespace, set) = (stream.namespace(), names::stateful_set(&stream));
+        let namespace = namespace.unwrap_or_default();
+        let looked = observe::fresh_set(&ctx.client, &namespace, &set, &mut observed).await;
+        looked.map_err(ExecuteError::List)?;
+    }
     let mut outcome = decide(&stream, &ctx.settings, &observed, now);
-    if stream.spec.pool.is_some() && fresh.is_partial {
-        outcome.removes_claims_of = None;
+    if stream.spec.pool.is_some() && is_partial {
         let live = observed.children.get("StatefulSet");
         let keep = |step: Step| match execute::is_scale_down(&step, live) {
             true => execute::without_scale_down(step, live),
@@ -239,12 +246,12 @@ async fn carry_out(
     now: UnixMillis,
     ctx: &Arc<Context>,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    let Outcome { mut steps, asks, weighs, mut status, finalizer, removes_claims_of, next } =
-        outcome;
+    let Outcome { mut steps, asks, weighs, mut status, finalizer, removal, next } = outcome;
+    if let Some(removal) = &removal {
+        execute::remove(&ctx.client, stream, removal).await?;
+        count_write(ctx);
+    }
     if finalizer != Finalizer::Keep {
-        if let Some(set) = removes_claims_of {
-            execute::remove_claims(&ctx.client, stream, &set).await?;
-        }
         let wanted = finalizer == Finalizer::Add;
         let written = execute::set_finalizer(&ctx.client, stream, wanted).await?;
         ctx.memory.succeeded(stream);

@@ -28,6 +28,8 @@ pub mod reasons {
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
     /// Not ready: of the pods that take its records, some are not there.
     pub const PODS_NOT_READY: &str = "PodsNotReady";
+    /// Not ready: pods or volumes that were there before, under the same names, are still going.
+    pub const FORMER_PODS: &str = "FormerPods";
     /// Not ready: shards have not been opened yet.
     pub const SHARDS_NOT_OPEN: &str = "ShardsNotOpen";
     /// Not ready: it is being deleted.

@@ -10,6 +10,7 @@
 //! reads where it was.
 
 mod plan;
+mod removal;
 mod says;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,8 @@ use crate::names;
 use crate::topology::Topology;
 use crate::validate::{ValidStream, validate};
 use plan::{Plan, carry_out};
+pub use removal::Removal;
+use removal::{delete, going};
 use says::says;
 
 /// How long until a stream is looked at again when nothing happens: expired shards have to go.
@@ -43,8 +46,12 @@ pub struct Observed {
     pub pods_ready: BTreeSet<String>,
     /// Whether all its pods are of its newest form.
     pub is_rolled_out: bool,
+    /// Claims of the set's volumes, also when the set is gone.
+    pub claims: Claims,
     /// The other streams of the same pool.
     pub neighbours: Vec<Stream>,
+    /// Whether there may be more of them, which this version does not read.
+    pub is_partial: bool,
     /// An older stream of the namespace that has the same name in the AWS API.
     pub namesake: Option<String>,
     /// What pods answered to what they were last asked.
@@ -53,6 +60,15 @@ pub struct Observed {
     pub loads: BTreeMap<ShardId, ShardLoad>,
     /// Pods in which io_uring is refused.
     pub io_uring_refused: Vec<String>,
+}
+
+/// Volume claims of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// How many there are.
+    pub all: usize,
+    /// How many of them are deleted, and go when no pod uses them.
+    pub going: usize,
 }
 
 /// What a pod did about a shard.
@@ -119,8 +135,8 @@ pub struct Outcome {
     pub status: StreamStatus,
     /// Whether the finalizer has to be there.
     pub finalizer: Finalizer,
-    /// The StatefulSet whose volume claims go before the finalizer does.
-    pub removes_claims_of: Option<String>,
+    /// What to delete.
+    pub removal: Option<Removal>,
     /// When to look again, if nothing happens before.
     pub next: Option<Duration>,
 }
@@ -176,17 +192,22 @@ pub fn decide(
         return Outcome { status, finalizer: Finalizer::Add, ..Outcome::default() };
     }
 
+    let former = going(stream, observed);
+    // Whoever is still there is not one of its pods.
+    let nobody = former.as_ref().map(|_| Observed { pods_ready: [].into(), ..observed.clone() });
+    let observed = nobody.as_ref().unwrap_or(observed);
     let set_name = names::stateful_set(stream);
     let mut plan = Plan::new(&valid, &status, topology, observed, &set_name, settings);
     plan.advance(observed, now);
     let set = node_set(stream, &valid, &plan, observed, settings, set_name.clone());
-    let steps = missing(&set, settings, observed);
+    let mut steps = missing(&set, settings, observed);
+    steps.retain(|step| former.is_none() || step.kind != "StatefulSet");
 
     let all_ready = set.pods as usize <= observed.pods_ready.len();
     status.stateful_set = Some(set_name.clone());
     status.selector = Some(names::selector_text(&set_name));
     plan.tell(&mut status);
-    let says = says(&plan, &set, observed, !steps.is_empty());
+    let says = says(&plan, &set, observed, !steps.is_empty(), former.as_deref());
     finish_status(stream, &mut status, &says, now);
     let weighs = plan.weighs();
     let asks = plan.next.asks;
@@ -197,7 +218,7 @@ pub fn decide(
         weighs,
         status,
         finalizer: Finalizer::Keep,
-        removes_claims_of: None,
+        removal: None,
         next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
     }
 }
@@ -326,46 +347,6 @@ pub fn not_accepted(
     status.conditions = told;
     status.observed_generation = Some(generation);
     status
-}
-
-/// The set goes with its owners. Of a pool that stays, the stream's logs are removed first.
-fn delete(
-    stream: &Stream,
-    mut status: StreamStatus,
-    topology: Option<Topology>,
-    observed: &Observed,
-    now: UnixMillis,
-) -> Outcome {
-    let storage = stream.spec.storage.as_ref();
-    let retains = storage.and_then(|s| s.deletion_policy) == Some(DeletionPolicy::Retain);
-    // One whose streams all go, as when its namespace is deleted, has no pods to ask any more.
-    let is_kept = |other: &Stream| other.metadata.deletion_timestamp.is_none();
-    let stays = stream.spec.pool.is_some() && observed.neighbours.iter().any(is_kept);
-    let mut asks = Vec::new();
-    if let Some(topology) = topology.filter(|_| stays && !retains) {
-        let is_left = |shard: &ShardId| observed.answers.get(shard) != Some(&Answer::Removed);
-        let left = topology.pods.into_iter().filter(|(shard, _)| is_left(shard));
-        let ask = |(shard, pod)| Ask { pod, shard, what: Request::Remove };
-        asks = left.map(ask).collect();
-    }
-    let is_done = asks.is_empty();
-    let removes_claims = is_done && !stays && !retains;
-    status.phase = Some("DELETING".to_owned());
-    let says = Says {
-        condition: types::READY,
-        holds: false,
-        reason: reasons::DELETING,
-        message: String::new(),
-    };
-    finish_status(stream, &mut status, &[says], now);
-    Outcome {
-        asks,
-        status,
-        finalizer: if is_done { Finalizer::Remove } else { Finalizer::Keep },
-        removes_claims_of: removes_claims.then(|| names::stateful_set(stream)),
-        next: Some(RETRY_PAUSE),
-        ..Outcome::default()
-    }
 }
 
 /// A time as the API server writes it.

@@ -10,7 +10,8 @@ mod topology;
 mod validate;
 
 pub use decide::{
-    Answer, Ask, Finalizer, Observed, Outcome, Request, Step, decide, not_accepted, owners,
+    Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, Step, decide,
+    not_accepted, owners,
 };
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};

@@ -17,11 +17,12 @@ pub(super) fn says(
     set: &NodeSet,
     observed: &Observed,
     is_applying: bool,
+    former: Option<&str>,
 ) -> Vec<Says> {
     let degraded = degraded(plan, observed);
     vec![
         say(types::ACCEPTED, true, reasons::VALID, String::new()),
-        ready(plan, observed),
+        ready(plan, observed, former),
         progressing(plan, set, observed, is_applying, degraded.holds),
         degraded,
     ]
@@ -32,7 +33,11 @@ fn say(condition: &'static str, holds: bool, reason: &'static str, message: Stri
 }
 
 /// Every pod that takes its records is there. Those that are added, and take none yet, do not matter.
-fn ready(plan: &Plan<'_>, observed: &Observed) -> Says {
+fn ready(plan: &Plan<'_>, observed: &Observed, former: Option<&str>) -> Says {
+    if let Some(what) = former {
+        let message = format!("waits for {what} to go");
+        return say(types::READY, false, reasons::FORMER_PODS, message);
+    }
     let (there, pods) = counted(&plan.writable(), observed);
     let are_ready = format!("{there} of {pods} pods are ready");
     if there < pods {

@@ -12,8 +12,8 @@ use model::{HashKey, Offset, ShardId, ShardLoad, ShardState, UnixMillis};
 use operator_api::{Mode, Storage, Stream, StreamSpec};
 use operator_core::manifests::Settings;
 use operator_core::{
-    Answer, Ask, Finalizer, Manifest, Observed, Outcome, Request, Topology, decide, names,
-    parse_manifests,
+    Answer, Ask, Claims, Finalizer, Manifest, Observed, Outcome, Removal, Request, Topology,
+    decide, names, parse_manifests,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -41,6 +41,9 @@ struct Cluster {
     /// Pods that are not ready.
     away: BTreeSet<String>,
     io_uring_refused: Vec<String>,
+    claims: Claims,
+    /// What was deleted, in order.
+    removed: Vec<Removal>,
     /// What pods were asked, in order.
     asked: Vec<Ask>,
     is_gone: bool,
@@ -62,6 +65,8 @@ impl Cluster {
             now: UnixMillis(1_700_000_000_000),
             away: BTreeSet::new(),
             io_uring_refused: Vec::new(),
+            claims: Claims::default(),
+            removed: Vec::new(),
             asked: Vec::new(),
             is_gone: false,
         }
@@ -75,7 +80,9 @@ impl Cluster {
             children: self.children.clone(),
             pods_ready: pods.filter(|pod| !self.away.contains(pod)).collect(),
             is_rolled_out: true,
+            claims: self.claims,
             neighbours: self.neighbours.clone(),
+            is_partial: false,
             namesake: self.namesake.clone(),
             answers: self.answers.clone(),
             loads: self.loads.clone(),
@@ -95,7 +102,19 @@ impl Cluster {
         }
         for step in &outcome.steps {
             self.children.insert(step.kind, step.object.clone());
+            if step.kind == "StatefulSet" {
+                self.claims.all = self.claims.all.max(usize::try_from(self.pods()).unwrap());
+            }
         }
+        match &outcome.removal {
+            Some(Removal::StatefulSet(_)) => {
+                let set = self.children.get_mut("StatefulSet").unwrap();
+                set["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            }
+            Some(Removal::Claims(_)) => self.claims.going = self.claims.all,
+            None => {}
+        }
+        self.removed.extend(outcome.removal.clone());
         self.stream.status = Some(outcome.status.clone());
         self.answers.clear();
         for ask in &outcome.asks {
@@ -124,6 +143,19 @@ impl Cluster {
         panic!("it never settles: {}", self.condition("Progressing"));
     }
 
+    fn delete(&mut self) {
+        self.stream.metadata.deletion_timestamp = Some(deleted());
+    }
+
+    /// What was deleted goes, as when the pods that used it have ended.
+    fn collect_garbage(&mut self) {
+        let is_going = |set: &Value| !set["metadata"]["deletionTimestamp"].is_null();
+        if self.children.get("StatefulSet").is_some_and(is_going) {
+            self.children.remove("StatefulSet");
+        }
+        self.claims = Claims { all: self.claims.all - self.claims.going, going: 0 };
+    }
+
     fn edit(&mut self, edit: impl FnOnce(&mut StreamSpec)) {
         edit(&mut self.stream.spec);
         *self.stream.metadata.generation.as_mut().unwrap() += 1;
@@ -146,6 +178,11 @@ impl Cluster {
     fn pods(&self) -> u64 {
         self.children["StatefulSet"].pointer("/spec/replicas").unwrap().as_u64().unwrap()
     }
+}
+
+fn deleted() -> k8s_openapi::apimachinery::pkg::apis::meta::v1::Time {
+    let epoch = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
+    k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(epoch)
 }
 
 fn shards(count: u32) -> StreamSpec {
@@ -543,23 +580,106 @@ fn no_shard_is_closed_while_the_pod_of_a_child_is_away() {
 
 #[test]
 fn volumes_go_with_their_stream_unless_they_are_retained() {
-    let deleted = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-        k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-    ));
-    for (policy, want) in [
-        (None, Some("clicks-stream".to_owned())),
-        (Some(operator_api::DeletionPolicy::Retain), None),
-    ] {
+    let set = Removal::StatefulSet("clicks-stream".into());
+    let claims = Removal::Claims("clicks-stream".into());
+    for (policy, want) in
+        [(None, vec![set.clone(), claims]), (Some(operator_api::DeletionPolicy::Retain), vec![set])]
+    {
         let storage = Storage { deletion_policy: policy, ..Storage::default() };
         let mut cluster = Cluster::new(StreamSpec { storage: Some(storage), ..shards(1) });
         cluster.settle();
         let retention =
             &cluster.children["StatefulSet"]["spec"]["persistentVolumeClaimRetentionPolicy"];
         assert_eq!(retention["whenDeleted"], "Retain", "a set that is deleted by mistake");
-        cluster.stream.metadata.deletion_timestamp = deleted.clone();
-        assert_eq!(cluster.reconcile().removes_claims_of, want);
+        cluster.delete();
+        for removal in &want {
+            cluster.reconcile();
+            assert_eq!(cluster.removed.last(), Some(removal));
+            // Nothing is done twice, and nothing else before it is gone.
+            for _ in 0..3 {
+                assert_eq!(cluster.reconcile().removal, None);
+                assert!(!cluster.is_gone);
+                let ready = cluster.condition("Ready");
+                assert!(ready.starts_with("False Deleting: waits for "), "{ready}");
+            }
+            cluster.collect_garbage();
+        }
+        cluster.reconcile();
         assert!(cluster.is_gone);
+        assert_eq!(cluster.removed, want);
     }
+}
+
+#[test]
+fn a_stream_of_which_nothing_was_made_goes_at_once() {
+    let mut cluster = Cluster::new(shards(1));
+    cluster.delete();
+    cluster.reconcile();
+    assert!(cluster.is_gone && cluster.removed.is_empty());
+}
+
+#[test]
+fn a_new_stream_waits_until_pods_and_volumes_of_its_name_are_gone() {
+    let mut cluster = Cluster::new(shards(1));
+    cluster.settle();
+    cluster.delete();
+    cluster.reconcile();
+    // Somebody took the finalizer away, and made the stream again at once.
+    let mut new = Cluster::new(shards(1));
+    new.stream.metadata.uid = Some("uid-2".into());
+    new.children = cluster.children.clone();
+    new.claims = Claims { all: 1, going: 1 };
+    let former = new.children["StatefulSet"].clone();
+    let waits = |new: &mut Cluster, what: &str| {
+        for _ in 0..4 {
+            new.reconcile();
+        }
+        let ready = new.condition("Ready");
+        assert_eq!(ready, format!("False FormerPods: waits for {what} to go"));
+        assert_eq!(new.asked, [], "its pods are another's");
+    };
+    waits(&mut new, "StatefulSet clicks-stream and its pods");
+    assert_eq!(new.children["StatefulSet"], former);
+    new.children.remove("StatefulSet");
+    waits(&mut new, "1 volume claims of clicks-stream");
+    assert!(!new.children.contains_key("StatefulSet"));
+    new.claims = Claims::default();
+    new.settle();
+    assert_eq!(new.condition("Ready"), "True Serving: 1 shards; 1 of 1 pods are ready");
+}
+
+#[test]
+fn volumes_that_go_after_a_scale_down_hold_nothing_up() {
+    let mut cluster = Cluster::new(shards(1));
+    cluster.settle();
+    cluster.claims = Claims { all: 3, going: 2 };
+    cluster.reconcile();
+    assert_eq!(cluster.condition("Ready"), "True Serving: 1 shards; 1 of 1 pods are ready");
+}
+
+#[test]
+fn a_pool_that_somebody_joins_while_it_goes_is_made_again() {
+    let spec = StreamSpec { pool: Some("small".into()), ..shards(1) };
+    let mut last = Cluster::new(spec.clone());
+    last.settle();
+    last.delete();
+    last.reconcile();
+    assert_eq!(last.removed, [Removal::StatefulSet("small-pool".into())]);
+    let mut new = Cluster::new(spec);
+    new.stream.metadata.uid = Some("uid-2".into());
+    (new.children, new.claims) = (last.children.clone(), last.claims);
+    last.neighbours = vec![new.stream.clone()];
+    last.asked.clear();
+    for cluster in [&mut last, &mut new] {
+        (0..3).for_each(|_| drop(cluster.reconcile()));
+        assert_eq!(cluster.asked, []);
+        cluster.collect_garbage();
+    }
+    // The volumes are the new one's now; it removes logs that are nobody's.
+    last.reconcile();
+    assert!(last.is_gone && last.removed.len() == 1, "{:?}", last.removed);
+    new.settle();
+    assert_eq!(new.open(), 1);
 }
 
 /// Specs as people write them, most of them right.
@@ -657,20 +777,19 @@ fn a_stream_of_a_pool_goes_when_its_logs_are_gone() {
     let owners = &cluster.children["StatefulSet"]["metadata"]["ownerReferences"];
     assert_eq!(owners.as_array().unwrap().len(), 2, "{owners}");
     cluster.asked.clear();
-    let epoch = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-    cluster.stream.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(epoch));
+    cluster.delete();
     cluster.reconcile();
     assert!(!cluster.is_gone);
+    let ready = cluster.condition("Ready");
+    assert_eq!(ready, "False Deleting: waits for the logs of 2 shards to go");
     cluster.reconcile();
     assert!(cluster.is_gone);
+    assert_eq!(cluster.removed, []);
     assert_eq!(cluster.asked.iter().filter(|ask| ask.what == Request::Remove).count(), 2);
 }
 
 #[test]
 fn streams_of_a_pool_that_all_go_do_not_wait_for_pods() {
-    let epoch = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-    let deleted = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(epoch));
     let mut neighbour = Stream::new("other", StreamSpec::default());
     neighbour.metadata.uid = Some("uid-2".into());
     let spec = StreamSpec { pool: Some("small".into()), ..shards(2) };
@@ -678,9 +797,12 @@ fn streams_of_a_pool_that_all_go_do_not_wait_for_pods() {
     cluster.neighbours = vec![neighbour];
     cluster.settle();
     cluster.asked.clear();
-    cluster.stream.metadata.deletion_timestamp = deleted.clone();
-    cluster.neighbours[0].metadata.deletion_timestamp = deleted;
-    cluster.reconcile();
+    cluster.delete();
+    cluster.neighbours[0].metadata.deletion_timestamp = Some(deleted());
+    for _ in 0..3 {
+        cluster.reconcile();
+        cluster.collect_garbage();
+    }
     assert!(cluster.is_gone && cluster.asked.is_empty());
 }
 
