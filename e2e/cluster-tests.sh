@@ -17,6 +17,4 @@ e2e/cluster.sh up
 cargo build --quiet --package dataplane --package operator
 cargo test --quiet --package e2e --test cluster
 cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=3
-for alone in gateways_restarted node_drain api_server_down; do
-    cargo test --quiet --package e2e --test leat -- "alone::$alone"
-done
+cargo test --quiet --package e2e --test leat -- alone:: --test-threads=1

@@ -1,15 +1,16 @@
 //! What takes something away from all of the cluster, and so from all other tests: run after them, one
-//! at a time (see e2e/test.sh).
+//! at a time (see e2e/cluster-tests.sh).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use e2e::cluster::wait;
 
 use crate::load::{Load, read_all};
-use crate::{Fixture, READY_MAX, client, installed};
+use crate::{Fixture, READY_MAX, client, config, installed};
 
 /// The API server is away while this is there: also when a test fails, for the others need it.
 struct Away;
@@ -115,4 +116,70 @@ async fn node_drain() {
     println!("{} put, {} refused", report.total(), report.refused);
     assert!(100 < report.total(), "{report:?}");
     report.check(&fixture.client, "clicks").await;
+}
+
+/// node-2 is off the network while this is there.
+struct Cut;
+
+impl Cut {
+    fn new() -> Cut {
+        installed().cluster.cut_node("node-2").unwrap();
+        Cut
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        installed().cluster.heal_node("node-2").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_to_a_node_that_vanished_end_in_seconds() {
+    const ANSWER_MAX: Duration = Duration::from_secs(20);
+    let fixture = Fixture::with_clicks("vanished", 2, "{shardCount: 2, shardsPerPod: 1}").await;
+    let node = "jsonpath={.items[*].spec.nodeName}";
+    let nodes = fixture.kubectl(&["get", "pods", "-o", node]);
+    assert!(nodes.contains("node-1") && nodes.contains("node-2"), "not one on each node: {nodes}");
+    // A gateway that is not cut off itself, and no retries: what is seen is what it answers.
+    let gateways = ["-n", e2e::cluster::leat::NAMESPACE, "get", "pods", "-o"];
+    let path = r#"jsonpath={range .items[?(@.spec.nodeName=="node-1")]}{.metadata.name} {.status.podIP}{"\n"}{end}"#;
+    let pods = installed().cluster.kubectl(&[&gateways[..], &[path]].concat()).unwrap();
+    let gateway = pods.lines().find(|line| line.starts_with("leat-gateway")).unwrap();
+    let endpoint = format!("http://{}:4567", gateway.split_whitespace().nth(1).unwrap());
+    let config = config(&fixture.key, &endpoint).retry_config(RetryConfig::disabled());
+    let client = Client::from_conf(config.build());
+    let put = |key: usize| {
+        let put = client.put_record().stream_name("clicks").partition_key(key.to_string());
+        put.data(Blob::new("x")).send()
+    };
+    for key in 0..8 {
+        put(key).await.unwrap();
+    }
+    let cut = Cut::new();
+    let (mut refused, mut taken) = (0, 0);
+    for key in 0..8 {
+        let started = Instant::now();
+        match put(key).await {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                let error = error.into_service_error();
+                let code = error.meta().code();
+                assert!(
+                    matches!(code, Some("InternalFailure" | "ServiceUnavailable")),
+                    "{error:?}"
+                );
+                refused += 1;
+            }
+        }
+        assert!(started.elapsed() < ANSWER_MAX, "{:?}", started.elapsed());
+    }
+    assert!(0 < refused && 0 < taken, "{refused} refused, {taken} taken");
+    drop(cut);
+    let deadline = Instant::now() + READY_MAX;
+    for key in 0..8 {
+        while let Err(error) = put(key).await {
+            assert!(Instant::now() < deadline, "{error:?}");
+        }
+    }
 }

@@ -114,12 +114,14 @@ fn stream(name: &str, spec: &str) -> String {
 
 /// An AWS client as anybody has it: nothing is set but endpoint and credentials.
 fn client(key: &AccessKey) -> Client {
-    let config = aws_sdk_kinesis::Config::builder()
+    Client::from_conf(config(key, &installed().endpoint).build())
+}
+
+fn config(key: &AccessKey, endpoint: &str) -> aws_sdk_kinesis::config::Builder {
+    aws_sdk_kinesis::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(&installed().endpoint)
+        .endpoint_url(endpoint)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new(&key.id, &key.secret, None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Client::from_conf(config)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::ShardIteratorType;
 use e2e::cluster::leat::{AccessKey, access_key};
 
 use crate::{Fixture, client};
@@ -82,4 +83,55 @@ async fn wrong_key_is_refused() {
         assert!(Instant::now() < deadline, "a deleted key is let in");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// The same name in two namespaces: an ARN says which of the two is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_namespace_gets_in_by_arn_where_a_policy_says_so() {
+    let (ours, theirs) = (Fixture::new("ours"), Fixture::new("theirs"));
+    for fixture in [&ours, &theirs] {
+        fixture.apply("clicks", "{}");
+        fixture.wait_for_put("clicks").await;
+    }
+    let summary = ours.client.describe_stream_summary().stream_name("clicks").send().await.unwrap();
+    let arn = summary.stream_description_summary.unwrap().stream_arn;
+    let summary =
+        theirs.client.describe_stream_summary().stream_name("clicks").send().await.unwrap();
+    let their_arn = summary.stream_description_summary.unwrap().stream_arn;
+    let their_account = their_arn.split(':').nth(4).unwrap();
+    let put = || {
+        let put = theirs.client.put_record().stream_arn(&arn).partition_key("k");
+        put.data(Blob::new("from them")).send()
+    };
+    let denied = put().await.unwrap_err().into_service_error();
+    assert!(denied.is_access_denied_exception(), "{denied:?}");
+    let nobody = arn.replace(arn.split(':').nth(4).unwrap(), "000000000000");
+    let nobody = theirs.client.describe_stream_summary().stream_arn(nobody).send().await;
+    let nobody = nobody.unwrap_err().into_service_error();
+    assert!(nobody.is_access_denied_exception(), "{nobody:?}");
+
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{their_account}"}},"Action":["kinesis:PutRecord"],"Resource":"{arn}"}}]}}"#
+    );
+    ours.client.put_resource_policy().resource_arn(&arn).policy(policy).send().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while put().await.is_err() {
+        assert!(Instant::now() < deadline, "the policy does not count");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let describe = theirs.client.describe_stream_summary().stream_arn(&arn).send().await;
+    let denied = describe.unwrap_err().into_service_error();
+    assert!(denied.is_access_denied_exception(), "only what the policy says: {denied:?}");
+    let found = |records: Vec<String>| records.iter().any(|record| record == "from them");
+    assert!(found(records(&ours.client).await) && !found(records(&theirs.client).await));
+}
+
+async fn records(client: &Client) -> Vec<String> {
+    let iterator = client.get_shard_iterator().stream_name("clicks");
+    let iterator = iterator.shard_id("shardId-000000000000");
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await;
+    let got =
+        client.get_records().set_shard_iterator(iterator.unwrap().shard_iterator).send().await;
+    let data = got.unwrap().records.into_iter().map(|record| record.data.into_inner());
+    data.map(|data| String::from_utf8(data).unwrap()).collect()
 }

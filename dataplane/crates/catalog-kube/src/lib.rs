@@ -15,8 +15,10 @@
 
 mod convert;
 mod copy;
+mod pause;
 mod streams;
 mod view;
 
+pub use pause::WatchPause;
 pub use streams::{Placed, Streams, StreamsError};
 pub use view::NamespaceCatalog;

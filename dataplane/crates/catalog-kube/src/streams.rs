@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::convert;
 use crate::copy;
+use crate::pause::WatchPause;
 
 /// How long a start waits for the API server, when there is a copy to start with.
 const API_SERVER_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -223,7 +224,8 @@ impl Streams {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        let events = watcher::watcher(api, watcher::Config::default()).default_backoff();
+        let events = watcher::watcher(api, watcher::Config::default());
+        let events = events.backoff(WatchPause::default());
         let mut events = pin!(events);
         let mut listed: Vec<Stream> = Vec::new();
         let mut copied = Instant::now();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use auth::{AccessKey, CredentialStore};
+use catalog_kube::WatchPause;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -39,7 +40,7 @@ type Keys = HashMap<(String, String), (Option<Time>, AccessKey)>;
 async fn watch_secrets(client: Client, accounts: Arc<Namespaces>, ready: watch::Sender<bool>) {
     let api: Api<Secret> = Api::all(client);
     let labelled = watcher::Config::default().labels(LABEL);
-    let mut events = pin!(watcher::watcher(api, labelled).default_backoff());
+    let mut events = pin!(watcher::watcher(api, labelled).backoff(WatchPause::default()));
     let mut keys = Keys::new();
     let mut listed = Keys::new();
     while let Some(event) = events.next().await {
