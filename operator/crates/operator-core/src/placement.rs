@@ -21,12 +21,6 @@ impl Held {
         }
     }
 
-    /// How many shards are open.
-    #[must_use]
-    pub fn open(&self) -> u32 {
-        self.open.values().sum()
-    }
-
     /// How many pods there must be for `open` shards, `per_pod` on each: never fewer than reach the
     /// last pod that holds something readable.
     #[must_use]
@@ -64,7 +58,6 @@ mod tests {
     fn there_are_pods_for_all_open_shards() {
         assert_eq!(held(&[]).pods(0, 16), 1);
         assert_eq!(held(&[]).pods(33, 16), 3);
-        assert_eq!(held(&[(0, true), (0, true)]).open(), 2);
         assert_eq!(pods_for(3, 2), 2);
     }
 

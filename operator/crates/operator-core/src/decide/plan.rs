@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{Boundaries, ScaleLimits, ShardId, ShardState, UnixMillis};
-use operator_api::StreamStatus;
+use operator_api::{Stream, StreamStatus};
 
 use super::{Answer, Ask, Observed, Request};
 use crate::manifests::Settings;
@@ -20,6 +20,8 @@ pub(super) struct Plan<'a> {
     pub(super) topology: Topology,
     /// What the set's pods hold of its other streams.
     pub(super) others: Held,
+    /// How many open shards those are on their way to.
+    pub(super) others_open: u32,
     pub(super) per_pod: u32,
     pub(super) next: Next,
     pub(super) phase: &'static str,
@@ -70,14 +72,7 @@ impl<'a> Plan<'a> {
             (ValidMode::Provisioned, Some(boundaries)) => boundaries.clone(),
             (ValidMode::Provisioned, None) => was_desired.unwrap_or_else(|| uniform(1)),
         };
-        let mut others = Held::default();
-        for neighbour in &observed.neighbours {
-            let status = neighbour.status.clone().unwrap_or_default();
-            // One that contradicts itself is refused where it is looked at itself.
-            if let Ok(Some(topology)) = Topology::of(&status) {
-                topology.count(set_name, &mut others);
-            }
-        }
+        let (others, others_open) = others(&observed.neighbours, set_name);
         let is_new = topology.is_none();
         let topology = topology.unwrap_or_else(|| Topology {
             shards: model::ShardMap::new(&desired, UnixMillis(0)),
@@ -89,6 +84,7 @@ impl<'a> Plan<'a> {
             desired,
             topology,
             others,
+            others_open,
             per_pod: if valid.pool { settings.pool_shards_per_pod } else { valid.shards_per_pod },
             next: Next::default(),
             phase: if is_new { "CREATING" } else { phase_before(status) },
@@ -158,7 +154,7 @@ impl<'a> Plan<'a> {
     /// added for those.
     fn open(&self) -> u32 {
         let own = u32::try_from(self.desired.starting().len()).unwrap_or(u32::MAX);
-        self.others.open().saturating_add(own)
+        self.others_open.saturating_add(own)
     }
 
     /// The load of an on-demand stream counts while its shards are as they should be.
@@ -196,6 +192,26 @@ impl<'a> Plan<'a> {
         status.desired_boundaries = encode_boundaries(&self.desired);
         self.topology.tell(status);
     }
+}
+
+/// What other streams hold on a set's pods, and how many open shards they are on their way to: each is
+/// counted as it counts itself. Were it by what is open in the middle of its reshard, the set would grow
+/// when the one is looked at and shrink when the other is.
+fn others(neighbours: &[Stream], set_name: &str) -> (Held, u32) {
+    let (mut held, mut wanted) = (Held::default(), 0);
+    for neighbour in neighbours {
+        let Some(status) = &neighbour.status else { continue };
+        let mut own = status.desired_boundaries.len();
+        // One that contradicts itself is refused where it is looked at itself.
+        if let Ok(Some(topology)) = Topology::of(status) {
+            topology.count(set_name, &mut held);
+            if own == 0 {
+                own = topology.shards.owners().len();
+            }
+        }
+        wanted += u32::try_from(own).unwrap_or(u32::MAX);
+    }
+    (held, wanted)
 }
 
 /// The next step of a reshard that has begun, and what has to be asked for it. Pending shards are made

@@ -766,6 +766,81 @@ proptest! {
     }
 }
 
+/// Streams of one pool, looked at one after the other.
+struct Pool(Vec<Cluster>);
+
+impl Pool {
+    fn new(counts: &[u32]) -> Pool {
+        let member = |(number, count): (usize, &u32)| {
+            let mut member =
+                Cluster::new(StreamSpec { pool: Some("small".into()), ..shards(*count) });
+            member.stream.metadata.name = Some(format!("s{number}"));
+            member.stream.metadata.uid = Some(format!("uid-{number}"));
+            member
+        };
+        Pool(counts.iter().enumerate().map(member).collect())
+    }
+
+    /// How many pods there are after each look, until nothing is left to do.
+    fn settle(&mut self) -> Vec<u64> {
+        let mut pods = Vec::new();
+        for _ in 0..60 {
+            let mut is_quiet = true;
+            for at in 0..self.0.len() {
+                let others = self.0.iter().enumerate().filter(|(other, _)| *other != at);
+                let neighbours = others.map(|(_, other)| other.stream.clone()).collect();
+                let member = &mut self.0[at];
+                member.neighbours = neighbours;
+                let before = member.stream.clone();
+                let outcome = member.reconcile();
+                is_quiet &= outcome.steps.is_empty() && outcome.asks.is_empty();
+                is_quiet &= before == member.stream;
+                let children = member.children.clone();
+                if children.contains_key("StatefulSet") {
+                    pods.push(member.pods());
+                }
+                self.0.iter_mut().for_each(|other| other.children = children.clone());
+            }
+            if is_quiet {
+                return pods;
+            }
+        }
+        panic!("it never settles: {pods:?}");
+    }
+}
+
+fn check_pool(counts: &[u32], edits: &[(usize, u32)]) {
+    let mut pool = Pool::new(counts);
+    let made = pool.settle();
+    assert!(made.is_sorted(), "{made:?}");
+    for (at, count) in edits {
+        let member = at % pool.0.len();
+        pool.0[member].edit(|spec| spec.shard_count = Some(*count));
+        let pods = pool.settle();
+        let shrinks = pods.iter().rev().is_sorted();
+        assert!(pods.is_sorted() || shrinks, "{member} to {count}: {pods:?}");
+    }
+}
+
+#[test]
+fn a_pool_does_not_shrink_and_grow_while_a_stream_in_it_is_resharded() {
+    // In the middle of it the first has more open shards than before and after, together too many for
+    // two pods.
+    check_pool(&[40, 84], &[(0, 78)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn whatever_is_resharded_in_a_pool_it_only_shrinks_or_only_grows(
+        counts in proptest::collection::vec(1u32..150, 2..4),
+        edits in proptest::collection::vec((0usize..3, 1u32..150), 1..4),
+    ) {
+        check_pool(&counts, &edits);
+    }
+}
+
 #[test]
 fn a_stream_of_a_pool_goes_when_its_logs_are_gone() {
     let mut neighbour = Stream::new("other", StreamSpec::default());
