@@ -22,6 +22,8 @@ pub mod reasons {
     pub const INVALID: &str = "Invalid";
     /// Not accepted: the API server refuses what is made for it.
     pub const REFUSED: &str = "Refused";
+    /// Not accepted: the resource has no room for the shards that a reshard makes and closes.
+    pub const STATUS_FULL: &str = "StatusFull";
     /// Ready: all pods that take its records are there.
     pub const SERVING: &str = "Serving";
     /// Not ready: no version of the operator carries this kind out yet.

@@ -9,6 +9,7 @@
 //! they answer is the next change. So an operator that is killed anywhere is followed by one that
 //! reads where it was.
 
+mod budget;
 mod plan;
 mod removal;
 mod says;
@@ -198,7 +199,7 @@ pub fn decide(
     let observed = nobody.as_ref().unwrap_or(observed);
     let set_name = names::stateful_set(stream);
     let mut plan = Plan::new(&valid, &status, topology, observed, &set_name, settings);
-    plan.advance(observed, now);
+    plan.advance(stream, &status, observed, now);
     let set = node_set(stream, &valid, &plan, observed, settings, set_name.clone());
     let mut steps = missing(&set, settings, observed);
     steps.retain(|step| former.is_none() || step.kind != "StatefulSet");

@@ -168,8 +168,8 @@ fn is_count_of(boundaries: Option<&[String]>, count: u32) -> bool {
     boundaries.is_some_and(|texts| texts.len() == count as usize)
 }
 
-/// The most shards of a Stream: all of them, and the closed ones that they came from, have to fit its
-/// status, of which the API server takes 1.5 MiB.
+/// The most shards of a Stream: all of them have to fit its status. Whether the closed ones that others
+/// come from do, too, is looked at before each reshard.
 const SHARDS_MAX: u32 = 2_500;
 
 fn too_many(field: &'static str, count: u32) -> SpecError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::{Boundaries, ScaleLimits, ShardId, ShardState, UnixMillis};
 use operator_api::{Stream, StreamStatus};
 
+use super::budget;
 use super::{Answer, Ask, Observed, Request};
 use crate::manifests::Settings;
 use crate::placement::{Held, pods_for};
@@ -26,6 +27,8 @@ pub(super) struct Plan<'a> {
     pub(super) next: Next,
     pub(super) phase: &'static str,
     pub(super) failures: Vec<String>,
+    /// Why the reshard that is wanted does not begin.
+    pub(super) no_room: Option<String>,
 }
 
 /// What is to be asked next, or what for now keeps it from being asked.
@@ -89,11 +92,18 @@ impl<'a> Plan<'a> {
             next: Next::default(),
             phase: if is_new { "CREATING" } else { phase_before(status) },
             failures: Vec::new(),
+            no_room: None,
         }
     }
 
     /// One change of the topology, or what has to be asked before the next.
-    pub(super) fn advance(&mut self, observed: &Observed, now: UnixMillis) {
+    pub(super) fn advance(
+        &mut self,
+        stream: &Stream,
+        status: &StreamStatus,
+        observed: &Observed,
+        now: UnixMillis,
+    ) {
         if self.topology.pods.is_empty() {
             self.topology.shards = model::ShardMap::new(&self.desired, now);
             self.place();
@@ -105,6 +115,7 @@ impl<'a> Plan<'a> {
             return;
         }
         let wave = model::plan(&self.topology.shards, &self.desired);
+        let wave = if wave.is_empty() || self.has_room(stream, status) { wave } else { Vec::new() };
         wave.iter().for_each(|reshard| self.topology.shards.begin(reshard, now));
         if wave.is_empty() {
             self.phase = "ACTIVE";
@@ -112,6 +123,17 @@ impl<'a> Plan<'a> {
             self.phase = "UPDATING";
             self.place();
         }
+    }
+
+    /// Whether the status takes all of the reshard. If not, the shards stay as they are.
+    fn has_room(&mut self, stream: &Stream, status: &StreamStatus) -> bool {
+        let (topology, desired) = (&self.topology, &self.desired);
+        self.no_room = budget::no_room(stream, status, topology, desired, self.set_name);
+        if self.no_room.is_some() {
+            self.desired =
+                topology.shards.boundaries().expect("shards that do not change are open");
+        }
+        self.no_room.is_none()
     }
 
     /// What has begun.

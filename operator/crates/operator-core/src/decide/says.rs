@@ -21,7 +21,7 @@ pub(super) fn says(
 ) -> Vec<Says> {
     let degraded = degraded(plan, observed);
     vec![
-        say(types::ACCEPTED, true, reasons::VALID, String::new()),
+        accepted(plan),
         ready(plan, observed, former),
         progressing(plan, set, observed, is_applying, degraded.holds),
         degraded,
@@ -30,6 +30,13 @@ pub(super) fn says(
 
 fn say(condition: &'static str, holds: bool, reason: &'static str, message: String) -> Says {
     Says { condition, holds, reason, message }
+}
+
+fn accepted(plan: &Plan<'_>) -> Says {
+    match &plan.no_room {
+        Some(why) => say(types::ACCEPTED, false, reasons::STATUS_FULL, why.clone()),
+        None => say(types::ACCEPTED, true, reasons::VALID, String::new()),
+    }
 }
 
 /// Every pod that takes its records is there. Those that are added, and take none yet, do not matter.

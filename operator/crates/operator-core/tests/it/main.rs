@@ -42,6 +42,8 @@ struct Cluster {
     away: BTreeSet<String>,
     io_uring_refused: Vec<String>,
     claims: Claims,
+    /// Where shards end that are closed.
+    ends: Offset,
     /// What was deleted, in order.
     removed: Vec<Removal>,
     /// What pods were asked, in order.
@@ -66,6 +68,7 @@ impl Cluster {
             away: BTreeSet::new(),
             io_uring_refused: Vec::new(),
             claims: Claims::default(),
+            ends: Offset(7),
             removed: Vec::new(),
             asked: Vec::new(),
             is_gone: false,
@@ -115,12 +118,14 @@ impl Cluster {
             None => {}
         }
         self.removed.extend(outcome.removal.clone());
+        let bytes = serde_json::to_vec(&outcome.status).unwrap().len();
+        assert!(bytes <= 1280 << 10, "a status of {bytes} bytes is not taken for long");
         self.stream.status = Some(outcome.status.clone());
         self.answers.clear();
         for ask in &outcome.asks {
             let answer = match ask.what {
                 Request::Open => Answer::Opened,
-                Request::Close => Answer::Closed { end: Offset(7), at: self.now },
+                Request::Close => Answer::Closed { end: self.ends, at: self.now },
                 Request::Remove => Answer::Removed,
             };
             self.answers.insert(ask.shard, answer);
@@ -132,7 +137,7 @@ impl Cluster {
 
     /// Looks until nothing is left to do.
     fn settle(&mut self) {
-        for _ in 0..40 {
+        for _ in 0..80 {
             let before = self.stream.status.clone();
             let outcome = self.reconcile();
             let is_quiet = outcome.steps.is_empty() && outcome.asks.is_empty();
@@ -417,6 +422,86 @@ fn a_wrong_stream_says_everything_and_touches_nothing() {
          spec.replicas: 3; this version keeps each record in one pod: set 1"
     );
     assert_eq!(cluster.open(), 2, "it still serves");
+}
+
+/// As long as names may be; what grows with time is as long as it can be.
+fn long_cluster(count: u32) -> Cluster {
+    let spec =
+        StreamSpec { stream_name: Some("clicks".into()), shards_per_pod: Some(1), ..shards(count) };
+    let mut cluster = Cluster::new(spec);
+    cluster.stream.metadata.name = Some("x".repeat(253));
+    cluster.ends = Offset(u64::MAX);
+    cluster
+}
+
+#[test]
+fn the_largest_stream_there_may_be_fits_its_status() {
+    let mut cluster = long_cluster(2500);
+    cluster.settle();
+    assert_eq!(cluster.open(), 2500);
+}
+
+#[test]
+fn a_reshard_that_the_status_has_no_room_for_does_not_begin() {
+    let mut cluster = long_cluster(1024);
+    cluster.settle();
+    let check = |cluster: &mut Cluster, count: u32, want: &str| {
+        let shards = cluster.topology();
+        cluster.edit(|spec| spec.shard_count = Some(count));
+        cluster.settle();
+        assert_eq!(cluster.topology(), shards);
+        let why = cluster.condition("Accepted");
+        assert!(why.starts_with("False StatusFull: from "), "{why}");
+        assert!(why.contains("KiB; there is room for 1280 KiB. ") && why.contains(want), "{why}");
+        assert_eq!(cluster.condition("Progressing"), "False UpToDate: ");
+        assert!(cluster.condition("Ready").starts_with("True Serving"));
+    };
+    // All shards of another width: twice as many are closed on the way as there are.
+    check(&mut cluster, 1025, "It never fits: split or merge fewer at a time");
+    // Each in two.
+    cluster.edit(|spec| spec.shard_count = Some(2048));
+    cluster.settle();
+    assert_eq!(cluster.open(), 2048, "{}", cluster.condition("Accepted"));
+    check(&mut cluster, 1024, "It begins when enough closed shards have expired");
+    cluster.now.0 += 25 * 3_600_000;
+    cluster.settle();
+    assert_eq!(cluster.open(), 1024, "{}", cluster.condition("Accepted"));
+    assert!(cluster.condition("Accepted").starts_with("True Valid"));
+}
+
+#[test]
+fn an_on_demand_stream_that_has_no_room_stays_as_it_is() {
+    let limits = |cluster: &mut Cluster, min: u32, max: u32| {
+        cluster.edit(|spec| {
+            spec.mode = Some(Mode::OnDemand);
+            spec.shard_count = None;
+            (spec.min_shards, spec.max_shards) = (Some(min), Some(max));
+        });
+        cluster.settle();
+        cluster.open()
+    };
+    let mut cluster = long_cluster(1);
+    assert_eq!(limits(&mut cluster, 1200, 1200), 1200);
+    assert_eq!(limits(&mut cluster, 1000, 1000), 1000);
+    assert_eq!(limits(&mut cluster, 2400, 2400), 1000);
+    assert!(cluster.condition("Accepted").starts_with("False StatusFull"));
+    assert_eq!(cluster.reconcile().weighs.len(), 1000);
+    assert_eq!(limits(&mut cluster, 1000, 1010), 1000);
+    assert!(cluster.condition("Accepted").starts_with("True Valid"));
+}
+
+#[test]
+fn however_often_a_stream_is_resharded_what_has_begun_ends() {
+    let mut cluster = long_cluster(256);
+    cluster.settle();
+    let mut times_full = 0;
+    for count in [512, 256].into_iter().cycle().take(12) {
+        cluster.edit(|spec| spec.shard_count = Some(count));
+        cluster.settle();
+        assert!(!cluster.topology().shards.is_changing());
+        times_full += usize::from(cluster.condition("Accepted").starts_with("False StatusFull"));
+    }
+    assert!(0 < times_full);
 }
 
 #[test]
