@@ -1,13 +1,17 @@
 //! Carries out what was decided: server-side apply for what is made, compare-and-swap for what is
 //! told of a stream.
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::Status;
-use kube::{Client, ResourceExt};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::core::{DeserializeGuard, Status};
+use kube::{Client, Resource, ResourceExt};
+use model::UnixMillis;
 use operator_api::{Stream, StreamStatus};
-use operator_core::{Removal, Step, first_difference, names};
+use operator_core::{Removal, Step, first_difference, names, unreadable};
 use serde_json::{Value, json};
 
 use crate::observe::api_of;
@@ -176,6 +180,25 @@ pub(crate) async fn set_status(
         .await
         .map_err(ExecuteError::Status)?;
     Ok(Some(written))
+}
+
+/// Says of a resource that this version does not read it; whether it did not say so before.
+pub(crate) async fn tell_unreadable<K>(
+    client: &Client,
+    guarded: &DeserializeGuard<K>,
+    error: &str,
+    now: UnixMillis,
+) -> Result<bool, ExecuteError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let (namespace, name) = (guarded.namespace().unwrap_or_default(), guarded.name_any());
+    let resource = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+    let object = api.get(&name).await.map_err(ExecuteError::Status)?;
+    let Some(patch) = unreadable(&json!(object), error, now) else { return Ok(false) };
+    let patched = api.patch_status(&name, &params(), &Patch::Merge(&patch)).await;
+    patched.map(|_| true).map_err(ExecuteError::Status)
 }
 
 fn params() -> PatchParams {

@@ -289,6 +289,104 @@ fn a_wrong_spec_says_everything_that_is_wrong_and_recovers() {
     setup.wait_for("statefulset", "clicks-stream", |_| true);
 }
 
+/// A field that this version of the operator does not know, in the definitions.
+struct Newer<'a> {
+    setup: &'a Setup,
+    kinds: [&'static str; 2],
+}
+
+impl<'a> Newer<'a> {
+    fn new(setup: &'a Setup) -> Newer<'a> {
+        let newer = Newer { setup, kinds: ["streams", "videostreams"] };
+        newer.patch(r#"{"op": "add", "value": {"type": "string"}, "#).unwrap();
+        newer
+    }
+
+    fn patch(&self, start: &str) -> anyhow::Result<()> {
+        let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/newer";
+        let patch = format!(r#"[{start} "path": "{path}"}}]"#);
+        for kind in self.kinds {
+            let crd = format!("crd/{kind}.leat.dev");
+            self.setup.cluster.kubectl(&["patch", &crd, "--type=json", "-p", &patch])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Newer<'_> {
+    fn drop(&mut self) {
+        let _ = self.patch(r#"{"op": "remove", "#);
+    }
+}
+
+#[test]
+fn a_resource_of_a_newer_version_says_that_it_is_not_read() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.active_clicks();
+    {
+        let _newer = Newer::new(&setup);
+        // The API server takes a definition a moment later.
+        let edit = ["patch", "stream/clicks", "--type=merge", "-p", r#"{"spec": {"newer": "x"}}"#];
+        wait("the newer field", SOON, || {
+            setup.namespace.kubectl(&edit)?;
+            Ok((setup.get("stream", "clicks")?["spec"]["newer"] == "x").then_some(()))
+        })
+        .unwrap();
+        let accepted = setup.condition("stream", "clicks", "Accepted", "Unreadable");
+        assert!(accepted.starts_with("False Unreadable: "), "{accepted}");
+        assert!(accepted.contains("unknown field `newer`"), "{accepted}");
+        let stream = setup.get("stream", "clicks").unwrap();
+        assert_eq!(stream["status"]["phase"], "ACTIVE", "what it says else stays");
+        assert_eq!(stream["status"]["shards"].as_array().unwrap().len(), 2);
+        let ready = setup.condition("stream", "clicks", "Ready", "PodsNotReady");
+        assert!(ready.starts_with("False"), "{ready}");
+        let video = "apiVersion: leat.dev/v1alpha1\nkind: VideoStream\nmetadata: {name: door}\n";
+        setup.namespace.apply(&format!("{video}spec: {{newer: x}}\n")).unwrap();
+        let accepted = setup.condition("videostream", "door", "Accepted", "Unreadable");
+        assert!(accepted.contains("unknown field `newer`"), "{accepted}");
+        let back = r#"{"spec": {"newer": null}}"#;
+        setup.patch("stream/clicks", back);
+        setup.patch("videostream/door", back);
+    }
+    setup.condition("stream", "clicks", "Accepted", "Valid");
+    setup.condition("videostream", "door", "Accepted", "Valid");
+}
+
+#[test]
+fn a_stream_made_again_waits_for_the_pods_and_volumes_before_it() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.active_clicks();
+    // Something that holds the claim, as a pod on a node that does not answer.
+    setup.wait_for("persistentvolumeclaim", "data-clicks-stream-0", |_| true);
+    let hold = |finalizers: &str| {
+        let patch = format!(r#"{{"metadata": {{"finalizers": {finalizers}}}}}"#);
+        setup.patch("persistentvolumeclaim/data-clicks-stream-0", &patch);
+    };
+    hold(r#"["kubernetes.io/pvc-protection", "example.org/held"]"#);
+    setup.namespace.kubectl(&["delete", "stream", "clicks", "--wait=false"]).unwrap();
+    let waits = |stream: &Value| {
+        let conditions = stream["status"]["conditions"].as_array().into_iter().flatten();
+        let mut texts = conditions.filter_map(|condition| condition["message"].as_str());
+        texts.any(|text| text == "waits for 1 volume claims of clicks-stream to go")
+    };
+    setup.wait_for("stream", "clicks", waits);
+    setup.wait_until_gone("statefulset/clicks-stream");
+    // Somebody does not wait.
+    setup.patch("stream/clicks", r#"{"metadata": {"finalizers": null}}"#);
+    setup.wait_until_gone("stream/clicks");
+    setup.clicks("{shardCount: 2}");
+    assert_eq!(
+        setup.condition("stream", "clicks", "Ready", "FormerPods"),
+        "False FormerPods: waits for 1 volume claims of clicks-stream to go"
+    );
+    assert!(setup.get("statefulset", "clicks-stream").is_err());
+    hold("null");
+    setup.wait_for("statefulset", "clicks-stream", |_| true);
+    setup.condition("stream", "clicks", "Ready", "PodsNotReady");
+}
+
 #[test]
 fn what_was_made_for_a_stream_goes_with_it() {
     let setup = Setup::new();

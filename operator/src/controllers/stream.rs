@@ -160,9 +160,7 @@ async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, E
         Err(unreadable) => {
             let (namespace, name) = (guarded.namespace(), guarded.name_any());
             tracing::warn!(namespace, name, error = unreadable.error, "a Stream is unreadable");
-            let note = Note::invalid(format!("unreadable: {}", unreadable.error));
-            events::publish(&ctx.recorder, &*guarded, vec![note]).await;
-            Ok((Action::await_change(), metrics::Outcome::Unreadable))
+            tell_unreadable(&guarded, &unreadable.error, &ctx).await
         }
     };
     let outcome = match &looked {
@@ -177,14 +175,30 @@ async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, E
     looked.map(|(action, _)| action)
 }
 
+async fn tell_unreadable(
+    guarded: &Guarded,
+    error: &str,
+    ctx: &Context,
+) -> Result<(Action, metrics::Outcome), ExecuteError> {
+    if execute::tell_unreadable(&ctx.client, guarded, error, SystemClock.now()).await? {
+        count_write(ctx);
+        let note = Note::invalid(format!("unreadable: {error}"));
+        events::publish(&ctx.recorder, guarded, vec![note]).await;
+    }
+    Ok((Action::await_change(), metrics::Outcome::Unreadable))
+}
+
 fn after_error(guarded: Arc<Guarded>, error: &ExecuteError, ctx: Arc<Context>) -> Action {
-    let Ok(stream) = &guarded.0 else { return Action::await_change() };
     if error.is_conflict() {
         return Action::requeue(CONFLICT_PAUSE);
     }
     if error.is_gone() {
         return Action::await_change();
     }
+    let Ok(stream) = &guarded.0 else {
+        tracing::warn!(name = guarded.name_any(), %error, "an unreadable Stream was not told");
+        return Action::requeue(LOOK_PAUSE_MIN);
+    };
     let pause = ctx.memory.failed(stream);
     let (namespace, name) = (stream.namespace(), stream.name_any());
     let source = std::error::Error::source(error).map(ToString::to_string);

@@ -20,6 +20,8 @@ pub mod reasons {
     pub const VALID: &str = "Valid";
     /// Not accepted: something in the spec is wrong.
     pub const INVALID: &str = "Invalid";
+    /// Not accepted: this version of the operator does not read it.
+    pub const UNREADABLE: &str = "Unreadable";
     /// Not accepted: the API server refuses what is made for it.
     pub const REFUSED: &str = "Refused";
     /// Not accepted: the resource has no room for the shards that a reshard makes and closes.

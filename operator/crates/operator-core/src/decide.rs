@@ -351,7 +351,7 @@ pub fn not_accepted(
 }
 
 /// A time as the API server writes it.
-fn time(now: UnixMillis) -> Time {
+pub(crate) fn time(now: UnixMillis) -> Time {
     let seconds = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
     let timestamp = k8s_openapi::jiff::Timestamp::from_second(seconds);
     Time(timestamp.unwrap_or(k8s_openapi::jiff::Timestamp::MAX))

@@ -7,6 +7,7 @@ pub mod manifests;
 pub mod names;
 mod placement;
 mod topology;
+mod unreadable;
 mod validate;
 
 pub use decide::{
@@ -16,6 +17,7 @@ pub use decide::{
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};
 pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};
+pub use unreadable::unreadable;
 pub use validate::{
     SpecError, ValidMode, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
     validate_video_stream,
