@@ -23,4 +23,4 @@ pub mod validate;
 pub use codec::Encoding;
 pub use error::{ApiError, ErrorCode};
 pub use request_id::RequestId;
-pub use shape::{Blob, Timestamp};
+pub use shape::{Blob, EMPTY_BLOB, Text, Timestamp, displayed};

@@ -25,8 +25,8 @@ impl RecordBuffer {
 
     /// What a record takes in a payload.
     #[must_use]
-    pub fn encoded_bytes(partition_key: &str, data: &[u8]) -> usize {
-        RECORD_HEADER_BYTES + partition_key.len() + data.len()
+    pub fn encoded_bytes(partition_key: &str, data_bytes: usize) -> usize {
+        RECORD_HEADER_BYTES + partition_key.len() + data_bytes
     }
 
     /// Adds a record behind those already there. An empty key stands for no key.
@@ -35,7 +35,23 @@ impl RecordBuffer {
     /// When the key is longer than 64 KiB or the data than 4 GiB: limits of the AWS API, checked
     /// long before.
     pub fn push(&mut self, partition_key: &str, data: &[u8]) {
-        format::encode_record(partition_key, data, &mut self.payload);
+        self.push_with(partition_key, data.len(), |payload| payload.extend_from_slice(data));
+    }
+
+    /// As [`push`](Self::push), for data that is appended by whoever has it in another form.
+    ///
+    /// # Panics
+    /// As `push`; and when `append` appends more or less than it said.
+    pub fn push_with(
+        &mut self,
+        partition_key: &str,
+        data_bytes: usize,
+        append: impl FnOnce(&mut Vec<u8>),
+    ) {
+        format::encode_record_head(partition_key, data_bytes, &mut self.payload);
+        let end = self.payload.len() + data_bytes;
+        append(&mut self.payload);
+        assert_eq!(self.payload.len(), end, "a record's data is as long as its head says");
         self.record_count += 1;
     }
 

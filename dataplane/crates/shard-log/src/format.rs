@@ -324,15 +324,14 @@ pub(crate) fn decode_record(payload: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     Some((key, data, fields.bytes))
 }
 
-/// Appends one record to a payload.
-pub(crate) fn encode_record(partition_key: &str, data: &[u8], payload: &mut Vec<u8>) {
+/// Appends one record to a payload, but for its data, of which there will be so many bytes.
+pub(crate) fn encode_record_head(partition_key: &str, data_bytes: usize, payload: &mut Vec<u8>) {
     let key_bytes = u16::try_from(partition_key.len()).expect("a partition key is at most 1 KiB");
-    let data_bytes = u32::try_from(data.len()).expect("a record is at most 10 MiB");
-    payload.reserve(RECORD_HEADER_BYTES + partition_key.len() + data.len());
+    payload.reserve(RECORD_HEADER_BYTES + partition_key.len() + data_bytes);
+    let data_bytes = u32::try_from(data_bytes).expect("a record is at most 10 MiB");
     payload.extend(key_bytes.to_le_bytes());
     payload.extend(data_bytes.to_le_bytes());
     payload.extend(partition_key.as_bytes());
-    payload.extend(data);
 }
 
 /// Takes little-endian fields off the front of a slice.

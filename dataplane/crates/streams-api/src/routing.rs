@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aws_protocol::ApiError;
+use aws_protocol::{ApiError, Blob};
 use catalog::{Distribution, Mode, ShardMetric, Stream};
 use futures_util::future::join_all;
 use model::{HashKey, SequenceNumber, ShardId, StreamName};
@@ -31,7 +31,7 @@ const GOLDEN_RATIO: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 pub(crate) struct Outgoing<'a> {
     pub(crate) hash_key: HashKey,
     pub(crate) partition_key: &'a str,
-    pub(crate) data: &'a [u8],
+    pub(crate) data: &'a Blob<'a>,
 }
 
 /// What its producer said about where a record belongs.
@@ -51,7 +51,7 @@ pub(crate) struct Put {
 impl Outgoing<'_> {
     /// Its size, as AWS counts it.
     pub(crate) fn bytes(&self) -> usize {
-        self.partition_key.len() + self.data.len()
+        self.partition_key.len() + self.data.byte_count()
     }
 }
 
@@ -149,12 +149,13 @@ impl Api {
             self.options.heat.add(key, sizes);
         }
         let size: usize = records.clone().map(Outgoing::bytes).sum();
-        let bytes = records
-            .clone()
-            .map(|record| RecordBuffer::encoded_bytes(record.partition_key, record.data));
+        let bytes = records.clone().map(|record| {
+            RecordBuffer::encoded_bytes(record.partition_key, record.data.byte_count())
+        });
         let mut buffer = RecordBuffer::with_capacity(bytes.sum());
         for record in records {
-            buffer.push(record.partition_key, record.data);
+            let Outgoing { partition_key, data, .. } = record;
+            buffer.push_with(partition_key, data.byte_count(), |payload| data.append_to(payload));
         }
         let count = buffer.record_count();
         let metrics = &self.options.metrics;

@@ -1,6 +1,5 @@
 //! Shapes that several operations answer with, letter for letter as in the service model.
 
-use std::borrow::Cow;
 
 use aws_protocol::{Blob, Timestamp};
 use catalog::Stream;
@@ -130,7 +129,7 @@ pub(crate) fn records<'a>(
         sequence_number: SequenceNumber::of_record(id, created, record.offset, timestamp)
             .to_string(),
         approximate_arrival_timestamp: Timestamp(timestamp),
-        data: Blob(Cow::Borrowed(record.data)),
+        data: Blob::from(record.data),
         partition_key: record.partition_key,
         encryption_type: encryption_type(record.is_encrypted),
     })

@@ -1,7 +1,7 @@
 //! As AWS PutRecord: one record, durable when it answers.
 
 use aws_protocol::validate::Violations;
-use aws_protocol::{ApiError, Blob, ErrorCode};
+use aws_protocol::{ApiError, Blob, EMPTY_BLOB, ErrorCode};
 use catalog::Stream;
 use model::{Place, SequenceNumber, limits};
 use serde::{Deserialize, Serialize};
@@ -21,11 +21,12 @@ pub(super) const DATA_BYTES_MAX: usize = (limits::RECORD_KIB_MAX as usize) << 10
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
-    data: Option<Blob<'static>>,
+    #[serde(borrow)]
+    data: Option<Blob<'a>>,
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
     sequence_number_for_ordering: Option<String>,
@@ -40,12 +41,12 @@ pub(crate) struct Output {
     encryption_type: &'static str,
 }
 
-pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
+pub(crate) async fn run(api: &Api, request: Request<'_>) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
     let Request { stream_name, stream_arn, explicit_hash_key, .. } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
     if let Some(data) = checks.required("data", request.data.as_ref()) {
-        checks.blob_length("data", data.0.len(), 0..=DATA_BYTES_MAX);
+        checks.blob_length("data", data.byte_count(), 0..=DATA_BYTES_MAX);
     }
     let partition_key = request.partition_key.as_deref();
     checks.length("partitionKey", partition_key, 1..=limits::PARTITION_KEY_CHARS_MAX);
@@ -66,7 +67,7 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     let record = Outgoing {
         hash_key: hash_key?,
         partition_key: partition_key.unwrap_or_default(),
-        data: request.data.as_ref().map_or(&[], |data| &data.0),
+        data: request.data.as_ref().unwrap_or(&EMPTY_BLOB),
     };
     check_size(&stream, &record)?;
     if let Some(ordering) = ordering {

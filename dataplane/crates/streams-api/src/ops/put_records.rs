@@ -1,9 +1,9 @@
 //! As AWS PutRecords: up to 500 records, each with its own answer.
 
 use aws_protocol::validate::Violations;
-use aws_protocol::{ApiError, Blob, ErrorCode};
+use aws_protocol::{ApiError, Blob, EMPTY_BLOB, ErrorCode, Text, displayed};
 use catalog::Stream;
-use model::limits;
+use model::{SequenceNumber, ShardId, limits};
 use serde::{Deserialize, Serialize};
 
 use super::put_record::{DATA_BYTES_MAX, check_hash_key, check_size};
@@ -15,20 +15,24 @@ use crate::stream_ref::StreamRef;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
-    records: Option<Vec<Entry>>,
+    #[serde(borrow)]
+    records: Option<Vec<Entry<'a>>>,
     dry_run: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Entry {
-    data: Option<Blob<'static>>,
-    partition_key: Option<String>,
-    explicit_hash_key: Option<String>,
+struct Entry<'a> {
+    #[serde(borrow)]
+    data: Option<Blob<'a>>,
+    #[serde(borrow)]
+    partition_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    explicit_hash_key: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -42,17 +46,17 @@ pub(crate) struct Output {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ResultEntry {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence_number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shard_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    sequence_number: Option<SequenceNumber>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    shard_id: Option<ShardId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
 }
 
-pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, ApiError> {
+pub(crate) async fn run(api: &Api, request: Request<'_>) -> Result<Shape<Output>, ApiError> {
     let mut checks = Violations::new();
     let Request { stream_name, stream_arn, records, dry_run } = &request;
     let named = StreamRef::check(&mut checks, stream_name.as_deref(), stream_arn.as_deref());
@@ -99,12 +103,12 @@ pub(crate) async fn run(api: &Api, request: Request) -> Result<Shape<Output>, Ap
     }))
 }
 
-impl Entry {
+impl Entry<'_> {
     fn check(&self, checks: &mut Violations, number: usize) {
         // Paths are made only for what is wrong, and nearly always nothing is.
         let key = self.partition_key.as_deref();
         let hash_key = self.explicit_hash_key.as_deref();
-        let data_fits = self.data.as_ref().is_some_and(|data| data.0.len() <= DATA_BYTES_MAX);
+        let data_fits = self.data.as_ref().is_some_and(|data| data.byte_count() <= DATA_BYTES_MAX);
         let key_fits =
             key.is_none_or(|key| (1..=limits::PARTITION_KEY_CHARS_MAX).contains(&key.len()));
         if data_fits && key_fits && hash_key.is_none() {
@@ -112,7 +116,7 @@ impl Entry {
         }
         let path = |member: &str| format!("records.{number}.member.{member}");
         if let Some(data) = checks.required(&path("data"), self.data.as_ref()) {
-            checks.blob_length(&path("data"), data.0.len(), 0..=DATA_BYTES_MAX);
+            checks.blob_length(&path("data"), data.byte_count(), 0..=DATA_BYTES_MAX);
         }
         checks.length(&path("partitionKey"), key, 1..=limits::PARTITION_KEY_CHARS_MAX);
         check_hash_key(checks, &path("explicitHashKey"), hash_key);
@@ -134,7 +138,7 @@ impl Entry {
         Ok(Outgoing {
             hash_key: hash_key?,
             partition_key: partition_key.unwrap_or_default(),
-            data: self.data.as_ref().map_or(&[], |data| &data.0),
+            data: self.data.as_ref().unwrap_or(&EMPTY_BLOB),
         })
     }
 }
@@ -143,8 +147,8 @@ impl ResultEntry {
     fn of(put: Result<Put, ApiError>) -> ResultEntry {
         match put {
             Ok(put) => ResultEntry {
-                sequence_number: Some(put.sequence_number.to_string()),
-                shard_id: Some(put.shard.to_string()),
+                sequence_number: Some(put.sequence_number),
+                shard_id: Some(put.shard),
                 ..ResultEntry::default()
             },
             Err(error) => ResultEntry {
