@@ -1,6 +1,5 @@
 //! Shapes that several operations answer with, letter for letter as in the service model.
 
-
 use aws_protocol::{Blob, Timestamp};
 use catalog::Stream;
 use model::{Offset, SequenceNumber, Shard as ModelShard, ShardState, UnixMillis};

@@ -2,10 +2,13 @@
 //! and made again when it is lost.
 //!
 //! A call that was sent when the connection was lost fails: nobody knows whether it was carried out.
-//! One that was not sent waits for the next connection, for a bounded time.
+//! One that was not sent waits for the next connection, for a bounded time; but a read does not, when the
+//! last attempt to connect failed: what readers wait in (memory for their replies) is needed by others,
+//! and they come again.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +44,8 @@ pub enum PeerError {
 pub struct Peer {
     name: Arc<str>,
     calls: mpsc::Sender<Outgoing>,
+    /// Whether the last attempt to connect failed.
+    is_down: Arc<AtomicBool>,
 }
 
 /// A call on its way.
@@ -74,9 +79,15 @@ impl Peer {
     pub fn new(connect: impl Connect) -> Peer {
         let (calls, waiting) = mpsc::channel(CALLS_MAX);
         let name: Arc<str> = connect.to_string().into();
-        let queue = Queue { name: Arc::clone(&name), waiting, unsent: VecDeque::new() };
+        let is_down = Arc::new(AtomicBool::new(false));
+        let queue = Queue {
+            name: Arc::clone(&name),
+            waiting,
+            unsent: VecDeque::new(),
+            is_down: Arc::clone(&is_down),
+        };
         tokio::spawn(queue.run(connect));
-        Peer { name, calls }
+        Peer { name, calls, is_down }
     }
 
     /// Calls, and waits for the answer.
@@ -88,9 +99,18 @@ impl Peer {
     /// Dropping the future leaves open whether the call is carried out.
     pub async fn call(&self, call: Call) -> Result<Reply, PeerError> {
         let (reply, answer) = oneshot::channel();
+        if matches!(call, Call::Read(_)) && self.is_down.load(Ordering::Relaxed) {
+            // Nobody waits for it, but it has the node tried again.
+            let reply_to = ReplyTo::Once(reply);
+            let _ = self.calls.try_send(Outgoing { call, reply_to, deadline: Instant::now() });
+            return Err(self.unreachable());
+        }
         self.send(call, ReplyTo::Once(reply)).await?;
-        let unreachable = || Err(PeerError::Unreachable(Arc::clone(&self.name)));
-        answer.await.unwrap_or_else(|_| unreachable())
+        answer.await.unwrap_or_else(|_| Err(self.unreachable()))
+    }
+
+    fn unreachable(&self) -> PeerError {
+        PeerError::Unreachable(Arc::clone(&self.name))
     }
 
     /// How far a shard has come, now and whenever that changes, until the connection is lost.
@@ -108,7 +128,7 @@ impl Peer {
         let outgoing = Outgoing { call, reply_to, deadline };
         match tokio::time::timeout_at(deadline, self.calls.send(outgoing)).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(PeerError::Unreachable(Arc::clone(&self.name))),
+            _ => Err(self.unreachable()),
         }
     }
 }
@@ -119,6 +139,7 @@ struct Queue {
     waiting: mpsc::Receiver<Outgoing>,
     /// Taken off the mailbox, but not sent yet.
     unsent: VecDeque<Outgoing>,
+    is_down: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -126,7 +147,9 @@ impl Queue {
         let mut pause = RETRY_PAUSE_MIN;
         // A connection is made when there is something to say.
         while self.fill().await {
-            match connect.connect().await {
+            let connected = connect.connect().await;
+            self.is_down.store(connected.is_err(), Ordering::Relaxed);
+            match connected {
                 Ok(connection) => {
                     let started = Instant::now();
                     let ended = self.converse(connection).await;

@@ -236,6 +236,35 @@ async fn a_node_that_is_gone_is_given_up_in_time() {
     assert_eq!(failed, AppendError::Unavailable(why));
 }
 
+#[tokio::test(start_paused = true)]
+async fn reads_do_not_wait_for_a_node_that_could_not_be_reached() {
+    let node = Node::new().await;
+    node.connections.refusals.store(usize::MAX, Ordering::Relaxed);
+    let peer = node.peer();
+    let read = || {
+        let (bytes_max, records_max) = (1 << 20, 10);
+        let from = Offset(0);
+        let read = wire::Read { shard: OTHER, from, bytes_max, records_max, is_charged: false };
+        peer.call(Call::Read(read))
+    };
+    let unreachable = Err(PeerError::Unreachable("node-0".into()));
+    assert_eq!(read().await, unreachable, "the first finds out");
+    let started = tokio::time::Instant::now();
+    for _ in 0..1_000 {
+        assert_eq!(read().await, unreachable);
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    // They alone have it tried again.
+    node.connections.refusals.store(0, Ordering::Relaxed);
+    let again = async {
+        while read().await == unreachable {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+    assert_eq!(read().await, Ok(Reply::Refused(Refusal::NotHere)));
+}
+
 #[tokio::test]
 async fn the_load_that_gateways_tell_is_told_to_whoever_asks() {
     let node = Node::new().await;
