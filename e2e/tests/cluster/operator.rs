@@ -322,8 +322,9 @@ impl Drop for Newer<'_> {
 #[test]
 fn a_resource_of_a_newer_version_says_that_it_is_not_read() {
     let setup = Setup::new();
-    let _operator = setup.operator("one");
+    let older = setup.operator("one");
     setup.active_clicks();
+    setup.condition("stream", "clicks", "Ready", "PodsNotReady");
     {
         let _newer = Newer::new(&setup);
         // The API server takes a definition a moment later.
@@ -333,9 +334,12 @@ fn a_resource_of_a_newer_version_says_that_it_is_not_read() {
             Ok((setup.get("stream", "clicks")?["spec"]["newer"] == "x").then_some(()))
         })
         .unwrap();
+        // A watch from before is told of streams as they were defined then.
+        drop(older);
+        let _operator = setup.operator("two");
         let accepted = setup.condition("stream", "clicks", "Accepted", "Unreadable");
         assert!(accepted.starts_with("False Unreadable: "), "{accepted}");
-        assert!(accepted.contains("unknown field `newer`"), "{accepted}");
+        assert!(accepted.contains("nknown field newer"), "{accepted}");
         let stream = setup.get("stream", "clicks").unwrap();
         assert_eq!(stream["status"]["phase"], "ACTIVE", "what it says else stays");
         assert_eq!(stream["status"]["shards"].as_array().unwrap().len(), 2);
@@ -344,13 +348,10 @@ fn a_resource_of_a_newer_version_says_that_it_is_not_read() {
         let video = "apiVersion: leat.dev/v1alpha1\nkind: VideoStream\nmetadata: {name: door}\n";
         setup.namespace.apply(&format!("{video}spec: {{newer: x}}\n")).unwrap();
         let accepted = setup.condition("videostream", "door", "Accepted", "Unreadable");
-        assert!(accepted.contains("unknown field `newer`"), "{accepted}");
-        let back = r#"{"spec": {"newer": null}}"#;
-        setup.patch("stream/clicks", back);
-        setup.patch("videostream/door", back);
+        assert!(accepted.contains("nknown field newer"), "{accepted}");
+        setup.patch("stream/clicks", r#"{"spec": {"newer": null}}"#);
+        setup.condition("stream", "clicks", "Accepted", "Valid");
     }
-    setup.condition("stream", "clicks", "Accepted", "Valid");
-    setup.condition("videostream", "door", "Accepted", "Valid");
 }
 
 #[test]
