@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{
     EncryptionType, PutRecordsRequestEntry, ShardIteratorType, StartingPosition, StreamMode,
@@ -223,7 +224,12 @@ async fn policies_let_other_accounts_in() {
     // What can be used by others cannot be changed by them.
     policy(r#""kinesis:*""#).await.unwrap();
     ann.list_shards().stream_arn(&arn).send().await.unwrap();
-    assert!(ann.delete_resource_policy().resource_arn(&arn).send().await.is_err());
+    let deleted = ann.delete_resource_policy().resource_arn(&arn).send().await.unwrap_err();
+    let got = ann.get_resource_policy().resource_arn(&arn).send().await.unwrap_err();
+    let own = owner.get_resource_policy().resource_arn(&arn).send().await.unwrap().policy;
+    let changed = ann.put_resource_policy().resource_arn(&arn).policy(own).send().await;
+    let codes = [deleted.code(), got.code(), changed.as_ref().unwrap_err().code()];
+    assert_eq!(codes, [Some("AccessDeniedException"); 3]);
     assert!(ann.delete_stream().stream_arn(&arn).send().await.is_err());
     put(&owner, "s", "x").await.unwrap();
 }
