@@ -11,7 +11,7 @@ use kube::core::{DeserializeGuard, Status};
 use kube::{Client, Resource, ResourceExt};
 use model::UnixMillis;
 use operator_api::{Stream, StreamStatus};
-use operator_core::{Removal, Step, first_difference, names, unreadable};
+use operator_core::{Removal, SpecEdit, Step, first_difference, names, unreadable};
 use serde_json::{Value, json};
 
 use crate::observe::api_of;
@@ -26,6 +26,9 @@ pub(crate) enum ExecuteError {
     /// The finalizers of a stream.
     #[error("change the finalizers")]
     Finalizers(#[source] kube::Error),
+    /// The spec of a stream.
+    #[error("write the spec")]
+    Spec(#[source] kube::Error),
     /// The status of a resource.
     #[error("write the status")]
     Status(#[source] kube::Error),
@@ -48,6 +51,7 @@ impl ExecuteError {
         match self {
             ExecuteError::Apply { source: error, .. }
             | ExecuteError::Finalizers(error)
+            | ExecuteError::Spec(error)
             | ExecuteError::Status(error)
             | ExecuteError::Remove(error)
             | ExecuteError::List(error) => match error {
@@ -58,15 +62,20 @@ impl ExecuteError {
         }
     }
 
+    fn is_of_stream(&self) -> bool {
+        use ExecuteError::{Finalizers, Spec, Status};
+        matches!(self, Finalizers(_) | Spec(_) | Status(_))
+    }
+
     /// Somebody else wrote meanwhile: look again.
     pub(crate) fn is_conflict(&self) -> bool {
-        let is_own = matches!(self, ExecuteError::Finalizers(_) | ExecuteError::Status(_));
+        let is_own = self.is_of_stream();
         is_own && self.status().is_some_and(Status::is_conflict)
     }
 
     /// The resource is gone.
     pub(crate) fn is_gone(&self) -> bool {
-        let is_own = matches!(self, ExecuteError::Finalizers(_) | ExecuteError::Status(_));
+        let is_own = self.is_of_stream();
         is_own && self.status().is_some_and(Status::is_not_found)
     }
 
@@ -180,6 +189,29 @@ pub(crate) async fn set_status(
         .await
         .map_err(ExecuteError::Status)?;
     Ok(Some(written))
+}
+
+/// Changes what a spec says of its shards, if nobody changed the stream since it was read.
+pub(crate) async fn edit_spec(
+    client: &Client,
+    stream: &Stream,
+    edit: &SpecEdit,
+) -> Result<Stream, ExecuteError> {
+    let mut object = json!({
+        "apiVersion": operator_api::API_VERSION,
+        "kind": "Stream",
+        "metadata": {"name": stream.name_any(), "resourceVersion": stream.resource_version()},
+    });
+    // To apply without a field is to take it back.
+    if let SpecEdit::Write { shard_count, shard_boundaries } = edit {
+        object["spec"]["shardCount"] = (*shard_count).into();
+        if let Some(boundaries) = shard_boundaries {
+            object["spec"]["shardBoundaries"] = boundaries.clone().into();
+        }
+    }
+    let params = PatchParams::apply(names::SHARDS_MANAGER);
+    let (streams, name) = (streams(client, stream), stream.name_any());
+    streams.patch(&name, &params, &Patch::Apply(object)).await.map_err(ExecuteError::Spec)
 }
 
 /// Says of a resource that this version does not read it; whether it did not say so before.

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
@@ -336,6 +336,10 @@ async fn pump(
     }
 }
 
+fn is_shards_manager(fields: &ManagedFieldsEntry) -> bool {
+    fields.manager.as_deref() == Some(names::SHARDS_MANAGER)
+}
+
 /// Streams, and the events of their watch: each after the local copy has it.
 pub(crate) fn streams(
     client: &Client,
@@ -348,7 +352,7 @@ pub(crate) fn streams(
     let (reader, writer) = store::<Guarded>();
     let api: Api<Guarded> = Api::all(client.clone());
     let events = watcher(api, watcher::Config::default())
-        .modify(|stream| stream.managed_fields_mut().clear());
+        .modify(|stream| stream.managed_fields_mut().retain(is_shards_manager));
     let copy = reader.clone();
     let events = reflector(writer, events).default_backoff().inspect_ok(move |event| {
         let Event::Delete(gone) = event else { return };

@@ -55,7 +55,8 @@ fn probes(cluster: &Cluster) -> Namespace {
 fn apply_crds(cluster: &Cluster) -> String {
     let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
     let crds = crds.to_string_lossy().into_owned();
-    cluster.kubectl(&["apply", "--server-side", "-f", &crds]).unwrap();
+    // A test of newer definitions has changed them.
+    cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds]).unwrap();
     let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     cluster.kubectl(&established).unwrap();
     crds

@@ -355,6 +355,30 @@ fn a_resource_of_a_newer_version_says_that_it_is_not_read() {
 }
 
 #[test]
+fn a_stream_that_names_no_number_of_shards_can_be_scaled() {
+    let setup = Setup::new();
+    let _operator = setup.operator("one");
+    setup.clicks("{pods: {resources: {requests: {cpu: 1000m}}}}");
+    setup.open_shards("clicks", 1);
+    let wait_for = |count: &Value| {
+        setup.wait_for("stream", "clicks", |stream| &stream["spec"]["shardCount"] == count);
+    };
+    wait_for(&1.into());
+    // It is not in the way of whoever writes something else, and comes back.
+    setup.patch("stream/clicks", r#"{"spec": {"mode": "OnDemand", "maxShards": 1}}"#);
+    wait_for(&Value::Null);
+    setup.patch("stream/clicks", r#"{"spec": {"mode": null, "maxShards": null}}"#);
+    wait_for(&1.into());
+    setup.namespace.kubectl(&["scale", "stream/clicks", "--replicas=2"]).unwrap();
+    wait_for(&2.into());
+    setup.wait_for("stream", "clicks", |stream| stream["status"]["phase"] == "UPDATING");
+    // It is its own who wrote it now.
+    setup.clicks("{mode: OnDemand, pods: {resources: {requests: {cpu: 1000m}}}}");
+    setup.condition("stream", "clicks", "Accepted", "Valid");
+    wait_for(&2.into());
+}
+
+#[test]
 fn a_stream_made_again_waits_for_the_pods_and_volumes_before_it() {
     let setup = Setup::new();
     let _operator = setup.operator("one");

@@ -260,7 +260,7 @@ async fn carry_out(
     now: UnixMillis,
     ctx: &Arc<Context>,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    let Outcome { mut steps, asks, weighs, mut status, finalizer, removal, next } = outcome;
+    let Outcome { mut steps, asks, weighs, mut status, edit, finalizer, removal, next } = outcome;
     if let Some(removal) = &removal {
         execute::remove(&ctx.client, stream, removal).await?;
         count_write(ctx);
@@ -306,6 +306,11 @@ async fn carry_out(
     let before = stream.status.as_ref().map_or(&[][..], |status| &status.conditions);
     notes.extend(events::of_conditions(before, &status.conditions));
     let written = execute::set_status(&ctx.client, stream, status).await?;
+    let edited = match edit.filter(|_| written.is_none() && refused.is_none()) {
+        Some(edit) => Some(execute::edit_spec(&ctx.client, stream, &edit).await?),
+        None => None,
+    };
+    let written = written.or(edited);
     let is_changed = written.is_some() || !applied.is_empty();
     if let Some(written) = written {
         count_write(ctx);

@@ -109,7 +109,9 @@ pub struct StreamSpec {
     pub max_shards: Option<u32>,
 
     /// How many shards share the ring evenly, unless shardBoundaries has as many entries. 1 when
-    /// neither is set. `kubectl scale` and autoscalers change this.
+    /// neither is set. `kubectl scale` and autoscalers change this; for them the operator writes it
+    /// when nobody did (as field manager leat-operator-shards), and shardBoundaries if the shards are
+    /// not even. What it wrote gives way to shardBoundaries and to mode OnDemand.
     #[schemars(range(min = 1, max = 2500))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_count: Option<u32>,

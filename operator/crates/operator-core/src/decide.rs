@@ -10,6 +10,7 @@
 //! reads where it was.
 
 mod budget;
+mod count;
 mod plan;
 mod removal;
 mod says;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use model::{Offset, ShardId, ShardLoad, UnixMillis};
 use operator_api::conditions::{self, Says, reasons, types};
-use operator_api::{DeletionPolicy, Stream, StreamStatus};
+use operator_api::{DeletionPolicy, Stream, StreamSpec, StreamStatus};
 use serde_json::{Value, json};
 
 use crate::difference::first_difference;
@@ -28,6 +29,7 @@ use crate::manifests::{NodeSet, Settings, manifests};
 use crate::names;
 use crate::topology::Topology;
 use crate::validate::{ValidStream, validate};
+pub use count::SpecEdit;
 use plan::{Plan, carry_out};
 pub use removal::Removal;
 use removal::{delete, going};
@@ -134,6 +136,8 @@ pub struct Outcome {
     pub weighs: Vec<(ShardId, String)>,
     /// What the status should be; stored only if nobody changed the stream since it was read.
     pub status: StreamStatus,
+    /// What to change in the spec, when there is nothing to change in the status.
+    pub edit: Option<SpecEdit>,
     /// Whether the finalizer has to be there.
     pub finalizer: Finalizer,
     /// What to delete.
@@ -169,6 +173,12 @@ pub fn decide(
         // Nobody knows where logs are of which the status contradicts itself: they do not keep it.
         return delete(stream, status, topology.ok().flatten(), observed, now);
     }
+    let is_outdated = count::is_outdated(stream);
+    let without = is_outdated.then(|| {
+        let spec = StreamSpec { shard_count: None, ..stream.spec.clone() };
+        Stream { spec, ..stream.clone() }
+    });
+    let stream = without.as_ref().unwrap_or(stream);
     let topology = match topology {
         Ok(topology) => topology,
         Err(error) => return refuse(stream, status, vec![error.to_string()], None, observed, now),
@@ -211,14 +221,20 @@ pub fn decide(
     let says = says(&plan, &set, observed, !steps.is_empty(), former.as_deref());
     finish_status(stream, &mut status, &says, now);
     let weighs = plan.weighs();
+    let is_told = status == before;
+    let edit = match is_outdated {
+        true => Some(SpecEdit::Release),
+        false => count::missing(stream, &plan),
+    };
     let asks = plan.next.asks;
-    let settled = asks.is_empty() && status == before && steps.is_empty() && all_ready;
+    let settled = asks.is_empty() && is_told && steps.is_empty() && all_ready;
     Outcome {
         steps,
         asks,
         weighs,
         status,
         finalizer: Finalizer::Keep,
+        edit: edit.filter(|_| is_told),
         removal: None,
         next: Some(if settled { EXPIRY_PAUSE } else { RETRY_PAUSE }),
     }

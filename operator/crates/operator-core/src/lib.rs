@@ -11,7 +11,7 @@ mod unreadable;
 mod validate;
 
 pub use decide::{
-    Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, Step, decide,
+    Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, SpecEdit, Step, decide,
     not_accepted, owners,
 };
 pub use difference::first_difference;

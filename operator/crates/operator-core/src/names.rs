@@ -6,6 +6,8 @@ use operator_api::Stream;
 
 /// Who applies: the field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "leat-operator";
+/// Who says how many shards a stream has whose owner does not.
+pub const SHARDS_MANAGER: &str = "leat-operator-shards";
 /// Put on resources that need work before they may go.
 pub const FINALIZER: &str = "leat.dev/finalizer";
 

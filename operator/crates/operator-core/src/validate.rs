@@ -164,7 +164,7 @@ fn mode(spec: &StreamSpec) -> Result<ValidMode, SpecError> {
 
 /// Whether boundaries are those of this many shards: after an autoscaler has changed the number they
 /// are not heeded any more.
-fn is_count_of(boundaries: Option<&[String]>, count: u32) -> bool {
+pub(crate) fn is_count_of(boundaries: Option<&[String]>, count: u32) -> bool {
     boundaries.is_some_and(|texts| texts.len() == count as usize)
 }
 

@@ -12,8 +12,8 @@ use model::{HashKey, Offset, ShardId, ShardLoad, ShardState, UnixMillis};
 use operator_api::{Mode, Storage, Stream, StreamSpec};
 use operator_core::manifests::Settings;
 use operator_core::{
-    Answer, Ask, Claims, Finalizer, Manifest, Observed, Outcome, Removal, Request, Topology,
-    decide, names, parse_manifests,
+    Answer, Ask, Claims, Finalizer, Manifest, Observed, Outcome, Removal, Request, SpecEdit,
+    Topology, decide, names, parse_manifests,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -118,6 +118,7 @@ impl Cluster {
             None => {}
         }
         self.removed.extend(outcome.removal.clone());
+        self.carry_out_edit(outcome.edit.as_ref());
         let bytes = serde_json::to_vec(&outcome.status).unwrap().len();
         assert!(bytes <= 1280 << 10, "a status of {bytes} bytes is not taken for long");
         self.stream.status = Some(outcome.status.clone());
@@ -141,11 +142,37 @@ impl Cluster {
             let before = self.stream.status.clone();
             let outcome = self.reconcile();
             let is_quiet = outcome.steps.is_empty() && outcome.asks.is_empty();
+            let is_quiet = is_quiet && outcome.edit.is_none();
             if self.is_gone || is_quiet && before == self.stream.status {
                 return;
             }
         }
         panic!("it never settles: {}", self.condition("Progressing"));
+    }
+
+    fn carry_out_edit(&mut self, edit: Option<&SpecEdit>) {
+        let Some(edit) = edit else { return };
+        let written = self.stream.status.clone();
+        let (count, boundaries) = match edit.clone() {
+            SpecEdit::Write { shard_count, shard_boundaries } => {
+                (Some(shard_count), shard_boundaries)
+            }
+            SpecEdit::Release => (None, None),
+        };
+        let is_written = count.is_some();
+        self.edit(|spec| {
+            spec.shard_count = count;
+            if boundaries.is_some() {
+                spec.shard_boundaries = boundaries;
+            }
+        });
+        let ours = serde_json::json!({
+            "manager": names::SHARDS_MANAGER,
+            "fieldsV1": {"f:spec": {"f:shardCount": {}}},
+        });
+        let ours = serde_json::from_value(ours).unwrap();
+        self.stream.metadata.managed_fields = is_written.then(|| vec![ours]);
+        assert_eq!(self.stream.status, written);
     }
 
     fn delete(&mut self) {
@@ -162,7 +189,12 @@ impl Cluster {
     }
 
     fn edit(&mut self, edit: impl FnOnce(&mut StreamSpec)) {
+        let before = self.stream.spec.shard_count;
         edit(&mut self.stream.spec);
+        // Whoever writes another number has it from then on.
+        if before != self.stream.spec.shard_count {
+            self.stream.metadata.managed_fields = None;
+        }
         *self.stream.metadata.generation.as_mut().unwrap() += 1;
     }
 
@@ -522,6 +554,56 @@ fn a_reshard_that_had_begun_ends_though_the_stream_is_wrong_now() {
 }
 
 #[test]
+fn the_number_of_shards_is_written_where_autoscalers_look_for_it() {
+    let spec_of = |cluster: &Cluster| {
+        let boundaries = cluster.stream.spec.shard_boundaries.clone();
+        (cluster.stream.spec.shard_count, boundaries, cluster.open())
+    };
+    let two = || Some(vec!["0".to_owned(), "10".to_owned()]);
+    let mut cluster = Cluster::new(StreamSpec::default());
+    cluster.settle();
+    assert_eq!(spec_of(&cluster), (Some(1), None, 1));
+    // By somebody who does not care about the number.
+    cluster.edit(|spec| spec.shard_boundaries = two());
+    cluster.settle();
+    assert_eq!(spec_of(&cluster), (Some(2), two(), 2));
+    let three = || Some(vec!["0".to_owned(), "10".to_owned(), "20".to_owned()]);
+    cluster.edit(|spec| spec.shard_boundaries = three());
+    let shards = cluster.topology().shards.next_id();
+    cluster.settle();
+    assert_eq!(spec_of(&cluster), (Some(3), three(), 3));
+    assert_eq!(cluster.topology().shards.next_id(), shards + 2, "one split, and no way round");
+    // A scaler's number is its own.
+    cluster.edit(|spec| spec.shard_count = Some(4));
+    cluster.settle();
+    assert_eq!(spec_of(&cluster), (Some(4), three(), 4));
+}
+
+#[test]
+fn a_number_that_the_operator_wrote_gives_way_to_the_load_and_leaves_shards_as_they_are() {
+    let mut cluster = Cluster::new(StreamSpec::default());
+    cluster.settle();
+    cluster.edit(|spec| (spec.mode, spec.min_shards) = (Some(Mode::OnDemand), Some(3)));
+    cluster.settle();
+    assert_eq!((cluster.stream.spec.shard_count, cluster.open()), (None, 3));
+    let shards = cluster.topology();
+    cluster.edit(|spec| (spec.mode, spec.min_shards) = (None, None));
+    cluster.settle();
+    assert_eq!(cluster.topology(), shards);
+    assert_eq!(cluster.stream.spec.shard_count, Some(3));
+    let boundaries = cluster.stream.spec.shard_boundaries.as_ref().unwrap();
+    assert_eq!(boundaries.len(), 3, "halves and quarters");
+    // One that somebody wrote stays, whoever decides.
+    let mut cluster = Cluster::new(shards_on_demand(7));
+    cluster.settle();
+    assert_eq!((cluster.stream.spec.shard_count, cluster.open()), (Some(7), 4));
+}
+
+fn shards_on_demand(count: u32) -> StreamSpec {
+    StreamSpec { mode: Some(Mode::OnDemand), ..shards(count) }
+}
+
+#[test]
 fn of_two_streams_with_one_name_the_older_has_it() {
     let mut cluster = Cluster::new(shards(1));
     cluster.namesake = Some("first".into());
@@ -846,7 +928,7 @@ proptest! {
             cluster.settle();
             prop_assert_eq!(&fixed(&cluster), &before);
             let again = cluster.reconcile();
-            prop_assert!(again.steps.is_empty() && again.asks.is_empty());
+            prop_assert!(again.steps.is_empty() && again.asks.is_empty() && again.edit.is_none());
         }
     }
 }

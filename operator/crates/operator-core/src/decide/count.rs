@@ -1,0 +1,57 @@
+//! The number of shards in the spec, where `kubectl scale` and autoscalers look for it: they refuse a stream
+//! that does not name one.
+//!
+//! The operator writes it as a field manager of its own, so that the API server remembers whose it is: whoever
+//! writes another number has it from then on. A number that is the operator's stands against nothing that
+//! people write: it goes when they write boundaries that are not as many, or make the load decide.
+
+use model::Boundaries;
+use operator_api::{Mode, Stream};
+
+use super::plan::Plan;
+use crate::names;
+use crate::topology::encode_boundaries;
+use crate::validate::{ValidMode, is_count_of};
+
+/// A change of a stream's spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecEdit {
+    /// Say how many shards there are, and where they start, if that does not follow from their number.
+    Write {
+        /// spec.shardCount
+        shard_count: u32,
+        /// spec.shardBoundaries
+        shard_boundaries: Option<Vec<String>>,
+    },
+    /// Take back what was written.
+    Release,
+}
+
+/// Whether a number that the operator wrote stands against what somebody else did.
+pub(super) fn is_outdated(stream: &Stream) -> bool {
+    let Some(count) = stream.spec.shard_count.filter(|_| is_ours(stream)) else { return false };
+    let boundaries = stream.spec.shard_boundaries.as_deref();
+    stream.spec.mode == Some(Mode::OnDemand)
+        || boundaries.is_some() && !is_count_of(boundaries, count)
+}
+
+/// What the spec of a stream that is as it should be does not say yet.
+pub(super) fn missing(stream: &Stream, plan: &Plan<'_>) -> Option<SpecEdit> {
+    let is_there = plan.phase == "ACTIVE" && plan.no_room.is_none();
+    let is_meant = plan.valid.mode == ValidMode::Provisioned && stream.spec.shard_count.is_none();
+    if !is_there || !is_meant {
+        return None;
+    }
+    let count = u32::try_from(plan.desired.starting().len()).ok()?;
+    let is_uniform = Boundaries::uniform(count).is_ok_and(|uniform| uniform == plan.desired);
+    let is_said = is_uniform || stream.spec.shard_boundaries.is_some();
+    let shard_boundaries = (!is_said).then(|| encode_boundaries(&plan.desired));
+    Some(SpecEdit::Write { shard_count: count, shard_boundaries })
+}
+
+fn is_ours(stream: &Stream) -> bool {
+    let managers = stream.metadata.managed_fields.iter().flatten();
+    let mut ours = managers.filter(|m| m.manager.as_deref() == Some(names::SHARDS_MANAGER));
+    let count = |fields: &serde_json::Value| !fields["f:spec"]["f:shardCount"].is_null();
+    ours.any(|ours| ours.fields_v1.as_ref().is_some_and(|fields| count(&fields.0)))
+}
