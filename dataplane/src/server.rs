@@ -1,7 +1,6 @@
 //! The socket side: connections, TLS, bounded bodies, bounded memory. What a request means is decided
 //! in `aws-protocol` and `streams-api`.
 
-use std::io::Read;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,13 +12,12 @@ use auth::{Authenticator, Caller, RequestParts, SignedRequest, User, body_sha256
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
-use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
-use bytes::{Bytes, BytesMut};
-use flate2::read::MultiGzDecoder;
+use aws_protocol::{ApiError, Encoding, RequestId, event_stream};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -33,6 +31,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::tls::EndpointTls;
+use body::{decompress, is_compressed, read_body, too_large};
+
+mod body;
 
 /// The largest body: 10 MiB of records as base64, keys, and the JSON around them.
 const BODY_BYTES_MAX: usize = 20 << 20;
@@ -40,8 +41,6 @@ const BODY_BYTES_MAX: usize = 20 << 20;
 const COPIES_OF_A_BODY: usize = 3;
 /// What the largest takes.
 const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX * COPIES_OF_A_BODY;
-/// How long a client may send nothing in the middle of a body.
-const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
 const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
 /// The largest reply to ListStreams: ten thousand of them.
@@ -58,8 +57,6 @@ const HEADER_READ_MAX: Duration = Duration::from_secs(120);
 /// long to answer.
 const PING_PAUSE: Duration = Duration::from_secs(60);
 const PONG_MAX: Duration = Duration::from_secs(20);
-/// How long a client may take for a body.
-const BODY_READ_MAX: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.
 const REPLY_STUCK_MILLIS_MAX: u32 = 300_000;
 /// How long a TLS handshake may take.
@@ -427,77 +424,6 @@ async fn reserve(memory: &Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit 
     let kib = u32::try_from(bytes.div_ceil(1024)).expect("bodies and replies are bounded");
     let reserved = Arc::clone(memory).acquire_many_owned(kib).await;
     reserved.expect("the budget is never closed")
-}
-
-async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
-    let reading = async {
-        let mut first: Option<Bytes> = None;
-        let mut whole = BytesMut::new();
-        loop {
-            let frame = tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await;
-            let Some(frame) = frame.map_err(|_| cut_short())? else {
-                break;
-            };
-            let frame = frame.map_err(|_| cut_short())?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if BODY_BYTES_MAX < whole.len() + data.len() {
-                return Err(too_large());
-            }
-            // Most bodies come in one piece, which then need not be copied.
-            match (first.take(), whole.is_empty()) {
-                (None, true) => first = Some(data),
-                (Some(earlier), _) => {
-                    whole.extend_from_slice(&earlier);
-                    whole.extend_from_slice(&data);
-                }
-                (None, false) => whole.extend_from_slice(&data),
-            }
-        }
-        Ok(first.unwrap_or_else(|| whole.freeze()))
-    };
-    let read = tokio::time::timeout(BODY_READ_MAX, reading).await;
-    read.unwrap_or_else(|_| Err(cut_short()))
-}
-
-/// Whether the body is compressed: with gzip, the only way there is.
-fn is_compressed(headers: &HeaderMap) -> Result<bool, ApiError> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
-        return Ok(false);
-    };
-    match encoding.to_str().unwrap_or_default().trim() {
-        "gzip" => Ok(true),
-        "" | "identity" => Ok(false),
-        other => Err(ApiError::new(
-            ErrorCode::SerializationException,
-            format!("Content-Encoding {other} is not supported; send gzip or none."),
-        )),
-    }
-}
-
-/// What a gzip body holds, unless that is too large: never more than that is decompressed.
-fn decompress(body: &[u8]) -> Result<Bytes, ApiError> {
-    let mut whole = Vec::new();
-    let limit = BODY_BYTES_MAX as u64 + 1;
-    let read = MultiGzDecoder::new(body).take(limit).read_to_end(&mut whole);
-    match read {
-        Ok(length) if BODY_BYTES_MAX < length => Err(too_large()),
-        Ok(_) => Ok(whole.into()),
-        Err(_) => Err(ApiError::new(
-            ErrorCode::SerializationException,
-            "The request body is not gzip, as its Content-Encoding says.",
-        )),
-    }
-}
-
-fn too_large() -> ApiError {
-    let message = format!("The request is larger than {} MiB.", BODY_BYTES_MAX >> 20);
-    ApiError::new(ErrorCode::RequestEntityTooLarge, message)
-}
-
-fn cut_short() -> ApiError {
-    ApiError::new(ErrorCode::SerializationException, "The request body ended early.")
 }
 
 /// Headers whose values are text; others take part in no signature.

@@ -27,7 +27,7 @@ use crate::subscriptions::Subscriptions;
 /// How long an operation that changes a topology waits for it before it answers. AWS answers at
 /// once; SDK waiters then sleep for ten seconds where we need milliseconds.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Attempts of a change that others keep getting ahead of.
+/// Attempts of a change that others, who are not in this process, keep getting ahead of.
 const CONFLICTS_MAX: usize = 16;
 /// Rights that one call needs at the most, and some more.
 const RIGHTS_OF_A_CALL_MAX: usize = 8;
@@ -81,6 +81,8 @@ pub struct Api {
     pub(crate) subscriptions: Subscriptions,
     /// Whose turn it is to take a record that nobody chose a shard for.
     pub(crate) turns: Arc<AtomicUsize>,
+    /// Changes made here come one after another: many at a time would keep getting ahead of each other.
+    changing: Arc<tokio::sync::Mutex<()>>,
     /// Who calls what; `None` between calls, when nothing is asked of a policy.
     call: Option<Arc<CallContext>>,
 }
@@ -101,6 +103,7 @@ impl Api {
             feeds: Feeds::new(options.event_bytes_max),
             subscriptions: Subscriptions::new(),
             turns: Arc::default(),
+            changing: Arc::default(),
             options: Arc::new(options),
             call: None,
         }
@@ -292,6 +295,7 @@ impl Api {
         name: &StreamName,
         decide: impl Fn(&mut Stream) -> Result<bool, ApiError>,
     ) -> Result<Arc<Stream>, ApiError> {
+        let _turn = self.changing.lock().await;
         for _ in 0..CONFLICTS_MAX {
             let current = self.options.catalog.get(name);
             let current = current.ok_or_else(|| errors::stream_not_found(name, self.identity()))?;

@@ -105,6 +105,20 @@ impl Fixture {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_changes_of_a_stream_at_the_same_time_are_all_made() {
+    let fixture = Fixture::creating(&["s"]).await;
+    let tags: Vec<String> = (0..48).map(|number| format!("tag-{number}")).collect();
+    let adds = tags.iter().map(|tag| {
+        fixture.call("AddTagsToStream", json!({"StreamName": "s", "Tags": {tag.as_str(): ""}}))
+    });
+    for added in futures_util::future::join_all(adds).await {
+        assert_eq!(added, Ok(Value::Null));
+    }
+    let listed = fixture.call("ListTagsForStream", json!({"StreamName": "s"})).await.unwrap();
+    assert_eq!(listed["Tags"].as_array().map(Vec::len), Some(tags.len()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_is_being_changed_is_in_use() {
     let fixture = Fixture::creating(&["s"]).await;
     let kms = json!({"StreamARN": ARN, "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"});
