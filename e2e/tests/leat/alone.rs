@@ -36,12 +36,7 @@ async fn put_by(client: &Client, stream: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn api_server_down_data_keeps_flowing() {
     let fixture = Fixture::with_clicks("away", 2, "{shardCount: 2}").await;
-    // Every gateway finds out what this user may do: what nobody has asked before, nobody can be told
-    // without the API server.
-    for _ in 0..20 {
-        read_all(&client(&fixture.key), "clicks").await;
-        put_by(&client(&fixture.key), "clicks").await;
-    }
+    ask_for_rights(&fixture).await;
     let load = Load::start(&fixture.client, "clicks", 4);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let away = Away::new();
@@ -56,6 +51,37 @@ async fn api_server_down_data_keeps_flowing() {
     assert_eq!((meanwhile.refused, report.refused), (0, 0));
     report.check(&fixture.client, "clicks").await;
     meanwhile.check(&fixture.client, "clicks").await;
+}
+
+/// Every gateway finds out what this user may do: what nobody has asked before, nobody can be told
+/// without the API server.
+async fn ask_for_rights(fixture: &Fixture) {
+    for _ in 0..20 {
+        read_all(&client(&fixture.key), "clicks").await;
+        put_by(&client(&fixture.key), "clicks").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_server_down_a_killed_pod_comes_back() {
+    let fixture = Fixture::with_clicks("copy", 2, "{shardCount: 2}").await;
+    ask_for_rights(&fixture).await;
+    let put = fixture.client.put_record().stream_name("clicks").partition_key("k");
+    put.data(Blob::new("before")).send().await.unwrap();
+    let _away = Away::new();
+    installed().cluster.kill_pod(fixture.namespace.name(), "clicks-stream-0").unwrap();
+    // It knows its shards by the copy on its disk.
+    let deadline = Instant::now() + READY_MAX;
+    loop {
+        let put = fixture.client.put_record().stream_name("clicks").partition_key("k");
+        match put.data(Blob::new("after")).send().await {
+            Ok(_) => break,
+            Err(error) => assert!(Instant::now() < deadline, "{:?}", error.into_service_error()),
+        }
+    }
+    let read = read_all(&fixture.client, "clicks").await;
+    assert!(read.iter().any(|record| record == "before"), "{read:?}");
+    assert!(read.iter().any(|record| record == "after"), "{read:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
