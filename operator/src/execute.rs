@@ -116,11 +116,13 @@ fn replicas(set: &Value) -> u64 {
     set.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
 }
 
-/// Puts the finalizer on a stream, or takes it away; `None` when it is so already.
+/// Puts the finalizer on a stream, or takes it away; `None` when it is so already. With it goes what is to be
+/// changed in the spec.
 pub(crate) async fn set_finalizer(
     client: &Client,
     stream: &Stream,
     wanted: bool,
+    edit: Option<&SpecEdit>,
 ) -> Result<Option<Stream>, ExecuteError> {
     let mut finalizers: Vec<&str> = stream.finalizers().iter().map(String::as_str).collect();
     if finalizers.contains(&names::FINALIZER) == wanted {
@@ -130,12 +132,17 @@ pub(crate) async fn set_finalizer(
     if wanted {
         finalizers.push(names::FINALIZER);
     }
-    let patch = json!({"metadata": {
+    let mut patch = json!({"metadata": {
         "resourceVersion": stream.resource_version(),
         "finalizers": finalizers,
     }});
+    let mut params = params();
+    if let Some(edit) = edit {
+        patch["spec"] = spec_of(edit);
+        params = of_shards();
+    }
     let patched = streams(client, stream)
-        .patch(&stream.name_any(), &params(), &Patch::Merge(&patch))
+        .patch(&stream.name_any(), &params, &Patch::Merge(&patch))
         .await
         .map_err(ExecuteError::Finalizers)?;
     Ok(Some(patched))
@@ -197,21 +204,33 @@ pub(crate) async fn edit_spec(
     stream: &Stream,
     edit: &SpecEdit,
 ) -> Result<Stream, ExecuteError> {
-    let mut object = json!({
-        "apiVersion": operator_api::API_VERSION,
-        "kind": "Stream",
-        "metadata": {"name": stream.name_any(), "resourceVersion": stream.resource_version()},
+    let patch = json!({
+        "metadata": {"resourceVersion": stream.resource_version()},
+        "spec": spec_of(edit),
     });
-    // To apply without a field is to take it back.
-    if let SpecEdit::Write { shard_count, shard_boundaries } = edit {
-        object["spec"]["shardCount"] = (*shard_count).into();
-        if let Some(boundaries) = shard_boundaries {
-            object["spec"]["shardBoundaries"] = boundaries.clone().into();
+    let (streams, name) = (streams(client, stream), stream.name_any());
+    streams.patch(&name, &of_shards(), &Patch::Merge(&patch)).await.map_err(ExecuteError::Spec)
+}
+
+fn spec_of(edit: &SpecEdit) -> Value {
+    match edit {
+        SpecEdit::Write { shard_count, shard_boundaries: None } => {
+            json!({"shardCount": shard_count})
+        }
+        SpecEdit::Write { shard_count, shard_boundaries } => {
+            json!({"shardCount": shard_count, "shardBoundaries": shard_boundaries})
+        }
+        SpecEdit::Release { shard_boundaries: false } => json!({"shardCount": null}),
+        SpecEdit::Release { shard_boundaries: true } => {
+            json!({"shardCount": null, "shardBoundaries": null})
         }
     }
-    let params = PatchParams::apply(names::SHARDS_MANAGER);
-    let (streams, name) = (streams(client, stream), stream.name_any());
-    streams.patch(&name, &params, &Patch::Apply(object)).await.map_err(ExecuteError::Spec)
+}
+
+/// The API server remembers whose the number of shards is.
+fn of_shards() -> PatchParams {
+    let field_manager = Some(names::SHARDS_MANAGER.to_owned());
+    PatchParams { field_manager, ..PatchParams::default() }
 }
 
 /// Says of a resource that this version does not read it; whether it did not say so before.

@@ -65,6 +65,8 @@ impl Fixture {
         let fixture = Fixture::new(name);
         fixture.apply("clicks", spec);
         fixture.wait_for_shards("clicks", shards);
+        // As people's scripts do.
+        fixture.kubectl(&["wait", "--for=condition=Ready", "stream/clicks", "--timeout=120s"]);
         fixture.wait_for_put("clicks").await;
         fixture
     }

@@ -267,7 +267,7 @@ async fn carry_out(
     }
     if finalizer != Finalizer::Keep {
         let wanted = finalizer == Finalizer::Add;
-        let written = execute::set_finalizer(&ctx.client, stream, wanted).await?;
+        let written = execute::set_finalizer(&ctx.client, stream, wanted, edit.as_ref()).await?;
         ctx.memory.succeeded(stream);
         let Some(written) = written else {
             // Others still have to let go of it.

@@ -136,7 +136,7 @@ pub struct Outcome {
     pub weighs: Vec<(ShardId, String)>,
     /// What the status should be; stored only if nobody changed the stream since it was read.
     pub status: StreamStatus,
-    /// What to change in the spec, when there is nothing to change in the status.
+    /// What to change in the spec: together with the finalizer, or when there is nothing else to change.
     pub edit: Option<SpecEdit>,
     /// Whether the finalizer has to be there.
     pub finalizer: Finalizer,
@@ -200,7 +200,8 @@ pub fn decide(
     let finalizers = stream.metadata.finalizers.iter().flatten();
     if !finalizers.into_iter().any(|name| name == names::FINALIZER) {
         // The next look begins with it.
-        return Outcome { status, finalizer: Finalizer::Add, ..Outcome::default() };
+        let edit = count::of_new(stream, &valid);
+        return Outcome { status, edit, finalizer: Finalizer::Add, ..Outcome::default() };
     }
 
     let former = going(stream, observed);
@@ -223,7 +224,7 @@ pub fn decide(
     let weighs = plan.weighs();
     let is_told = status == before;
     let edit = match is_outdated {
-        true => Some(SpecEdit::Release),
+        true => Some(count::release(stream)),
         false => count::missing(stream, &plan),
     };
     let asks = plan.next.asks;

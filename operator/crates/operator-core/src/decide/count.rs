@@ -11,7 +11,7 @@ use operator_api::{Mode, Stream};
 use super::plan::Plan;
 use crate::names;
 use crate::topology::encode_boundaries;
-use crate::validate::{ValidMode, is_count_of};
+use crate::validate::{ValidMode, ValidStream, is_count_of};
 
 /// A change of a stream's spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +24,34 @@ pub enum SpecEdit {
         shard_boundaries: Option<Vec<String>>,
     },
     /// Take back what was written.
-    Release,
+    Release {
+        /// Whether spec.shardBoundaries was, too.
+        shard_boundaries: bool,
+    },
 }
 
 /// Whether a number that the operator wrote stands against what somebody else did.
 pub(super) fn is_outdated(stream: &Stream) -> bool {
-    let Some(count) = stream.spec.shard_count.filter(|_| is_ours(stream)) else { return false };
+    let ours = is_ours(stream, "f:shardCount");
+    let Some(count) = stream.spec.shard_count.filter(|_| ours) else { return false };
     let boundaries = stream.spec.shard_boundaries.as_deref();
     stream.spec.mode == Some(Mode::OnDemand)
         || boundaries.is_some() && !is_count_of(boundaries, count)
+}
+
+/// What takes it back.
+pub(super) fn release(stream: &Stream) -> SpecEdit {
+    SpecEdit::Release { shard_boundaries: is_ours(stream, "f:shardBoundaries") }
+}
+
+/// What the spec of a new stream does not say, so that it is written together with the finalizer.
+pub(super) fn of_new(stream: &Stream, valid: &ValidStream) -> Option<SpecEdit> {
+    let is_meant = valid.mode == ValidMode::Provisioned && stream.spec.shard_count.is_none();
+    let is_new = stream.status.as_ref().is_none_or(|status| status.shards.is_empty());
+    let boundaries = valid.boundaries.as_ref().map_or(1, |all| all.starting().len());
+    let shard_count = u32::try_from(boundaries).ok()?;
+    let write = SpecEdit::Write { shard_count, shard_boundaries: None };
+    (is_meant && is_new).then_some(write)
 }
 
 /// What the spec of a stream that is as it should be does not say yet.
@@ -49,9 +68,8 @@ pub(super) fn missing(stream: &Stream, plan: &Plan<'_>) -> Option<SpecEdit> {
     Some(SpecEdit::Write { shard_count: count, shard_boundaries })
 }
 
-fn is_ours(stream: &Stream) -> bool {
+fn is_ours(stream: &Stream, field: &str) -> bool {
     let managers = stream.metadata.managed_fields.iter().flatten();
     let mut ours = managers.filter(|m| m.manager.as_deref() == Some(names::SHARDS_MANAGER));
-    let count = |fields: &serde_json::Value| !fields["f:spec"]["f:shardCount"].is_null();
-    ours.any(|ours| ours.fields_v1.as_ref().is_some_and(|fields| count(&fields.0)))
+    ours.any(|m| m.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"][field].is_null()))
 }

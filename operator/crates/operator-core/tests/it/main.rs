@@ -153,22 +153,28 @@ impl Cluster {
     fn carry_out_edit(&mut self, edit: Option<&SpecEdit>) {
         let Some(edit) = edit else { return };
         let written = self.stream.status.clone();
-        let (count, boundaries) = match edit.clone() {
-            SpecEdit::Write { shard_count, shard_boundaries } => {
-                (Some(shard_count), shard_boundaries)
+        let (count, boundaries, fields) = match edit.clone() {
+            SpecEdit::Write { shard_count, shard_boundaries: None } => {
+                (Some(shard_count), None, serde_json::json!({"f:shardCount": {}}))
             }
-            SpecEdit::Release => (None, None),
+            SpecEdit::Write { shard_count, shard_boundaries } => {
+                let both = serde_json::json!({"f:shardCount": {}, "f:shardBoundaries": {}});
+                (Some(shard_count), Some(shard_boundaries), both)
+            }
+            SpecEdit::Release { shard_boundaries } => {
+                (None, shard_boundaries.then_some(None), Value::Null)
+            }
         };
         let is_written = count.is_some();
         self.edit(|spec| {
             spec.shard_count = count;
-            if boundaries.is_some() {
+            if let Some(boundaries) = boundaries {
                 spec.shard_boundaries = boundaries;
             }
         });
         let ours = serde_json::json!({
             "manager": names::SHARDS_MANAGER,
-            "fieldsV1": {"f:spec": {"f:shardCount": {}}},
+            "fieldsV1": {"f:spec": fields},
         });
         let ours = serde_json::from_value(ours).unwrap();
         self.stream.metadata.managed_fields = is_written.then(|| vec![ours]);
@@ -593,6 +599,12 @@ fn a_number_that_the_operator_wrote_gives_way_to_the_load_and_leaves_shards_as_t
     assert_eq!(cluster.stream.spec.shard_count, Some(3));
     let boundaries = cluster.stream.spec.shard_boundaries.as_ref().unwrap();
     assert_eq!(boundaries.len(), 3, "halves and quarters");
+    cluster.edit(|spec| spec.mode = Some(Mode::OnDemand));
+    cluster.settle();
+    assert_eq!(
+        (cluster.stream.spec.shard_count, &cluster.stream.spec.shard_boundaries),
+        (None, &None)
+    );
     // One that somebody wrote stays, whoever decides.
     let mut cluster = Cluster::new(shards_on_demand(7));
     cluster.settle();
