@@ -46,7 +46,8 @@ impl Boundaries {
         }
     }
 
-    /// `count` arcs of the same width, the last one taking the remainder, as AWS CreateStream.
+    /// `count` arcs of the same width, but for the rounding of where they start: twice as many start
+    /// where these do, and in between, so that doubling splits each shard once and merges none.
     ///
     /// # Errors
     /// `Count`.
@@ -55,9 +56,11 @@ impl Boundaries {
             return Err(BoundariesError::Count(count as usize));
         }
         let count = u128::from(count);
-        // 2^128 / count, without 2^128; for one shard it wraps to 0, and is not used.
+        // 2^128 = width * count + rest, without 2^128; for one shard the width wraps to 0, and is not used.
         let width = (u128::MAX / count).wrapping_add((u128::MAX % count + 1) / count);
-        Ok(Boundaries((0..count).map(|number| HashKey(number.wrapping_mul(width))).collect()))
+        let rest = (u128::MAX % count + 1) % count;
+        let start = |number: u128| HashKey(number.wrapping_mul(width) + number * rest / count);
+        Ok(Boundaries((0..count).map(start).collect()))
     }
 
     /// The starting hash keys.

@@ -87,6 +87,18 @@ proptest! {
         prop_assert_eq!(map.boundaries(), Some(Boundaries::uniform(to).unwrap()));
         prop_assert_eq!(map.owners().len(), to as usize);
     }
+
+    #[test]
+    fn doubling_splits_each_shard_once_and_halving_merges_each_pair(count in 1..1_300_u32) {
+        let (half, whole) = (Boundaries::uniform(count).unwrap(), Boundaries::uniform(2 * count).unwrap());
+        let splits = plan(&open(&half), &whole);
+        prop_assert_eq!(splits.len(), count as usize);
+        let is_split = |reshard: &crate::Reshard| matches!(reshard, crate::Reshard::Split { .. });
+        prop_assert!(splits.iter().all(is_split));
+        let merges = plan(&open(&whole), &half);
+        prop_assert_eq!(merges.len(), count as usize);
+        prop_assert!(!merges.iter().any(is_split));
+    }
 }
 
 #[test]
