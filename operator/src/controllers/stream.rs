@@ -39,6 +39,8 @@ const TRIGGERS_MAX: usize = 1024;
 /// The longest that one look may take.
 const RECONCILE_MAX: Duration = Duration::from_secs(60);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+/// Until a stream is looked at when another one of its pool is at the moment.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// Between two attempts to ask pods that did not do it.
 const ASK_PAUSE: Duration = Duration::from_millis(500);
 /// A look that nothing has asked for. Watches and answers ask for those that are urgent.
@@ -154,6 +156,10 @@ async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, E
     let started = Instant::now();
     let looked = match &guarded.0 {
         Ok(stream) => {
+            // Not waited for: hundreds of streams of one pool would leave no slot to the others.
+            let Ok(_alone) = ctx.locks.of(stream).try_lock() else {
+                return Ok(Action::requeue(BUSY_PAUSE));
+            };
             let looked = tokio::time::timeout(RECONCILE_MAX, look(stream, &ctx)).await;
             looked.unwrap_or(Err(ExecuteError::TooLong))
         }
@@ -216,7 +222,6 @@ async fn look(
     cached: &Stream,
     ctx: &Arc<Context>,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    let _alone = ctx.locks.of(cached).lock().await;
     let now = SystemClock.now();
     let stream = ctx.memory.newest(cached);
     let observed = ctx.caches.observe(&stream, &ctx.memory);
