@@ -31,7 +31,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::tls::EndpointTls;
-use body::{decompress, is_compressed, read_body, too_large};
+use body::{
+    BODY_READ_MAX, UNSIZED_READ_MAX, UNSIZED_WAIT_MAX, decompress, is_compressed, read_body,
+    too_large, too_many_unsized,
+};
 
 mod body;
 
@@ -39,8 +42,6 @@ mod body;
 const BODY_BYTES_MAX: usize = 20 << 20;
 /// A body is in memory as it came, decoded, and on its way to the log.
 const COPIES_OF_A_BODY: usize = 3;
-/// What the largest takes.
-const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX * COPIES_OF_A_BODY;
 /// The largest reply to GetRecords: 10 MiB of records as base64, and what was read for it.
 const GET_RECORDS_REPLY_BYTES_MAX: usize = 32 << 20;
 /// The largest reply to ListStreams: ten thousand of them.
@@ -131,9 +132,9 @@ pub(crate) struct Server {
     options: Arc<ServerOptions>,
     /// One permit for each KiB.
     request_memory: Arc<Semaphore>,
-    /// For requests whose size nobody knows before, because they come in chunks or compressed: one at a
-    /// time, so that they do not keep the others waiting.
-    unsized_memory: Arc<Semaphore>,
+    /// Whose turn it is of the requests whose size nobody knows before, because they come in chunks or
+    /// compressed: one is read at a time, so that they do not keep the others waiting.
+    unsized_turn: Arc<Semaphore>,
     /// For replies of operations that read. What puts are answered takes of their own requests' memory,
     /// so that replies to clients that do not read never keep puts waiting.
     reply_memory: Arc<Semaphore>,
@@ -146,8 +147,8 @@ impl Server {
             Arc::new(Semaphore::new((options.memory_bytes_max / 2).max(least) / 1024))
         };
         Server {
-            request_memory: half(REQUEST_BYTES_MAX),
-            unsized_memory: Arc::new(Semaphore::new(REQUEST_BYTES_MAX / 1024)),
+            request_memory: half(BODY_BYTES_MAX * COPIES_OF_A_BODY),
+            unsized_turn: Arc::new(Semaphore::new(1)),
             reply_memory: half(GET_RECORDS_REPLY_BYTES_MAX),
             options: Arc::new(options),
         }
@@ -348,19 +349,16 @@ impl Server {
         authenticator.recognize(&signed)?;
 
         let is_compressed = is_compressed(&parts.headers)?;
-        let is_announced = body.size_hint().exact().is_some();
-        let mut request_memory = self.reserve_for_body(&body).await?;
-        let body = read_body(body).await?;
+        let (reading, sized) = self.reserve_for_body(&body, is_compressed).await?;
+        let body = read_body(body, if sized { BODY_READ_MAX } else { UNSIZED_READ_MAX }).await?;
         let now = SystemClock.now();
         let user = authenticator.authenticate(&signed, || body_sha256(&body), now)?;
         // Not before it is known who sent it.
-        let body = if is_compressed {
-            if is_announced {
-                request_memory = reserve(&self.unsized_memory, REQUEST_BYTES_MAX).await;
-            }
-            decompress(&body)?
-        } else {
-            body
+        let body = if is_compressed { decompress(&body)? } else { body };
+        // Nobody who has some of this waits for the turn of those whose size was not known.
+        let request_memory = match sized {
+            true => reading,
+            false => reserve(&self.request_memory, body.len() * COPIES_OF_A_BODY).await,
         };
         let asked = Asked { encoding: call.encoding, body: &body };
         let (account, api) = self.options.accounts.of(&user, asked)?;
@@ -388,16 +386,27 @@ impl Server {
         Ok(Reply::Whole(reply, kept.unwrap_or(memory)))
     }
 
-    /// Waits until there is memory for the body, which must not be too large.
-    async fn reserve_for_body(&self, body: &Incoming) -> Result<OwnedSemaphorePermit, ApiError> {
-        let Some(announced) = body.size_hint().exact() else {
-            return Ok(reserve(&self.unsized_memory, REQUEST_BYTES_MAX).await);
-        };
-        match usize::try_from(announced) {
-            Ok(bytes) if bytes <= BODY_BYTES_MAX => {
-                Ok(reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await)
+    /// Waits until there is memory for the body, which must not be too large; and whether that is all that
+    /// the request will take. If not, its turn ends when its size is known.
+    async fn reserve_for_body(
+        &self,
+        body: &Incoming,
+        is_compressed: bool,
+    ) -> Result<(OwnedSemaphorePermit, bool), ApiError> {
+        let announced = body.size_hint().exact();
+        if announced.is_some_and(|bytes| (BODY_BYTES_MAX as u64) < bytes) {
+            return Err(too_large());
+        }
+        match announced.and_then(|bytes| usize::try_from(bytes).ok()).filter(|_| !is_compressed) {
+            Some(bytes) => {
+                Ok((reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await, true))
             }
-            _ => Err(too_large()),
+            None => {
+                let turn = Arc::clone(&self.unsized_turn).acquire_owned();
+                let turn = tokio::time::timeout(UNSIZED_WAIT_MAX, turn).await;
+                let turn = turn.map_err(|_| too_many_unsized())?;
+                Ok((turn.expect("it is never closed"), false))
+            }
         }
     }
 }

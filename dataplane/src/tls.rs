@@ -21,7 +21,14 @@ fn provider() -> Arc<CryptoProvider> {
 struct Renewed<T> {
     watched: PathBuf,
     load: Box<dyn Fn() -> anyhow::Result<T> + Send + Sync>,
-    loaded: Mutex<(SystemTime, T)>,
+    loaded: Mutex<Loaded<T>>,
+}
+
+struct Loaded<T> {
+    modified: SystemTime,
+    made: T,
+    /// What was wrong at the last look: it is told once, and not to each who comes.
+    wrong: Option<String>,
 }
 
 impl<T: Clone> Renewed<T> {
@@ -29,8 +36,8 @@ impl<T: Clone> Renewed<T> {
         watched: PathBuf,
         load: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
     ) -> anyhow::Result<Renewed<T>> {
-        let loaded = Mutex::new((modified(&watched)?, load()?));
-        Ok(Renewed { watched, load: Box::new(load), loaded })
+        let loaded = Loaded { modified: modified(&watched)?, made: load()?, wrong: None };
+        Ok(Renewed { watched, load: Box::new(load), loaded: Mutex::new(loaded) })
     }
 
     /// As the files are now; as they were, while they cannot be used: they may be in the middle of being
@@ -38,15 +45,21 @@ impl<T: Clone> Renewed<T> {
     fn current(&self) -> T {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = modified(&self.watched).and_then(|modified| {
-            let is_new = modified != loaded.0;
+            let is_new = modified != loaded.modified;
             is_new.then(|| Ok((modified, (self.load)()?))).transpose()
         });
         match fresh {
             Ok(None) => {}
-            Ok(Some(fresh)) => *loaded = fresh,
-            Err(error) => tracing::warn!("a certificate is used on: {error:#}"),
+            Ok(Some((modified, made))) => *loaded = Loaded { modified, made, wrong: None },
+            Err(error) => {
+                let wrong = Some(format!("{error:#}"));
+                if loaded.wrong != wrong {
+                    tracing::warn!(error = wrong, "a certificate is used on");
+                    loaded.wrong = wrong;
+                }
+            }
         }
-        loaded.1.clone()
+        loaded.made.clone()
     }
 }
 

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+    Preconditions,
 };
 use kube::core::{DeserializeGuard, Status};
 use kube::{Client, Resource, ResourceExt};
@@ -158,8 +159,13 @@ pub(crate) async fn remove(
     match removal {
         Removal::StatefulSet(name) => {
             let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
-            // It stays until its pods are gone.
-            unless_gone(sets.delete(name, &DeleteParams::foreground()).await)
+            let Some(set) = sets.get_metadata_opt(name).await.map_err(ExecuteError::Remove)? else {
+                return Ok(());
+            };
+            // It stays until its pods are gone. Not another one that has its name by now.
+            let uid = Some(Preconditions { uid: set.metadata.uid, ..Preconditions::default() });
+            let params = DeleteParams { preconditions: uid, ..DeleteParams::foreground() };
+            unless_gone(sets.delete(name, &params).await)
         }
         Removal::Claims(set) => {
             let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);

@@ -197,7 +197,12 @@ pub(crate) async fn fresh_set(
     observed: &mut Observed,
 ) -> kube::Result<()> {
     let live: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    match live.get_opt(set).await? {
+    // One of this name that is somebody else's is not there for us.
+    let labels = names::labels(set);
+    let is_ours = |live: &StatefulSet| {
+        labels.iter().all(|(name, text)| live.labels().get(name) == Some(text))
+    };
+    match live.get_opt(set).await?.filter(is_ours) {
         Some(live) => {
             let live = serde_json::to_value(live).map_err(kube::Error::SerdeError)?;
             observed.children.insert("StatefulSet", live);

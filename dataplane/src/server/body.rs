@@ -13,18 +13,22 @@ use hyper::body::Incoming;
 use super::BODY_BYTES_MAX;
 
 /// How long a client may take for a body.
-const BODY_READ_MAX: Duration = Duration::from_secs(120);
+pub(super) const BODY_READ_MAX: Duration = Duration::from_secs(120);
+/// The same for one whose size is not known before: others of this kind wait for their turn.
+pub(super) const UNSIZED_READ_MAX: Duration = Duration::from_secs(10);
+/// How long those wait.
+pub(super) const UNSIZED_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long a client may send nothing in the middle of a body.
 const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// All of it.
-pub(super) async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
+/// All of it, if it comes in time.
+pub(super) async fn read_body(mut body: Incoming, time: Duration) -> Result<Bytes, ApiError> {
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut whole = BytesMut::new();
         loop {
             let frame = tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await;
-            let Some(frame) = frame.map_err(|_| cut_short())? else {
+            let Some(frame) = frame.map_err(|_| too_slow())? else {
                 break;
             };
             let frame = frame.map_err(|_| cut_short())?;
@@ -46,8 +50,8 @@ pub(super) async fn read_body(mut body: Incoming) -> Result<Bytes, ApiError> {
         }
         Ok(first.unwrap_or_else(|| whole.freeze()))
     };
-    let read = tokio::time::timeout(BODY_READ_MAX, reading).await;
-    read.unwrap_or_else(|_| Err(cut_short()))
+    let read = tokio::time::timeout(time, reading).await;
+    read.unwrap_or_else(|_| Err(too_slow()))
 }
 
 /// Whether the body is compressed: with gzip, the only way there is.
@@ -83,6 +87,16 @@ pub(super) fn decompress(body: &[u8]) -> Result<Bytes, ApiError> {
 pub(super) fn too_large() -> ApiError {
     let message = format!("The request is larger than {} MiB.", BODY_BYTES_MAX >> 20);
     ApiError::new(ErrorCode::RequestEntityTooLarge, message)
+}
+
+/// Clients try again after this: it may have been the network.
+fn too_slow() -> ApiError {
+    ApiError::new(ErrorCode::ServiceUnavailable, "The request body did not come in time.")
+}
+
+pub(super) fn too_many_unsized() -> ApiError {
+    let message = "Too many requests in chunks or compressed at a time: send Content-Length and no Content-Encoding, or try again.";
+    ApiError::new(ErrorCode::ServiceUnavailable, message)
 }
 
 fn cut_short() -> ApiError {

@@ -90,14 +90,14 @@ impl Cluster {
     /// A program is missing, or something does not start; the text says what to look at.
     pub fn up(provider: Provider, nodes: u8) -> anyhow::Result<Cluster> {
         let state = state()?;
-        if provider == Provider::Local {
-            Local::claim_machine(&state)?;
-        }
         let record = format!("{} {nodes}", provider.name());
         let path = state.join("provider");
         if let Ok(there) = fs::read_to_string(&path) {
             let advice = "end it first: e2e/cluster.sh down";
             ensure!(there == record, "a cluster `{there}` is there, not `{record}`: {advice}");
+        }
+        if provider == Provider::Local {
+            Local::claim_machine(&state)?;
         }
         fs::create_dir_all(&state)?;
         // Before it is whole, so that `down` knows what half of it to take away.

@@ -374,8 +374,38 @@ fn a_stream_that_names_no_number_of_shards_can_be_scaled() {
     setup.wait_for("stream", "clicks", |stream| stream["status"]["phase"] == "UPDATING");
     // It is its own who wrote it now.
     setup.clicks("{mode: OnDemand, pods: {resources: {requests: {cpu: 1000m}}}}");
+    let is_looked_at =
+        |stream: &Value| stream["status"]["observedGeneration"] == stream["metadata"]["generation"];
+    setup.wait_for("stream", "clicks", is_looked_at);
     setup.condition("stream", "clicks", "Accepted", "Valid");
     wait_for(&2.into());
+}
+
+#[test]
+fn a_stateful_set_of_somebody_else_outlives_a_stream_of_its_name() {
+    let setup = Setup::new();
+    setup
+        .namespace
+        .apply(
+            "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: clicks-stream}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: theirs}}
+  template:
+    metadata: {labels: {app: theirs}}
+    spec: {containers: [{name: theirs, image: theirs}]}
+",
+        )
+        .unwrap();
+    let _operator = setup.operator("one");
+    setup.clicks("{}");
+    setup.condition("stream", "clicks", "Accepted", "Refused");
+    setup.namespace.kubectl(&["delete", "stream", "clicks", "--timeout=60s"]).unwrap();
+    let theirs = setup.get("statefulset", "clicks-stream").unwrap();
+    assert!(theirs["metadata"]["deletionTimestamp"].is_null(), "{theirs}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The service: what every operation needs, and the table of operations.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,10 @@ use crate::subscriptions::Subscriptions;
 /// How long an operation that changes a topology waits for it before it answers. AWS answers at
 /// once; SDK waiters then sleep for ten seconds where we need milliseconds.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Streams that can be changed at the same time.
+const CHANGES_MAX: usize = 32;
+/// How long a change waits for its turn.
+const CHANGE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Attempts of a change that others, who are not in this process, keep getting ahead of.
 const CONFLICTS_MAX: usize = 16;
 /// Rights that one call needs at the most, and some more.
@@ -81,8 +86,9 @@ pub struct Api {
     pub(crate) subscriptions: Subscriptions,
     /// Whose turn it is to take a record that nobody chose a shard for.
     pub(crate) turns: Arc<AtomicUsize>,
-    /// Changes made here come one after another: many at a time would keep getting ahead of each other.
-    changing: Arc<tokio::sync::Mutex<()>>,
+    /// Changes of a stream made here come one after another: many at a time would keep getting ahead of
+    /// each other. A stream has one of these, by its name.
+    changing: Arc<[tokio::sync::Mutex<()>; CHANGES_MAX]>,
     /// Who calls what; `None` between calls, when nothing is asked of a policy.
     call: Option<Arc<CallContext>>,
 }
@@ -295,7 +301,15 @@ impl Api {
         name: &StreamName,
         decide: impl Fn(&mut Stream) -> Result<bool, ApiError>,
     ) -> Result<Arc<Stream>, ApiError> {
-        let _turn = self.changing.lock().await;
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % CHANGES_MAX as u64).unwrap_or_default();
+        // What goes on without an end elsewhere keeps nobody waiting for ever.
+        let turn = tokio::time::timeout(CHANGE_WAIT_MAX, self.changing[at].lock()).await;
+        let Ok(_turn) = turn else {
+            let conflict = catalog::ChangeError::Conflict(name.clone());
+            return Err(errors::change(&conflict, self.identity()));
+        };
         for _ in 0..CONFLICTS_MAX {
             let current = self.options.catalog.get(name);
             let current = current.ok_or_else(|| errors::stream_not_found(name, self.identity()))?;

@@ -72,6 +72,10 @@ impl Local {
         // The last one's tree may be gone, and all that was below it.
         for left in [last.as_path(), state].into_iter().filter(|left| left.exists()) {
             let cluster = Local::open(left, NODES_MAX)?;
+            if cluster.processes.names().is_empty() {
+                // Nothing of it was ever started: what is on this machine is somebody else's.
+                continue;
+            }
             if !cluster.runs() {
                 cluster.down()?;
                 continue;

@@ -131,9 +131,12 @@ fn report(result: anyhow::Result<impl Sized>) {
 /// This machine's ends of node-1's pods' cables. They outlive the processes of their pods until the
 /// kernel has taken the pods' namespaces apart.
 fn pod_cables() -> Vec<String> {
-    let listed = ip(&["-oneline", "-4", "address", "show", "to", PODS]).unwrap_or_default();
+    let gateway = pod_subnet(1).replace(".0/24", ".1/32");
+    let listed = ip(&["-oneline", "-4", "address", "show", "type", "veth"]).unwrap_or_default();
     // `170: veth914fdc18    inet 10.85.1.1/32 ...`
-    listed.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
+    let ours = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = ours.filter(|words| words.get(3) == Some(&gateway.as_str()));
+    ours.filter_map(|words| words.get(1).map(|name| (*name).to_owned())).collect()
 }
 
 fn namespaces() -> Vec<String> {

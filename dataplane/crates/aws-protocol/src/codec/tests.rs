@@ -227,6 +227,20 @@ proptest! {
         }
     }
 
+    /// What is read as base64 decodes without a panic, and to what it should.
+    #[test]
+    fn nearly_base64_is_refused_or_decoded(text in "[A-Za-z0-9+/]{0,120}={0,3}[A-Z=]{0,1}") {
+        let body = format!(r#"{{"Data":"{text}"}}"#);
+        let decoded = decode::<Shape>(Encoding::Json, body.as_bytes()).ok().and_then(|shape| shape.data);
+        let decoded = decoded.map(|data| {
+            let mut bytes = Vec::new();
+            data.append_to(&mut bytes);
+            assert_eq!(bytes.len(), data.byte_count());
+            bytes
+        });
+        prop_assert_eq!(decoded, base64_simd::STANDARD.decode_to_vec(&text).ok());
+    }
+
     #[test]
     fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}":,a-z0-9.e-]{0,80}"#) {
         let _ = decode::<Shape>(Encoding::Json, &bytes);

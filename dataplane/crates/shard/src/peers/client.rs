@@ -44,7 +44,7 @@ pub enum PeerError {
 pub struct Peer {
     name: Arc<str>,
     calls: mpsc::Sender<Outgoing>,
-    /// Whether the last attempt to connect failed.
+    /// Whether the last attempt to connect and be greeted failed.
     is_down: Arc<AtomicBool>,
 }
 
@@ -85,6 +85,7 @@ impl Peer {
             waiting,
             unsent: VecDeque::new(),
             is_down: Arc::clone(&is_down),
+            is_greeted: false,
         };
         tokio::spawn(queue.run(connect));
         Peer { name, calls, is_down }
@@ -140,6 +141,8 @@ struct Queue {
     /// Taken off the mailbox, but not sent yet.
     unsent: VecDeque<Outgoing>,
     is_down: Arc<AtomicBool>,
+    /// Whether the other end of the last connection said what it speaks.
+    is_greeted: bool,
 }
 
 impl Queue {
@@ -147,18 +150,20 @@ impl Queue {
         let mut pause = RETRY_PAUSE_MIN;
         // A connection is made when there is something to say.
         while self.fill().await {
-            let connected = connect.connect().await;
-            self.is_down.store(connected.is_err(), Ordering::Relaxed);
-            match connected {
+            match connect.connect().await {
                 Ok(connection) => {
                     let started = Instant::now();
                     let ended = self.converse(connection).await;
+                    self.is_down.store(!self.is_greeted, Ordering::Relaxed);
                     tracing::debug!(peer = %self.name, why = ?ended, "a connection ended");
                     if RETRY_PAUSE_MAX < started.elapsed() {
                         pause = RETRY_PAUSE_MIN;
                     }
                 }
-                Err(error) => tracing::debug!(peer = %self.name, %error, "no connection"),
+                Err(error) => {
+                    self.is_down.store(true, Ordering::Relaxed);
+                    tracing::debug!(peer = %self.name, %error, "no connection");
+                }
             }
             let now = Instant::now();
             self.unsent.retain(|outgoing| now < outgoing.deadline);
@@ -188,6 +193,7 @@ impl Queue {
 
     /// Sends calls and gives out answers, until the connection ends.
     async fn converse(&mut self, connection: Box<dyn Connection>) -> io::Result<()> {
+        self.is_greeted = false;
         let (mut input, mut output) = tokio::io::split(connection);
         let mut buffer = BytesMut::with_capacity(1 << 16);
         let hello = Call::Hello { oldest: wire::VERSION, newest: wire::VERSION };
@@ -197,6 +203,8 @@ impl Queue {
             (0, Reply::Hello(wire::VERSION)) => {}
             other => return Err(invalid(format!("{other:?} instead of a greeting"))),
         }
+        self.is_greeted = true;
+        self.is_down.store(false, Ordering::Relaxed);
         let pending = Unanswered::new(Arc::clone(&self.name));
         // Both at once: a node that waits for its answers to be read reads no calls.
         tokio::select! {

@@ -97,9 +97,12 @@ impl Proxy {
         }
     }
 
-    /// Calls, again while the shard is on its way to its node: nothing was done then.
+    /// Calls, again while the shard is on its way to its node: nothing was done then. A read is not made
+    /// again, as [`Peer::call`] says why.
     async fn call(&self, call: Call) -> Result<Reply, PeerError> {
-        let deadline = Instant::now() + ARRIVAL_WAIT_MAX;
+        let is_read = matches!(call, Call::Read(_));
+        let wait_max = if is_read { Duration::ZERO } else { ARRIVAL_WAIT_MAX };
+        let deadline = Instant::now() + wait_max;
         loop {
             match self.peer.call(call.clone()).await {
                 Ok(Reply::Refused(Refusal::NotHere)) if Instant::now() < deadline => {
