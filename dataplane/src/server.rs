@@ -28,7 +28,7 @@ use shard::SystemClock;
 use streams_api::{Answer, Api, Events};
 use telemetry::Readiness;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::tls::EndpointTls;
 use body::{
@@ -134,7 +134,7 @@ pub(crate) struct Server {
     request_memory: Arc<Semaphore>,
     /// Whose turn it is of the requests whose size nobody knows before, because they come in chunks or
     /// compressed: one is read at a time, so that they do not keep the others waiting.
-    unsized_turn: Arc<Semaphore>,
+    unsized_turn: Arc<Mutex<()>>,
     /// For replies of operations that read. What puts are answered takes of their own requests' memory,
     /// so that replies to clients that do not read never keep puts waiting.
     reply_memory: Arc<Semaphore>,
@@ -148,7 +148,7 @@ impl Server {
         };
         Server {
             request_memory: half(BODY_BYTES_MAX * COPIES_OF_A_BODY),
-            unsized_turn: Arc::new(Semaphore::new(1)),
+            unsized_turn: Arc::default(),
             reply_memory: half(GET_RECORDS_REPLY_BYTES_MAX),
             options: Arc::new(options),
         }
@@ -349,16 +349,30 @@ impl Server {
         authenticator.recognize(&signed)?;
 
         let is_compressed = is_compressed(&parts.headers)?;
-        let (reading, sized) = self.reserve_for_body(&body, is_compressed).await?;
-        let body = read_body(body, if sized { BODY_READ_MAX } else { UNSIZED_READ_MAX }).await?;
-        let now = SystemClock.now();
-        let user = authenticator.authenticate(&signed, || body_sha256(&body), now)?;
-        // Not before it is known who sent it.
-        let body = if is_compressed { decompress(&body)? } else { body };
-        // Nobody who has some of this waits for the turn of those whose size was not known.
-        let request_memory = match sized {
-            true => reading,
-            false => reserve(&self.request_memory, body.len() * COPIES_OF_A_BODY).await,
+        let authenticate = |body: &Bytes| {
+            authenticator.authenticate(&signed, || body_sha256(body), SystemClock.now())
+        };
+        let announced = body.size_hint().exact();
+        if announced.is_some_and(|bytes| (BODY_BYTES_MAX as u64) < bytes) {
+            return Err(too_large());
+        }
+        let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
+        let (user, body, request_memory) = match announced.filter(|_| !is_compressed) {
+            Some(bytes) => {
+                let memory = reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await;
+                let body = read_body(body, BODY_READ_MAX).await?;
+                (authenticate(&body)?, body, memory)
+            }
+            None => {
+                // A turn ends here, when the size is known: nobody who has memory waits for one.
+                let turn = tokio::time::timeout(UNSIZED_WAIT_MAX, self.unsized_turn.lock());
+                let _turn = turn.await.map_err(|_| too_many_unsized())?;
+                let body = read_body(body, UNSIZED_READ_MAX).await?;
+                let user = authenticate(&body)?;
+                let body = if is_compressed { decompress(&body)? } else { body };
+                let bytes = body.len() * COPIES_OF_A_BODY;
+                (user, body, reserve(&self.request_memory, bytes).await)
+            }
         };
         let asked = Asked { encoding: call.encoding, body: &body };
         let (account, api) = self.options.accounts.of(&user, asked)?;
@@ -384,30 +398,6 @@ impl Server {
         let kept = reply.len().div_ceil(1024).min(memory.num_permits());
         let kept = memory.split(kept);
         Ok(Reply::Whole(reply, kept.unwrap_or(memory)))
-    }
-
-    /// Waits until there is memory for the body, which must not be too large; and whether that is all that
-    /// the request will take. If not, its turn ends when its size is known.
-    async fn reserve_for_body(
-        &self,
-        body: &Incoming,
-        is_compressed: bool,
-    ) -> Result<(OwnedSemaphorePermit, bool), ApiError> {
-        let announced = body.size_hint().exact();
-        if announced.is_some_and(|bytes| (BODY_BYTES_MAX as u64) < bytes) {
-            return Err(too_large());
-        }
-        match announced.and_then(|bytes| usize::try_from(bytes).ok()).filter(|_| !is_compressed) {
-            Some(bytes) => {
-                Ok((reserve(&self.request_memory, bytes * COPIES_OF_A_BODY).await, true))
-            }
-            None => {
-                let turn = Arc::clone(&self.unsized_turn).acquire_owned();
-                let turn = tokio::time::timeout(UNSIZED_WAIT_MAX, turn).await;
-                let turn = turn.map_err(|_| too_many_unsized())?;
-                Ok((turn.expect("it is never closed"), false))
-            }
-        }
     }
 }
 
