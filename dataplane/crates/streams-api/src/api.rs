@@ -301,15 +301,11 @@ impl Api {
         name: &StreamName,
         decide: impl Fn(&mut Stream) -> Result<bool, ApiError>,
     ) -> Result<Arc<Stream>, ApiError> {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % CHANGES_MAX as u64).unwrap_or_default();
+        let overtaken =
+            || errors::change(&catalog::ChangeError::Conflict(name.clone()), self.identity());
         // What goes on without an end elsewhere keeps nobody waiting for ever.
-        let turn = tokio::time::timeout(CHANGE_WAIT_MAX, self.changing[at].lock()).await;
-        let Ok(_turn) = turn else {
-            let conflict = catalog::ChangeError::Conflict(name.clone());
-            return Err(errors::change(&conflict, self.identity()));
-        };
+        let turn = tokio::time::timeout(CHANGE_WAIT_MAX, self.changing_of(name).lock());
+        let _turn = turn.await.map_err(|_| overtaken())?;
         for _ in 0..CONFLICTS_MAX {
             let current = self.options.catalog.get(name);
             let current = current.ok_or_else(|| errors::stream_not_found(name, self.identity()))?;
@@ -323,8 +319,14 @@ impl Api {
                 Err(error) => return Err(errors::change(&error, self.identity())),
             }
         }
-        let conflict = catalog::ChangeError::Conflict(name.clone());
-        Err(errors::change(&conflict, self.identity()))
+        Err(overtaken())
+    }
+
+    fn changing_of(&self, name: &StreamName) -> &tokio::sync::Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let at = hasher.finish() % CHANGES_MAX as u64;
+        &self.changing[usize::try_from(at).unwrap_or_default()]
     }
 
     /// As [`change`](Self::change), for a stream that has to be ACTIVE.

@@ -85,7 +85,6 @@ impl Peer {
             waiting,
             unsent: VecDeque::new(),
             is_down: Arc::clone(&is_down),
-            is_greeted: false,
         };
         tokio::spawn(queue.run(connect));
         Peer { name, calls, is_down }
@@ -141,8 +140,6 @@ struct Queue {
     /// Taken off the mailbox, but not sent yet.
     unsent: VecDeque<Outgoing>,
     is_down: Arc<AtomicBool>,
-    /// Whether the other end of the last connection said what it speaks.
-    is_greeted: bool,
 }
 
 impl Queue {
@@ -150,20 +147,21 @@ impl Queue {
         let mut pause = RETRY_PAUSE_MIN;
         // A connection is made when there is something to say.
         while self.fill().await {
-            match connect.connect().await {
+            let greeted = match connect.connect().await {
+                Ok(connection) => greet(connection).await,
+                Err(error) => Err(error),
+            };
+            self.is_down.store(greeted.is_err(), Ordering::Relaxed);
+            match greeted {
                 Ok(connection) => {
                     let started = Instant::now();
                     let ended = self.converse(connection).await;
-                    self.is_down.store(!self.is_greeted, Ordering::Relaxed);
                     tracing::debug!(peer = %self.name, why = ?ended, "a connection ended");
                     if RETRY_PAUSE_MAX < started.elapsed() {
                         pause = RETRY_PAUSE_MIN;
                     }
                 }
-                Err(error) => {
-                    self.is_down.store(true, Ordering::Relaxed);
-                    tracing::debug!(peer = %self.name, %error, "no connection");
-                }
+                Err(error) => tracing::debug!(peer = %self.name, %error, "no connection"),
             }
             let now = Instant::now();
             self.unsent.retain(|outgoing| now < outgoing.deadline);
@@ -192,19 +190,9 @@ impl Queue {
     }
 
     /// Sends calls and gives out answers, until the connection ends.
-    async fn converse(&mut self, connection: Box<dyn Connection>) -> io::Result<()> {
-        self.is_greeted = false;
+    async fn converse(&mut self, greeted: Greeted) -> io::Result<()> {
+        let Greeted { connection, buffer } = greeted;
         let (mut input, mut output) = tokio::io::split(connection);
-        let mut buffer = BytesMut::with_capacity(1 << 16);
-        let hello = Call::Hello { oldest: wire::VERSION, newest: wire::VERSION };
-        output.write_all(&hello.encode(0)).await?;
-        output.flush().await?;
-        match next_reply(&mut input, &mut buffer).await? {
-            (0, Reply::Hello(wire::VERSION)) => {}
-            other => return Err(invalid(format!("{other:?} instead of a greeting"))),
-        }
-        self.is_greeted = true;
-        self.is_down.store(false, Ordering::Relaxed);
         let pending = Unanswered::new(Arc::clone(&self.name));
         // Both at once: a node that waits for its answers to be read reads no calls.
         tokio::select! {
@@ -231,6 +219,24 @@ impl Queue {
             output.flush().await?;
         }
         Ok(())
+    }
+}
+
+/// A connection whose other end has said that it speaks what we do.
+struct Greeted {
+    connection: Box<dyn Connection>,
+    /// What came behind the greeting.
+    buffer: BytesMut,
+}
+
+async fn greet(mut connection: Box<dyn Connection>) -> io::Result<Greeted> {
+    let mut buffer = BytesMut::with_capacity(1 << 16);
+    let hello = Call::Hello { oldest: wire::VERSION, newest: wire::VERSION };
+    connection.write_all(&hello.encode(0)).await?;
+    connection.flush().await?;
+    match next_reply(&mut connection, &mut buffer).await? {
+        (0, Reply::Hello(wire::VERSION)) => Ok(Greeted { connection, buffer }),
+        other => Err(invalid(format!("{other:?} instead of a greeting"))),
     }
 }
 
