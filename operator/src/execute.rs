@@ -9,12 +9,14 @@ use kube::api::{
     Preconditions,
 };
 use kube::core::{DeserializeGuard, Status};
+use kube::runtime::events::Recorder;
 use kube::{Client, Resource, ResourceExt};
 use model::UnixMillis;
 use operator_api::{Stream, StreamStatus};
 use operator_core::{Removal, SpecEdit, Step, first_difference, names, unreadable};
 use serde_json::{Value, json};
 
+use crate::events::{self, Note};
 use crate::observe::api_of;
 use crate::pki::PkiError;
 
@@ -157,14 +159,11 @@ pub(crate) async fn remove(
 ) -> Result<(), ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
     match removal {
-        Removal::StatefulSet(name) => {
+        Removal::StatefulSet { name, uid } => {
             let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
-            let Some(set) = sets.get_metadata_opt(name).await.map_err(ExecuteError::Remove)? else {
-                return Ok(());
-            };
-            // It stays until its pods are gone. Not another one that has its name by now.
-            let uid = Some(Preconditions { uid: set.metadata.uid, ..Preconditions::default() });
-            let params = DeleteParams { preconditions: uid, ..DeleteParams::foreground() };
+            let meant = Preconditions { uid: uid.clone(), ..Preconditions::default() };
+            // It stays until its pods are gone.
+            let params = DeleteParams { preconditions: Some(meant), ..DeleteParams::foreground() };
             unless_gone(sets.delete(name, &params).await)
         }
         Removal::Claims(set) => {
@@ -239,9 +238,11 @@ fn of_shards() -> PatchParams {
     PatchParams { field_manager, ..PatchParams::default() }
 }
 
-/// Says of a resource that this version does not read it; whether it did not say so before.
+/// Says of a resource that this version does not read it, in its status and in an event, unless it says so
+/// already; whether anything was written.
 pub(crate) async fn tell_unreadable<K>(
     client: &Client,
+    recorder: &Recorder,
     guarded: &DeserializeGuard<K>,
     error: &str,
     now: UnixMillis,
@@ -255,7 +256,10 @@ where
     let object = api.get(&name).await.map_err(ExecuteError::Status)?;
     let Some(patch) = unreadable(&json!(object), error, now) else { return Ok(false) };
     let patched = api.patch_status(&name, &params(), &Patch::Merge(&patch)).await;
-    patched.map(|_| true).map_err(ExecuteError::Status)
+    patched.map_err(ExecuteError::Status)?;
+    let note = Note::invalid(format!("unreadable: {error}"));
+    events::publish(recorder, guarded, vec![note]).await;
+    Ok(true)
 }
 
 fn params() -> PatchParams {

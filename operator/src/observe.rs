@@ -21,7 +21,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector::store::Writer};
 use kube::{Client, Resource, ResourceExt};
 use operator_api::Stream;
-use operator_core::{Claims, Observed, names};
+use operator_core::{Claims, Observed, SHARDS_FIELDS, is_owner, names};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -341,8 +341,9 @@ async fn pump(
     }
 }
 
-fn is_shards_manager(fields: &ManagedFieldsEntry) -> bool {
-    fields.manager.as_deref() == Some(names::SHARDS_MANAGER)
+/// Whether it says who wrote the number of shards, of which nobody else's is looked at.
+fn is_about_shards(managed: &ManagedFieldsEntry) -> bool {
+    SHARDS_FIELDS.iter().any(|field| is_owner(managed, field))
 }
 
 /// Streams, and the events of their watch: each after the local copy has it.
@@ -357,7 +358,7 @@ pub(crate) fn streams(
     let (reader, writer) = store::<Guarded>();
     let api: Api<Guarded> = Api::all(client.clone());
     let events = watcher(api, watcher::Config::default())
-        .modify(|stream| stream.managed_fields_mut().retain(is_shards_manager));
+        .modify(|stream| stream.managed_fields_mut().retain(is_about_shards));
     let copy = reader.clone();
     let events = reflector(writer, events).default_backoff().inspect_ok(move |event| {
         let Event::Delete(gone) = event else { return };

@@ -105,7 +105,13 @@ async fn reconcile<K: Checked>(
         Err(unreadable) => {
             let (kind, name) = (K::kind(&()), guarded.name_any());
             tracing::warn!(%kind, name, error = unreadable.error, "a resource is unreadable");
-            tell_unreadable(&guarded, &unreadable.error, &ctx).await
+            let (error, now) = (&unreadable.error, SystemClock.now());
+            let told = execute::tell_unreadable(&ctx.client, &ctx.recorder, &*guarded, error, now);
+            told.await.map(|is_written| {
+                let writes = ctx.metrics.writes.get_or_create(&KindLabels { kind: K::KIND });
+                is_written.then(|| writes.inc());
+                metrics::Outcome::Unreadable
+            })
         }
     };
     let outcome = match &looked {
@@ -118,19 +124,6 @@ async fn reconcile<K: Checked>(
     let seconds = started.elapsed().as_secs_f64();
     ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(seconds);
     looked.map(|_| Action::await_change())
-}
-
-async fn tell_unreadable<K: Checked>(
-    guarded: &DeserializeGuard<K>,
-    error: &str,
-    ctx: &Context,
-) -> Result<metrics::Outcome, ExecuteError> {
-    if execute::tell_unreadable(&ctx.client, guarded, error, SystemClock.now()).await? {
-        ctx.metrics.writes.get_or_create(&KindLabels { kind: K::KIND }).inc();
-        let note = Note::invalid(format!("unreadable: {error}"));
-        events::publish(&ctx.recorder, guarded, vec![note]).await;
-    }
-    Ok(metrics::Outcome::Unreadable)
 }
 
 fn after_error<K: Checked>(

@@ -166,7 +166,12 @@ async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, E
         Err(unreadable) => {
             let (namespace, name) = (guarded.namespace(), guarded.name_any());
             tracing::warn!(namespace, name, error = unreadable.error, "a Stream is unreadable");
-            tell_unreadable(&guarded, &unreadable.error, &ctx).await
+            let (error, now) = (&unreadable.error, SystemClock.now());
+            let told = execute::tell_unreadable(&ctx.client, &ctx.recorder, &*guarded, error, now);
+            told.await.map(|is_written| {
+                is_written.then(|| count_write(&ctx));
+                (Action::await_change(), metrics::Outcome::Unreadable)
+            })
         }
     };
     let outcome = match &looked {
@@ -179,19 +184,6 @@ async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, E
     let seconds = started.elapsed().as_secs_f64();
     ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(seconds);
     looked.map(|(action, _)| action)
-}
-
-async fn tell_unreadable(
-    guarded: &Guarded,
-    error: &str,
-    ctx: &Context,
-) -> Result<(Action, metrics::Outcome), ExecuteError> {
-    if execute::tell_unreadable(&ctx.client, guarded, error, SystemClock.now()).await? {
-        count_write(ctx);
-        let note = Note::invalid(format!("unreadable: {error}"));
-        events::publish(&ctx.recorder, guarded, vec![note]).await;
-    }
-    Ok((Action::await_change(), metrics::Outcome::Unreadable))
 }
 
 fn after_error(guarded: Arc<Guarded>, error: &ExecuteError, ctx: Arc<Context>) -> Action {

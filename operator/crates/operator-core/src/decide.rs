@@ -29,7 +29,7 @@ use crate::manifests::{NodeSet, Settings, manifests};
 use crate::names;
 use crate::topology::Topology;
 use crate::validate::{ValidStream, validate};
-pub use count::SpecEdit;
+pub use count::{SHARDS_FIELDS, SpecEdit, is_owner};
 use plan::{Plan, carry_out};
 pub use removal::Removal;
 use removal::{delete, going};

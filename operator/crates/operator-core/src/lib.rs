@@ -11,8 +11,8 @@ mod unreadable;
 mod validate;
 
 pub use decide::{
-    Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, SpecEdit, Step, decide,
-    not_accepted, owners,
+    Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, SHARDS_FIELDS, SpecEdit,
+    Step, decide, is_owner, not_accepted, owners,
 };
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};

@@ -5,7 +5,7 @@
 //! writes another number has it from then on. A number that is the operator's stands against nothing that
 //! people write: it goes when they write boundaries that are not as many, or make the load decide.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use model::Boundaries;
 use operator_api::{Mode, Stream};
 
@@ -69,12 +69,19 @@ pub(super) fn missing(stream: &Stream, plan: &Plan<'_>) -> Option<SpecEdit> {
     Some(SpecEdit::Write { shard_count: count, shard_boundaries })
 }
 
+/// The fields of a spec that say how many shards there are, as managed fields name them.
+pub const SHARDS_FIELDS: [&str; 2] = ["f:shardCount", "f:shardBoundaries"];
+
+/// Whether a manager wrote this field of the spec.
+#[must_use]
+pub fn is_owner(managed: &ManagedFieldsEntry, field: &str) -> bool {
+    managed.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"][field].is_null())
+}
+
 /// Whether we wrote a field, and nobody else wrote the same.
 fn is_ours(stream: &Stream, field: &str) -> bool {
     let managers = stream.metadata.managed_fields.iter().flatten();
-    let has = |fields: &FieldsV1| !fields.0["f:spec"][field].is_null();
-    let mut owners =
-        managers.filter(|manager| manager.fields_v1.as_ref().is_some_and(has)).peekable();
+    let mut owners = managers.filter(|manager| is_owner(manager, field)).peekable();
     owners.peek().is_some()
         && owners.all(|owner| owner.manager.as_deref() == Some(names::SHARDS_MANAGER))
 }

@@ -20,8 +20,13 @@ use crate::topology::Topology;
 /// Something to delete, with all that the API server knows now, not with what it knew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// A StatefulSet by its name: it is there until its pods are gone.
-    StatefulSet(String),
+    /// A StatefulSet: it is there until its pods are gone.
+    StatefulSet {
+        /// Its name.
+        name: String,
+        /// That of the one that was looked at: another one may have its name by now.
+        uid: Option<String>,
+    },
     /// The volume claims of the StatefulSet of this name, which is gone.
     Claims(String),
 }
@@ -77,7 +82,10 @@ fn left(stream: &Stream, topology: Option<Topology>, observed: &Observed) -> Lef
                 left.map(|(shard, pod)| Ask { pod, shard, what: Request::Remove }).collect();
             if asks.is_empty() { Left::Nothing } else { Left::Asks(asks) }
         }
-        Some(_) => Left::Removal(Removal::StatefulSet(name)),
+        Some(set) => {
+            let uid = set["metadata"]["uid"].as_str().map(str::to_owned);
+            Left::Removal(Removal::StatefulSet { name, uid })
+        }
         // Whoever makes the pool's set again removes logs that are nobody's.
         None if retains || stays && stream.spec.pool.is_some() => Left::Nothing,
         None if observed.claims.going < observed.claims.all => Left::Removal(Removal::Claims(name)),

@@ -79,8 +79,13 @@ impl Cluster {
         let pods = if self.children.contains_key("StatefulSet") { self.pods() } else { 0 };
         let set = names::stateful_set(&self.stream);
         let pods = (0..u32::try_from(pods).unwrap()).map(|ordinal| names::pod(&set, ordinal));
+        let mut children = self.children.clone();
+        // As the API server gives it to what it makes.
+        if let Some(set) = children.get_mut("StatefulSet") {
+            set["metadata"]["uid"] = "set-1".into();
+        }
         Observed {
-            children: self.children.clone(),
+            children,
             pods_ready: pods.filter(|pod| !self.away.contains(pod)).collect(),
             is_rolled_out: true,
             claims: self.claims,
@@ -110,7 +115,7 @@ impl Cluster {
             }
         }
         match &outcome.removal {
-            Some(Removal::StatefulSet(_)) => {
+            Some(Removal::StatefulSet { .. }) => {
                 let set = self.children.get_mut("StatefulSet").unwrap();
                 set["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
             }
@@ -605,6 +610,18 @@ fn a_number_that_the_operator_wrote_gives_way_to_the_load_and_leaves_shards_as_t
         (cluster.stream.spec.shard_count, &cluster.stream.spec.shard_boundaries),
         (None, &None)
     );
+    // One that somebody else wrote as well is not the operator's to take back.
+    let mut cluster = Cluster::new(StreamSpec::default());
+    cluster.settle();
+    let theirs = serde_json::json!({
+        "manager": "their-tool",
+        "fieldsV1": {"f:spec": {"f:shardCount": {}}},
+    });
+    let managed = cluster.stream.metadata.managed_fields.as_mut().unwrap();
+    managed.push(serde_json::from_value(theirs).unwrap());
+    cluster.edit(|spec| (spec.mode, spec.min_shards) = (Some(Mode::OnDemand), Some(3)));
+    cluster.settle();
+    assert_eq!(cluster.stream.spec.shard_count, Some(1));
     // One that somebody wrote stays, whoever decides.
     let mut cluster = Cluster::new(shards_on_demand(7));
     cluster.settle();
@@ -759,7 +776,7 @@ fn no_shard_is_closed_while_the_pod_of_a_child_is_away() {
 
 #[test]
 fn volumes_go_with_their_stream_unless_they_are_retained() {
-    let set = Removal::StatefulSet("clicks-stream".into());
+    let set = Removal::StatefulSet { name: "clicks-stream".into(), uid: Some("set-1".into()) };
     let claims = Removal::Claims("clicks-stream".into());
     for (policy, want) in
         [(None, vec![set.clone(), claims]), (Some(operator_api::DeletionPolicy::Retain), vec![set])]
@@ -843,7 +860,8 @@ fn a_pool_that_somebody_joins_while_it_goes_is_made_again() {
     last.settle();
     last.delete();
     last.reconcile();
-    assert_eq!(last.removed, [Removal::StatefulSet("small-pool".into())]);
+    let set = Removal::StatefulSet { name: "small-pool".into(), uid: Some("set-1".into()) };
+    assert_eq!(last.removed, [set]);
     let mut new = Cluster::new(spec);
     new.stream.metadata.uid = Some("uid-2".into());
     (new.children, new.claims) = (last.children.clone(), last.claims);
