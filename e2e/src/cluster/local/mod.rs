@@ -68,27 +68,19 @@ impl Local {
     pub(crate) fn claim_machine(state: &Path) -> anyhow::Result<()> {
         ensure!(geteuid().is_root(), "the local provider needs root: use sudo, or --provider kind");
         let last = fs::read_to_string(OWNER).map_or_else(|_| state.to_owned(), PathBuf::from);
-        fs::create_dir_all(state)?;
-        // The last one's tree may be gone, and all that was below it.
-        for left in [last.as_path(), state].into_iter().filter(|left| left.exists()) {
-            let cluster = Local::open(left, NODES_MAX)?;
-            if cluster.processes.names().is_empty() {
-                // Nothing of it was ever started: what is on this machine is somebody else's.
-                continue;
+        for left in [last.as_path(), state] {
+            let processes = Processes::below(left);
+            let names = processes.names();
+            if names.iter().any(|name| processes.pid(name).is_some()) {
+                let advice = "end it first, with e2e/cluster.sh down in that tree";
+                let whose = left.display();
+                ensure!(left == state, "this machine runs the cluster of {whose}: {advice}");
+            } else if !names.is_empty() {
+                // Of one that was never started nothing is there: that would be somebody else's.
+                Local::open(left, NODES_MAX)?.down()?;
             }
-            if !cluster.runs() {
-                cluster.down()?;
-                continue;
-            }
-            let advice = "end it first, with e2e/cluster.sh down in that tree";
-            let whose = left.display();
-            ensure!(left == state, "this machine runs the cluster of {whose}: {advice}");
         }
         fs::write(OWNER, state.as_os_str().as_encoded_bytes()).context(OWNER)
-    }
-
-    fn runs(&self) -> bool {
-        self.processes.names().iter().any(|name| self.processes.pid(name).is_some())
     }
 
     /// Builds, writes, starts and waits, each only as far as needed. The machine has been claimed.
