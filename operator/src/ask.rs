@@ -152,7 +152,7 @@ impl Connect for Node {
             let connect = async {
                 let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
                 let socket = TcpStream::connect((self.host.as_str(), WIRE_PORT)).await?;
-                set_up_socket(&socket)?;
+                let socket = set_up_socket(socket)?;
                 TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await
             };
             let connected = tokio::time::timeout(CONNECT_MAX, connect).await;

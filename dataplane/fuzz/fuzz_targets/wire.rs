@@ -1,7 +1,7 @@
 //! Frames as a broken or wrong node could send them: none panics, and what decodes comes back as it went.
 #![no_main]
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use model::Offset;
 use shard_log::{Batch, RecordBuffer};
@@ -22,13 +22,13 @@ fn take(mut buffer: BytesMut) {
     while let Ok(Some(frame)) = Frame::take(&mut buffer) {
         let id = frame.id;
         if let Ok(call) = frame.clone().call() {
-            assert_eq!(again(&call.encode(id)).call().as_ref(), Ok(&call));
+            assert_eq!(again(call.encode(id)).call().as_ref(), Ok(&call));
             if let Call::Append { record_count, records, .. } = call {
                 let _ = RecordBuffer::from_encoded(records.into(), record_count);
             }
         }
         if let Ok(reply) = frame.reply() {
-            assert_eq!(again(&reply.encode(id)).reply().as_ref(), Ok(&reply));
+            assert_eq!(again(reply.encode(id)).reply().as_ref(), Ok(&reply));
             if let Reply::Records(records) = reply {
                 records.batches.into_iter().for_each(|batch| {
                     let (base, sealed) = (batch.base_offset, batch.is_sealed);
@@ -40,7 +40,9 @@ fn take(mut buffer: BytesMut) {
     }
 }
 
-fn again(encoded: &[u8]) -> Frame {
-    let taken = Frame::take(&mut BytesMut::from(encoded));
+fn again(encoded: impl Buf) -> Frame {
+    let mut frame = BytesMut::new();
+    frame.put(encoded);
+    let taken = Frame::take(&mut frame);
     taken.expect("just encoded").expect("it is whole")
 }

@@ -130,8 +130,7 @@ async fn accept(listener: TcpListener, tls: Arc<NodeTls>, options: ServeOptions)
         let (tls, options) = (Arc::clone(&tls), options.clone());
         tokio::spawn(async move {
             let ended = async {
-                set_up_socket(&socket)?;
-                let handshake = tls.acceptor().accept(socket);
+                let handshake = tls.acceptor().accept(set_up_socket(socket)?);
                 let connection = tokio::time::timeout(HANDSHAKE_MAX, handshake).await??;
                 serve(options, Box::new(connection)).await?;
                 anyhow::Ok(())

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::BODY_BYTES_MAX;
 
@@ -42,6 +42,9 @@ pub(super) async fn read_body(mut body: Incoming, time: Duration) -> Result<Byte
             match (first.take(), whole.is_empty()) {
                 (None, true) => first = Some(data),
                 (Some(earlier), _) => {
+                    let more = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+                    let length = (earlier.len() + data.len()).saturating_add(more);
+                    whole.reserve(length.min(BODY_BYTES_MAX));
                     whole.extend_from_slice(&earlier);
                     whole.extend_from_slice(&data);
                 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ScalingType};
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, ScalingType, ShardIteratorType, StartingPosition,
+};
 use e2e::cluster::{leat, wait};
 
 use crate::load::{Load, Reader, read_all};
@@ -28,6 +30,34 @@ async fn helm_install_and_first_record() {
     fixture.kubectl(&["delete", "stream", "clicks"]);
     let gone = fixture.client.describe_stream_summary().stream_name("clicks").send().await;
     assert!(gone.unwrap_err().into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_is_the_first_to_read_through_a_gateway() {
+    let fixture = Fixture::with_clicks("subscriber", 1, "{}").await;
+    let client = &fixture.client;
+    let summary = client.describe_stream_summary().stream_name("clicks").send().await.unwrap();
+    let arn = summary.stream_description_summary.unwrap().stream_arn;
+    let shards = client.list_shards().stream_arn(&arn).send().await.unwrap().shards.unwrap();
+    let register = client.register_stream_consumer().stream_arn(&arn).consumer_name("c");
+    let consumer = register.send().await.unwrap().consumer.unwrap().consumer_arn;
+    // The shard's first number is known without asking its pod.
+    let range = shards[0].sequence_number_range.as_ref().unwrap();
+    let start = StartingPosition::builder().r#type(ShardIteratorType::AtSequenceNumber);
+    let start = start.sequence_number(&range.starting_sequence_number).build().unwrap();
+    let subscribe = client.subscribe_to_shard().consumer_arn(consumer).starting_position(start);
+    let mut events = subscribe.shard_id(&shards[0].shard_id).send().await.unwrap().event_stream;
+    let first = async {
+        loop {
+            let event = events.recv().await.unwrap().expect("it goes on");
+            let event = event.as_subscribe_to_shard_event().unwrap().clone();
+            if let Some(record) = event.records.first() {
+                return record.data.clone();
+            }
+        }
+    };
+    let first = tokio::time::timeout(Duration::from_secs(30), first).await.unwrap();
+    assert_eq!(first, Blob::new("probe:0"));
 }
 
 #[test]

@@ -297,7 +297,7 @@ impl<S: Storage> Thread<S> {
         let reads_task = reads::run(state, reads_mailbox, Arc::clone(read_memory));
         tokio::task::spawn_local(or_abort(reads_task));
         let task = tokio::task::spawn_local(or_abort(actor.run()));
-        let handle = ShardHandle { writes, reads, progress: watched };
+        let handle = ShardHandle { writes, reads, progress: watched, looked_at: None };
         self.shards.insert(directory, Running { handle: handle.clone(), task });
         self.context.metrics.shards.inc();
         handle

@@ -6,7 +6,7 @@ use std::time::Duration;
 use encryption::Keyring;
 use model::{Offset, UnixMillis};
 use shard_log::{Batch, Record, RecordBuffer};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::error::{AppendError, CloseError, ReadError, Unavailable};
 use crate::machine::{Command, Machine};
@@ -126,6 +126,8 @@ pub struct ShardHandle {
     pub(crate) writes: mpsc::Sender<Write>,
     pub(crate) reads: mpsc::Sender<Read>,
     pub(crate) progress: watch::Receiver<Progress>,
+    /// Where the progress is of another node: told that somebody looks at it.
+    pub(crate) looked_at: Option<Arc<Notify>>,
 }
 
 /// A message to a shard's actor.
@@ -252,13 +254,31 @@ impl ShardHandle {
     /// How far the shard has come, as of now.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.progress.borrow().clone()
+        self.follow().borrow().clone()
+    }
+
+    /// Returns when it is known how far the shard has come: at once, unless that is still to be heard
+    /// from another node; or after `timeout`.
+    pub async fn wait_known(&self, timeout: Duration) {
+        if self.looked_at.is_some() {
+            // A receiver of the handle's has never looked: the first news are news to it.
+            let mut progress = self.follow().clone();
+            let _ = tokio::time::timeout(timeout, progress.changed()).await;
+        }
+    }
+
+    /// The progress, and from now on its changes.
+    pub(crate) fn follow(&self) -> &watch::Receiver<Progress> {
+        if let Some(looked_at) = &self.looked_at {
+            looked_at.notify_one();
+        }
+        &self.progress
     }
 
     /// Returns when there is a committed record at `offset`, or there will never be one, or after
     /// `timeout`.
     pub async fn wait_beyond(&self, offset: Offset, timeout: Duration) {
-        let mut progress = self.progress.clone();
+        let mut progress = self.follow().clone();
         let arrived =
             progress.wait_for(|now| offset < now.commit_end || now.machine.closed_at().is_some());
         // All three ways to end (arrived, stopped, too late) are answered by reading.

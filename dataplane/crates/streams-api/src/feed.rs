@@ -138,11 +138,13 @@ impl Feeds {
         self.by_shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the shard's feed: every record that is committed from now on comes, or a gap is seen.
+    /// Joins the shard's feed: every record from `next` on that is committed from now on comes, or a gap
+    /// is seen.
     pub(crate) fn join(
         &self,
         key: ShardKey,
         handle: &ShardHandle,
+        next: Offset,
         record_bytes_max: usize,
     ) -> broadcast::Receiver<Arc<Delivery>> {
         let mut by_shard = self.lock();
@@ -156,7 +158,7 @@ impl Feeds {
             key,
             handle: handle.clone(),
             sender,
-            next: handle.progress().commit_end,
+            next: handle.progress().commit_end.max(next),
             record_bytes_max,
         };
         tokio::spawn(feed.run());

@@ -37,6 +37,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Between the close of a shard and the catalog's word of it.
 const CLOSED_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a subscription waits to hear how far its shard has come before it joins those at the tip.
+const PROGRESS_WAIT_MAX: Duration = Duration::from_secs(1);
 /// After a failed read, how long until the next.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
@@ -95,8 +97,8 @@ struct Subscription {
     changes: watch::Receiver<u64>,
     /// The offset to send next.
     next: Offset,
-    /// When the record before that arrived, if it is known.
-    last: UnixMillis,
+    /// When the record before that arrived, if it was sent.
+    last: Option<UnixMillis>,
     live: Option<Live>,
     /// Reading what is behind `next`, while there is no `live`.
     catching_up: Option<CatchingUp>,
@@ -119,7 +121,7 @@ pub(crate) fn events(api: &Api, encoding: Encoding, begin: Begin) -> Events {
     let subscription = Subscription {
         encoding,
         consumer,
-        last: handle.progress().tip_timestamp,
+        last: None,
         changes: api.options.catalog.changes(),
         throttle: has_limits.then(|| TokenBucket::new(rate, rate, api.now())),
         api: api.clone(),
@@ -267,6 +269,7 @@ impl Subscription {
         let (feeds, handle, mut next) = (self.api.feeds.clone(), self.handle.clone(), self.next);
         let key = ShardKey { stream: self.stream.uid, shard: self.shard.id };
         async move {
+            handle.wait_known(PROGRESS_WAIT_MAX).await;
             let mut joined = None;
             loop {
                 match Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await {
@@ -277,7 +280,7 @@ impl Subscription {
                         if let Some(live) = joined.take() {
                             return Ok(Found::Tip { next, live });
                         }
-                        joined = Some(feeds.join(key, &handle, record_bytes_max));
+                        joined = Some(feeds.join(key, &handle, next, record_bytes_max));
                     }
                     Err(ReadError::Unavailable(Unavailable::Stopped)) => {
                         return Err(errors::unavailable(key.shard, &Unavailable::Stopped));
@@ -343,7 +346,7 @@ impl Subscription {
             }
         }
         self.next = delivery.end;
-        self.last = delivery.last;
+        self.last = Some(delivery.last);
         let (metrics, shard) = (&self.api.options.metrics, self.shard.id);
         metrics.shard(&self.stream, shard, ShardMetric::OutgoingBytes, bytes as u64);
         metrics.shard(&self.stream, shard, ShardMetric::OutgoingRecords, count as u64);
@@ -370,7 +373,7 @@ impl Subscription {
     fn heartbeat(&mut self) -> Bytes {
         self.heartbeat = Instant::now() + HEARTBEAT;
         let is_behind = self.next < self.handle.progress().commit_end;
-        let behind = if is_behind { self.api.now().since(self.last) } else { Duration::ZERO };
+        let behind = if is_behind { self.api.now().since(self.last()) } else { Duration::ZERO };
         self.encode(&Event {
             records: Vec::new(),
             continuation_sequence_number: Some(self.continuation()),
@@ -379,12 +382,17 @@ impl Subscription {
         })
     }
 
+    /// When the record before `next` arrived; for one who was sent none yet, the shard's last.
+    fn last(&self) -> UnixMillis {
+        self.last.unwrap_or_else(|| self.handle.progress().tip_timestamp)
+    }
+
     /// A number to subscribe again AFTER: that of the last record sent, or the shard's first.
     fn continuation(&self) -> String {
         let Shard { id, created, .. } = self.shard;
         let number = match self.next.0.checked_sub(1) {
             None => SequenceNumber::starting(id, created),
-            Some(before) => SequenceNumber::of_record(id, created, Offset(before), self.last),
+            Some(before) => SequenceNumber::of_record(id, created, Offset(before), self.last()),
         };
         number.to_string()
     }

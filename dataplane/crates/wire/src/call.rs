@@ -1,11 +1,12 @@
 //! What is asked of a node.
 
-use bytes::{BufMut, Bytes};
+use bytes::buf::Chain;
+use bytes::{Buf, BufMut, Bytes};
 use model::{Offset, Passed, UnixMillis};
 
 use crate::body::{
     ShardRef, get_bytes, get_hash_key, get_offset, get_shard, get_text, get_u8, get_u16, get_u32,
-    get_u64, put_bytes, put_shard,
+    get_u64, put_bytes, put_bytes_length, put_shard,
 };
 use crate::{DecodeError, begin, end};
 
@@ -130,16 +131,16 @@ const BODY_BYTES: usize = 64;
 const KEY_BYTES: usize = 16;
 
 impl Call {
-    /// The frame of this call.
+    /// The frame of this call. Records are not copied into it: they are its second part.
     #[must_use]
-    pub fn encode(&self, id: u64) -> Bytes {
+    pub fn encode(&self, id: u64) -> Chain<Bytes, Bytes> {
         let frame = |kind| begin(id, kind, BODY_BYTES);
         let of = |kind, shard: &ShardRef| {
             let mut body = frame(kind);
             put_shard(&mut body, *shard);
             body
         };
-        end(match self {
+        let body = match self {
             Call::Hello { oldest, newest } => {
                 let mut body = frame(kind::HELLO);
                 body.put_u16_le(*oldest);
@@ -147,10 +148,9 @@ impl Call {
                 body
             }
             Call::Append { shard, record_count, records } => {
-                let mut body = begin(id, kind::APPEND, BODY_BYTES + records.len());
-                put_shard(&mut body, *shard);
+                let mut body = of(kind::APPEND, shard);
                 body.put_u32_le(*record_count);
-                put_bytes(&mut body, records);
+                put_bytes_length(&mut body, records);
                 body
             }
             Call::Read(read) => {
@@ -202,7 +202,12 @@ impl Call {
                 body.put_u64_le(*quiet_for);
                 body
             }
-        })
+        };
+        let records = match self {
+            Call::Append { records, .. } => records.clone(),
+            _ => Bytes::new(),
+        };
+        end(body, records.len()).chain(records)
     }
 }
 

@@ -103,9 +103,9 @@ fn begin(id: u64, kind: u8, body_bytes: usize) -> BytesMut {
     frame
 }
 
-/// Ends it: from now on its length is known.
-fn end(mut frame: BytesMut) -> Bytes {
-    let length = u32::try_from(frame.len() - LENGTH_BYTES).expect("a frame fits 4 GiB");
+/// Ends it: from now on its length is known. `more` bytes come behind it.
+fn end(mut frame: BytesMut, more: usize) -> Bytes {
+    let length = u32::try_from(frame.len() - LENGTH_BYTES + more).expect("a frame fits 4 GiB");
     frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     frame.freeze()
 }

@@ -83,7 +83,7 @@ impl Reply {
     #[must_use]
     pub fn encode(&self, id: u64) -> Bytes {
         let frame = |kind| begin(id, kind, BODY_BYTES);
-        end(match self {
+        let body = match self {
             Reply::Hello(version) => {
                 let mut body = frame(kind::HELLO);
                 body.put_u16_le(*version);
@@ -135,7 +135,8 @@ impl Reply {
                 put_refusal(&mut body, refusal);
                 body
             }
-        })
+        };
+        end(body, 0)
     }
 }
 

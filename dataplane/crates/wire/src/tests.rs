@@ -117,6 +117,13 @@ fn reply() -> impl Strategy<Value = Reply> {
     ]
 }
 
+/// A call's frame in one piece.
+fn whole(call: &Call, id: u64) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put(call.encode(id));
+    frame
+}
+
 proptest! {
     #[test]
     fn calls_and_replies_come_back_as_they_went(
@@ -155,7 +162,7 @@ proptest! {
 
     #[test]
     fn a_frame_that_is_cut_short_or_goes_on_is_refused(call in call(), cut in any::<usize>()) {
-        let mut encoded = BytesMut::from(&call.encode(1)[..]);
+        let mut encoded = whole(&call, 1);
         let frame = Frame::take(&mut encoded).unwrap().unwrap();
         let mut longer = frame.body.to_vec();
         longer.push(0);
@@ -182,7 +189,7 @@ fn offsets_that_counting_on_would_overflow_are_refused() {
 fn the_bytes_of_version_1_are_these() {
     let shard = ShardRef { stream: 0x0102_0304_0506_0708, shard: ShardId(9) };
     let call = Call::Append { shard, record_count: 1, records: Bytes::from_static(b"xyz") };
-    let hex: String = call.encode(5).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = whole(&call, 5).iter().map(|byte| format!("{byte:02x}")).collect();
     let head = concat!("20000000", "0500000000000000", "02");
     assert_eq!(hex, format!("{head}0807060504030201090000000100000003000000{}", "78797a"));
 }
@@ -192,8 +199,8 @@ fn more_samples_than_a_shard_keeps_are_refused() {
     let shard = ShardRef { stream: 1, shard: ShardId(2) };
     let samples = vec![HashKey(7); SAMPLES_MAX + 1];
     let passed = Passed { bytes: 1, records: 1, samples };
-    let encoded = Call::Passed { shard, passed }.encode(1);
-    let frame = Frame::take(&mut BytesMut::from(&encoded[..])).unwrap().unwrap();
+    let mut encoded = whole(&Call::Passed { shard, passed }, 1);
+    let frame = Frame::take(&mut encoded).unwrap().unwrap();
     let Ok(Call::Passed { passed, .. }) = frame.clone().call() else { panic!("{frame:?}") };
     assert_eq!(passed.samples.len(), SAMPLES_MAX, "no more are sent");
     // Behind the shard and two sums is their number.

@@ -114,7 +114,7 @@ impl Connect for Way {
             let connected = async {
                 let host = &self.pod.host;
                 let socket = TcpStream::connect((host.as_str(), WIRE_PORT)).await?;
-                set_up_socket(&socket)?;
+                let socket = set_up_socket(socket)?;
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
                 let connection = self.tls.connector().connect(name, socket).await?;
                 Ok(Box::new(connection) as Box<dyn Connection>)

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use wire::{Call, Frame, Progress, Reply, ShardRef};
+use wire::{Call, Progress, Reply, ShardRef};
 
-use super::{Connect, Connection};
+use super::{Connect, Connection, invalid, next_frame};
 
 /// Calls that wait to be sent.
 const CALLS_MAX: usize = 256;
@@ -213,7 +213,7 @@ impl Queue {
                 if !outgoing.reply_to.is_closed() {
                     id += 1;
                     pending.lock().insert(id, outgoing.reply_to);
-                    output.write_all(&outgoing.call.encode(id)).await?;
+                    output.write_all_buf(&mut outgoing.call.encode(id)).await?;
                 }
             }
             output.flush().await?;
@@ -232,7 +232,7 @@ struct Greeted {
 async fn greet(mut connection: Box<dyn Connection>) -> io::Result<Greeted> {
     let mut buffer = BytesMut::with_capacity(1 << 16);
     let hello = Call::Hello { oldest: wire::VERSION, newest: wire::VERSION };
-    connection.write_all(&hello.encode(0)).await?;
+    connection.write_all_buf(&mut hello.encode(0)).await?;
     connection.flush().await?;
     match next_reply(&mut connection, &mut buffer).await? {
         (0, Reply::Hello(wire::VERSION)) => Ok(Greeted { connection, buffer }),
@@ -294,17 +294,6 @@ async fn next_reply(
     input: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
 ) -> io::Result<(u64, Reply)> {
-    loop {
-        if let Some(frame) = Frame::take(buffer).map_err(invalid)? {
-            return Ok((frame.id, frame.reply().map_err(invalid)?));
-        }
-        buffer.reserve(1 << 16);
-        if input.read_buf(buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+    let frame = next_frame(input, buffer).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((frame.id, frame.reply().map_err(invalid)?))
 }

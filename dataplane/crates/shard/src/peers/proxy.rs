@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Duration, Instant};
 use wire::{Call, Refusal, Reply, ShardRef};
 
@@ -33,9 +33,10 @@ pub fn remote(peer: Peer, shard: ShardRef) -> ShardHandle {
     let (writes, write_mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
     let (reads, read_mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);
     let (sender, progress) = watch::channel(Progress::default());
-    let proxy = Proxy { peer, shard };
-    tokio::spawn(proxy.run(write_mailbox, read_mailbox, sender));
-    ShardHandle { writes, reads, progress }
+    let (proxy, looked_at) = (Proxy { peer, shard }, Arc::new(Notify::new()));
+    tokio::spawn(proxy.clone().run(write_mailbox, read_mailbox));
+    tokio::spawn(proxy.follow(Arc::clone(&looked_at), sender));
+    ShardHandle { writes, reads, progress, looked_at: Some(looked_at) }
 }
 
 #[derive(Clone)]
@@ -46,14 +47,8 @@ struct Proxy {
 
 impl Proxy {
     /// Forwards until the last handle is gone.
-    async fn run(
-        self,
-        mut writes: mpsc::Receiver<Write>,
-        mut reads: mpsc::Receiver<Read>,
-        progress: watch::Sender<Progress>,
-    ) {
+    async fn run(self, mut writes: mpsc::Receiver<Write>, mut reads: mpsc::Receiver<Read>) {
         let slots = Arc::new(Semaphore::new(CALLS_MAX));
-        let mut progress = Some(progress);
         loop {
             let slot = Arc::clone(&slots).acquire_owned().await.expect("never closed");
             let proxy = self.clone();
@@ -73,15 +68,16 @@ impl Proxy {
                     });
                 }
             }
-            // A shard that nobody asks anything of is not followed.
-            if let Some(progress) = progress.take() {
-                tokio::spawn(self.clone().follow(progress));
-            }
         }
     }
 
-    /// Keeps up with the shard while there is a handle.
-    async fn follow(self, progress: watch::Sender<Progress>) {
+    /// Keeps up with the shard while there is a handle, from when somebody first wants to know: those
+    /// who only put do not, and each change is a message.
+    async fn follow(self, looked_at: Arc<Notify>, progress: watch::Sender<Progress>) {
+        tokio::select! {
+            () = looked_at.notified() => {}
+            () = progress.closed() => return,
+        }
         while !progress.is_closed() {
             if let Ok(mut news) = self.peer.follow(self.shard).await {
                 loop {

@@ -7,13 +7,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use model::{Passed, ShardLoad};
 use shard_log::RecordBuffer;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use wire::{Call, FRAME_BYTES_MAX, Frame, Refusal, Reply, ShardRef};
+use wire::{Call, FRAME_BYTES_MAX, Refusal, Reply, ShardRef};
 
-use super::convert;
-use super::{Connection, Pending};
+use super::{Connection, Pending, convert, invalid, next_frame};
 use crate::handle::{ReadRequest, ShardHandle};
 
 /// Calls of one connection that may be under way, those that follow a shard excepted.
@@ -22,6 +21,8 @@ const CALLS_MAX: usize = 1024;
 const FOLLOWED_MAX: usize = 20_000;
 /// Replies that wait to be written.
 const REPLIES_MAX: usize = 256;
+/// Replies below this are gathered while they are ready.
+const WRITE_BYTES: usize = 1 << 14;
 /// Between two words about how far a shard has come: far less than a subscriber would notice.
 const NEWS_PAUSE: Duration = Duration::from_millis(1);
 /// How long a caller may take to say what it speaks.
@@ -264,7 +265,7 @@ async fn follow(
         let _ = replies.send((Reply::Refused(Refusal::NotHere).encode(id), None)).await;
         return;
     };
-    let mut progress = handle.progress.clone();
+    let mut progress = handle.follow().clone();
     loop {
         let told = convert::told(&progress.borrow_and_update());
         if replies.send((Reply::Progress(told).encode(id), None)).await.is_err() {
@@ -279,9 +280,11 @@ async fn follow(
 }
 
 async fn write_replies(
-    mut output: impl AsyncWrite + Unpin,
+    output: impl AsyncWrite + Unpin,
     mut outgoing: mpsc::Receiver<Outgoing>,
 ) -> io::Result<()> {
+    // Most replies are a few bytes: those that are ready together go together. Records go by themselves.
+    let mut output = BufWriter::with_capacity(WRITE_BYTES, output);
     let mut ready = Vec::new();
     while 0 < outgoing.recv_many(&mut ready, REPLIES_MAX).await {
         for (frame, allowed) in ready.drain(..) {
@@ -291,27 +294,4 @@ async fn write_replies(
         output.flush().await?;
     }
     Ok(())
-}
-
-/// The next frame; `None` when the caller has ended the connection between two.
-async fn next_frame(
-    input: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-) -> io::Result<Option<Frame>> {
-    loop {
-        if let Some(frame) = Frame::take(buffer).map_err(invalid)? {
-            return Ok(Some(frame));
-        }
-        buffer.reserve(1 << 16);
-        if input.read_buf(buffer).await? == 0 {
-            return match buffer.is_empty() {
-                true => Ok(None),
-                false => Err(io::ErrorKind::UnexpectedEof.into()),
-            };
-        }
-    }
-}
-
-fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -181,6 +181,20 @@ async fn a_shard_through_a_connection_is_a_shard() {
 }
 
 #[tokio::test]
+async fn a_shard_is_followed_from_when_somebody_looks_how_far_it_has_come() {
+    let node = Node::new().await;
+    let handle = remote(node.peer(), SHARD);
+    for _ in 0..10 {
+        handle.append(records(&[b"one"])).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(handle.progress().commit_end, Offset(0), "nothing was told");
+    handle.wait_beyond(Offset(9), Duration::from_secs(10)).await;
+    assert_eq!(handle.progress().commit_end, Offset(10));
+    node.engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn large_calls_and_replies_do_not_wait_for_each_other() {
     let node = Node::new().await;
     let handle = remote(node.peer(), SHARD);
@@ -205,6 +219,7 @@ async fn a_connection_that_is_lost_is_made_again() {
     node.connections.refusals.store(2, Ordering::Relaxed);
     let handle = remote(node.peer(), SHARD);
     handle.append(records(&[b"one"])).await.unwrap();
+    assert_eq!(read(&handle, 0).await, [b"one"]);
     node.connections.cut();
     // What was under way would fail; what comes later finds a new connection.
     let again = async {
