@@ -40,7 +40,8 @@ pub struct Retention {
     pub bytes_max: Option<u64>,
 }
 
-/// How far a shard has come. Changes are pushed to every handle.
+/// How far a shard has come. Changes are pushed to every handle; to one of another node's shard from when
+/// somebody first looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The offset after the last committed record.
@@ -251,7 +252,7 @@ impl ShardHandle {
         self.ask_read(|reply| Read::Start { reply }).await
     }
 
-    /// How far the shard has come, as of now.
+    /// How far the shard has come, as of now; of a shard of another node, as was last heard.
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.follow().borrow().clone()
@@ -267,7 +268,7 @@ impl ShardHandle {
         }
     }
 
-    /// The progress, and from now on its changes.
+    /// The progress as far as it is known, and from now on its changes.
     pub(crate) fn follow(&self) -> &watch::Receiver<Progress> {
         if let Some(looked_at) = &self.looked_at {
             looked_at.notify_one();

@@ -39,7 +39,8 @@ const PROBE_PAUSE: Duration = Duration::from_secs(3);
 const READ_BYTES: usize = 1 << 16;
 
 /// Sets up a socket between nodes: what is written goes at once, and a node that vanished with its power
-/// or its cable is given up after seconds, where TCP by itself would try for a quarter of an hour.
+/// or its cable is given up after seconds, where TCP by itself would try for a quarter of an hour. It is
+/// read through a buffer.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -76,7 +77,7 @@ async fn next_frame(
         if let Some(frame) = Frame::take(buffer).map_err(invalid)? {
             return Ok(Some(frame));
         }
-        // For a frame that has begun there is room already: all of it, and no more, so that it is not moved.
+        // For a frame that has begun there is room for the rest of it already.
         if buffer.len() == buffer.capacity() {
             buffer.reserve(READ_BYTES);
         }

@@ -72,9 +72,6 @@ impl Delivery {
         record_bytes_max: usize,
         memory: &EventMemory,
     ) -> Result<Result<Delivery, Offset>, ReadError> {
-        if handle.progress().commit_end <= from {
-            return Ok(Err(from));
-        }
         let kib = |payload: usize| (payload * COPIES_OF_A_PAYLOAD).div_ceil(1024);
         let most = u32::try_from(kib(record_bytes_max.max(DELIVERY_BYTES_MAX)));
         let mut reserved = memory.acquire(most.unwrap_or(u32::MAX)).await;
@@ -138,8 +135,8 @@ impl Feeds {
         self.by_shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the shard's feed: every record from `next` on that is committed from now on comes, or a gap
-    /// is seen.
+    /// Joins the shard's feed, which begins at `next` if nobody has joined it before: every record that is
+    /// committed from now on comes, or a gap is seen.
     pub(crate) fn join(
         &self,
         key: ShardKey,
@@ -181,6 +178,13 @@ impl Feed {
             self.handle.wait_beyond(self.next, IDLE_CHECK).await;
             if self.forget_without_listeners() {
                 return;
+            }
+            // Nothing to read: no memory is taken.
+            if self.handle.progress().commit_end <= self.next {
+                if self.is_over() {
+                    break;
+                }
+                continue;
             }
             let (max, memory) = (self.record_bytes_max, &self.feeds.memory);
             match Delivery::read(&self.handle, self.next, max, memory).await {

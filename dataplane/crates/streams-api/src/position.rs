@@ -166,8 +166,8 @@ impl Wanted<'_> {
     }
 }
 
-/// Where the next record of an open shard will be. It is asked for: what a gateway knows of the shard may
-/// be behind, and it follows only shards that somebody subscribes to.
+/// Where the next record of an open shard will be. It is asked for: on a gateway what is known of the
+/// shard may be behind, or nothing yet.
 async fn tip(handle: &ShardHandle) -> Result<Offset, shard::ReadError> {
     handle.offset_at(UnixMillis(u64::MAX)).await
 }
@@ -177,7 +177,7 @@ pub(crate) async fn was_given(
     handle: &ShardHandle,
     offset: Offset,
 ) -> Result<bool, shard::ReadError> {
-    Ok(offset < tip(handle).await?)
+    Ok(offset < handle.progress().commit_end || offset < tip(handle).await?)
 }
 
 /// The offset of the first record at or behind `position`.

@@ -272,7 +272,18 @@ impl Subscription {
             handle.wait_known(PROGRESS_WAIT_MAX).await;
             let mut joined = None;
             loop {
-                match Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await {
+                // What a gateway knows may be behind: who has joined asks the shard, as a feed may have begun
+                // at what another was told by it.
+                let end = match joined {
+                    None => Ok(handle.progress().commit_end),
+                    Some(_) => handle.offset_at(UnixMillis(u64::MAX)).await,
+                };
+                let found = match end {
+                    Ok(end) if end <= next => Ok(Err(next)),
+                    Ok(_) => Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await,
+                    Err(error) => Err(error),
+                };
+                match found {
                     Ok(Ok(delivery)) => return Ok(Found::Records(Arc::new(delivery))),
                     // First join, then look again: what came in between was not in the feed.
                     Ok(Err(from)) => {
