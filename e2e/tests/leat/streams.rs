@@ -28,8 +28,17 @@ async fn helm_install_and_first_record() {
     let columns = fixture.kubectl(&["get", "kds", "clicks", "--no-headers"]);
     assert!(columns.contains("ACTIVE") && columns.contains("True"), "{columns}");
     fixture.kubectl(&["delete", "stream", "clicks"]);
-    let gone = fixture.client.describe_stream_summary().stream_name("clicks").send().await;
-    assert!(gone.unwrap_err().into_service_error().is_resource_not_found_exception());
+    // The gateways hear of it a moment later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let describe = || fixture.client.describe_stream_summary().stream_name("clicks").send();
+    let gone = loop {
+        match describe().await {
+            Ok(_) => assert!(Instant::now() < deadline, "it is still there"),
+            Err(error) => break error.into_service_error(),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(gone.is_resource_not_found_exception(), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
