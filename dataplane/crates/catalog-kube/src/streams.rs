@@ -25,8 +25,10 @@ use crate::pause::WatchPause;
 
 /// How long a start waits for the API server, when there is a copy to start with.
 const API_SERVER_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Between two copies.
-const COPY_PAUSE: Duration = Duration::from_secs(1);
+/// Between two copies: this, or so many times what the last one took, if that is longer. What a pod's copy
+/// does not know yet is not served by the pod if it is killed while the API server is away.
+const COPY_PAUSE_MIN: Duration = Duration::from_millis(50);
+const COPY_PAUSE_FACTOR: u32 = 10;
 
 /// A stream, and its resource.
 #[derive(Clone, Debug)]
@@ -228,14 +230,16 @@ impl Streams {
         let events = events.backoff(WatchPause::default());
         let mut events = pin!(events);
         let mut listed: Vec<Stream> = Vec::new();
-        let mut copied = Instant::now();
+        let mut next_copy = Instant::now();
         let mut is_copied = true;
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                () = tokio::time::sleep_until(copied + COPY_PAUSE), if !is_copied => {
+                () = tokio::time::sleep_until(next_copy), if !is_copied => {
+                    let began = Instant::now();
                     self.copy();
-                    (copied, is_copied) = (Instant::now(), true);
+                    let pause = (began.elapsed() * COPY_PAUSE_FACTOR).max(COPY_PAUSE_MIN);
+                    (next_copy, is_copied) = (Instant::now() + pause, true);
                     continue;
                 }
             };
