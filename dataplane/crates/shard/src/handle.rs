@@ -258,16 +258,6 @@ impl ShardHandle {
         self.follow().borrow().clone()
     }
 
-    /// Returns when it is known how far the shard has come: at once, unless that is still to be heard
-    /// from another node; or after `timeout`.
-    pub async fn wait_known(&self, timeout: Duration) {
-        if self.looked_at.is_some() {
-            // A receiver of the handle's has never looked: the first news are news to it.
-            let mut progress = self.follow().clone();
-            let _ = tokio::time::timeout(timeout, progress.changed()).await;
-        }
-    }
-
     /// The progress as far as it is known, and from now on its changes.
     pub(crate) fn follow(&self) -> &watch::Receiver<Progress> {
         if let Some(looked_at) = &self.looked_at {

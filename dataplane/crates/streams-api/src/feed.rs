@@ -181,6 +181,7 @@ impl Feed {
             }
             // Nothing to read: no memory is taken.
             if self.handle.progress().commit_end <= self.next {
+                // If no record comes any more, listeners notice by themselves.
                 if self.is_over() {
                     break;
                 }
@@ -193,8 +194,6 @@ impl Feed {
                     // Nobody listens: seen the next time round.
                     let _ = self.sender.send(Arc::new(delivery));
                 }
-                // No record comes any more. Listeners notice by themselves.
-                Ok(Err(_)) if self.is_over() => break,
                 Ok(Err(next)) => self.next = next,
                 Err(ReadError::Unavailable(Unavailable::Stopped)) => break,
                 // The disk fails: it is given time, listeners wait.

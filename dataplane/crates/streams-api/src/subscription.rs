@@ -26,6 +26,7 @@ use crate::api::Api;
 use crate::errors;
 use crate::event_memory::Holding;
 use crate::feed::Delivery;
+use crate::position::was_given;
 use crate::resource::ConsumerId;
 use crate::shapes::{ChildShard, Record, records};
 use crate::shards::ShardKey;
@@ -36,9 +37,6 @@ use crate::subscriptions::{Ended, Lease};
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Between the close of a shard and the catalog's word of it.
 const CLOSED_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a subscription waits to hear how far its shard has come before it joins those at the tip.
-const PROGRESS_WAIT_MAX: Duration = Duration::from_secs(1);
 /// After a failed read, how long until the next.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
@@ -269,18 +267,13 @@ impl Subscription {
         let (feeds, handle, mut next) = (self.api.feeds.clone(), self.handle.clone(), self.next);
         let key = ShardKey { stream: self.stream.uid, shard: self.shard.id };
         async move {
-            handle.wait_known(PROGRESS_WAIT_MAX).await;
             let mut joined = None;
             loop {
-                // What a gateway knows may be behind: who has joined asks the shard, as a feed may have begun
-                // at what another was told by it.
-                let end = match joined {
-                    None => Ok(handle.progress().commit_end),
-                    Some(_) => handle.offset_at(UnixMillis(u64::MAX)).await,
-                };
-                let found = match end {
-                    Ok(end) if end <= next => Ok(Err(next)),
-                    Ok(_) => Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await,
+                let found = match was_given(&handle, next).await {
+                    Ok(true) => {
+                        Delivery::read(&handle, next, record_bytes_max, &feeds.memory).await
+                    }
+                    Ok(false) => Ok(Err(next)),
                     Err(error) => Err(error),
                 };
                 match found {

@@ -130,13 +130,13 @@ pub(crate) fn get_progress(body: &mut Bytes) -> Option<Progress> {
 
 /// Bytes with their number before them.
 pub(crate) fn put_bytes(body: &mut BytesMut, bytes: &[u8]) {
-    put_bytes_length(body, bytes);
+    put_bytes_length(body, bytes.len());
     body.put_slice(bytes);
 }
 
 /// The number of bytes that come next.
-pub(crate) fn put_bytes_length(body: &mut BytesMut, bytes: &[u8]) {
-    body.put_u32_le(u32::try_from(bytes.len()).expect("a frame fits 4 GiB"));
+pub(crate) fn put_bytes_length(body: &mut BytesMut, length: usize) {
+    body.put_u32_le(u32::try_from(length).expect("a frame fits 4 GiB"));
 }
 
 /// A window on the body: nothing is copied, and what is announced but not there is refused.

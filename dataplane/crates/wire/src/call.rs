@@ -140,6 +140,7 @@ impl Call {
             put_shard(&mut body, *shard);
             body
         };
+        let mut carried = Bytes::new();
         let body = match self {
             Call::Hello { oldest, newest } => {
                 let mut body = frame(kind::HELLO);
@@ -150,7 +151,8 @@ impl Call {
             Call::Append { shard, record_count, records } => {
                 let mut body = of(kind::APPEND, shard);
                 body.put_u32_le(*record_count);
-                put_bytes_length(&mut body, records);
+                put_bytes_length(&mut body, records.len());
+                carried = records.clone();
                 body
             }
             Call::Read(read) => {
@@ -203,11 +205,7 @@ impl Call {
                 body
             }
         };
-        let records = match self {
-            Call::Append { records, .. } => records.clone(),
-            _ => Bytes::new(),
-        };
-        end(body, records.len()).chain(records)
+        end(body, carried.len()).chain(carried)
     }
 }
 

@@ -94,7 +94,7 @@ impl Frame {
     }
 }
 
-/// Begins a frame of at most `body_bytes`.
+/// Begins a frame, with room for `body_bytes`.
 fn begin(id: u64, kind: u8, body_bytes: usize) -> BytesMut {
     let mut frame = BytesMut::with_capacity(HEAD_BYTES + body_bytes);
     frame.put_u32_le(0);

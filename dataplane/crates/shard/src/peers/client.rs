@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use wire::{Call, Progress, Reply, ShardRef};
 
-use super::{Connect, Connection, invalid, next_frame};
+use super::{Connect, Connection, READ_BYTES, invalid, next_frame};
 
 /// Calls that wait to be sent.
 const CALLS_MAX: usize = 256;
@@ -230,7 +230,7 @@ struct Greeted {
 }
 
 async fn greet(mut connection: Box<dyn Connection>) -> io::Result<Greeted> {
-    let mut buffer = BytesMut::with_capacity(1 << 16);
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let hello = Call::Hello { oldest: wire::VERSION, newest: wire::VERSION };
     connection.write_all_buf(&mut hello.encode(0)).await?;
     connection.flush().await?;

@@ -25,9 +25,9 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
 
 /// A handle for a shard that `peer` holds. Must be called within a runtime.
 ///
-/// It is as good as one of this process, with two differences: settings it is given go nowhere,
-/// because the node has them from the catalog; and a put whose connection is lost may or may not
-/// have been carried out.
+/// It is as good as one of this process, with three differences: settings it is given go nowhere,
+/// because the node has them from the catalog; a put whose connection is lost may or may not have been
+/// carried out; and its progress is what was last heard, from when somebody first looked.
 #[must_use]
 pub fn remote(peer: Peer, shard: ShardRef) -> ShardHandle {
     let (writes, write_mailbox) = mpsc::channel(MAILBOX_MESSAGES_MAX);

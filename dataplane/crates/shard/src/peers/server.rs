@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use wire::{Call, FRAME_BYTES_MAX, Refusal, Reply, ShardRef};
 
-use super::{Connection, Pending, convert, invalid, next_frame};
+use super::{Connection, Pending, READ_BYTES, convert, invalid, next_frame};
 use crate::handle::{ReadRequest, ShardHandle};
 
 /// Calls of one connection that may be under way, those that follow a shard excepted.
@@ -77,7 +77,7 @@ type Outgoing = (Bytes, Option<OwnedSemaphorePermit>);
 /// What ended it, unless the caller did.
 pub async fn serve(options: ServeOptions, connection: Box<dyn Connection>) -> io::Result<()> {
     let (mut input, output) = tokio::io::split(connection);
-    let mut buffer = BytesMut::with_capacity(1 << 16);
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let (replies, outgoing) = mpsc::channel(REPLIES_MAX);
     let greeted = async {
         let frame = next_frame(&mut input, &mut buffer).await?;
