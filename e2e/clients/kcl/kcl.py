@@ -73,10 +73,10 @@ class Worker:
                 last[line[1]] = number
 
 
-def wait(seconds, what, holds):
+def wait(seconds, what, holds, but=lambda: ""):
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what} {but()}"
         time.sleep(0.2)
 
 
@@ -128,7 +128,10 @@ def share(mode, dynamodb, options):
     finally:
         stop.set()
         putting.join()
-    wait(150, "every acknowledged record is seen", lambda: acknowledged <= seen())
+    # The worker that was killed led the others, and KCL's lock on that lasts two minutes: only then does another
+    # hand out the leases that were left behind.
+    wait(300, "every acknowledged record is seen", lambda: acknowledged <= seen(),
+         lambda: collections.Counter(shard for shard, _ in acknowledged - seen()))
     for worker in workers:
         worker.check_order()
     times = collections.Counter((line[1], line[2]) for w in workers for line in w.lines if line[0] == "record")
