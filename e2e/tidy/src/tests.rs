@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["model"]),
     ("aws-protocol", &["auth", "model"]),
     ("bench", &["catalog", "model", "shard", "shard-log", "storage"]),
-    ("catalog", &["auth", "model", "storage"]),
+    ("catalog", &["auth", "model", "operator-api", "storage"]),
     (
         "dataplane",
         &[
@@ -36,7 +36,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("columnar", &["operator-api"]),
+    (
+        "delivery",
+        &["auth", "catalog", "columnar", "delivery-core", "model", "operator-api", "shard"],
+    ),
+    ("delivery-core", &["auth", "model", "operator-api"]),
     ("e2e", &["auth", "model"]),
+    (
+        "firehose-api",
+        &["auth", "aws-protocol", "catalog", "model", "operator-api", "operator-core"],
+    ),
     ("model", &[]),
     (
         "operator",
@@ -69,8 +79,17 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must stay free of I/O, and so of the crates that do it.
-const PURE: &[&str] =
-    &["model", "auth", "aws-protocol", "node-config", "operator-api", "operator-core", "wire"];
+const PURE: &[&str] = &[
+    "model",
+    "auth",
+    "aws-protocol",
+    "columnar",
+    "delivery-core",
+    "node-config",
+    "operator-api",
+    "operator-core",
+    "wire",
+];
 const IO_CRATES: &[&str] = &["tokio", "hyper", "tokio-uring", "kube", "kube-client", "rustix"];
 
 fn root() -> PathBuf {

@@ -4,6 +4,7 @@
 //! compare-and-swap on a version, and come back to all readers. It does not know how shards store
 //! anything, nor who carries a change out.
 
+pub mod delivery;
 mod local;
 mod stream;
 

@@ -4,6 +4,7 @@
 //! that the operator, the data plane and a simulator all reach the same conclusions from the same
 //! inputs. A type's constructor refuses nonsense; nobody downstream checks again.
 
+mod delivery;
 mod hash_key;
 pub mod limits;
 mod names;
@@ -15,6 +16,7 @@ mod sequence_number;
 mod shard_map;
 mod time;
 
+pub use delivery::{DeliveryRecord, Origin};
 pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
 pub use names::{ConsumerName, NameError, ParseShardIdError, ShardId, StreamName};
 pub use offset::Offset;

@@ -1,0 +1,1 @@
+//! Records as JSON into Parquet and ORC files.

@@ -1,0 +1,9 @@
+//! What happens to records on their way to a destination, as values and pure functions.
+//!
+//! ```text
+//!  source records ─► processing   taken apart, unpacked, transformed, keyed, delimited
+//!                 ─► objects      keys, compression, documents about what was refused
+//! ```
+//!
+//! No socket, no clock, no randomness: the same records give the same objects under the same keys, each
+//! time they are read, which is why a delivery that is repeated after a crash overwrites itself.

@@ -1,0 +1,72 @@
+//! Destinations: one module each.
+//!
+//! A sink makes one attempt at a time, and says of each record what became of it. When to try again, for
+//! how long, and where what was refused goes is decided once, for all of them, by who calls it.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::time::Duration;
+
+use model::DeliveryRecord;
+
+/// Records that go to a destination together, and again together when the first attempt did not bring
+/// all of them there.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Made of the records' places: the same when the batch is made again after a crash.
+    pub id: BatchId,
+    /// The records that are not delivered yet.
+    pub records: Vec<DeliveryRecord>,
+}
+
+/// What tells a batch from all others of its delivery stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(pub u128);
+
+/// What became of an attempt. A record that is in neither list is delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// Records, by their index, that the destination will never take.
+    pub refused: Vec<(usize, Failure)>,
+    /// Records, by their index, that it may take later.
+    pub again: Vec<(usize, Failure)>,
+    /// How long the destination asked to be left alone (as Retry-After).
+    pub pause: Option<Duration>,
+}
+
+/// Why a record was not delivered, in AWS's words where it has some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// As in `HttpEndpoint.RequestTimeout`.
+    pub code: Cow<'static, str>,
+    /// What the destination said, shortened.
+    pub message: String,
+}
+
+impl Attempt {
+    /// All records once more, for the same reason.
+    #[must_use]
+    pub fn all_again(records: usize, failure: &Failure) -> Attempt {
+        let again = (0..records).map(|at| (at, failure.clone())).collect();
+        Attempt { again, ..Attempt::default() }
+    }
+
+    /// No record ever, for the same reason.
+    #[must_use]
+    pub fn all_refused(records: usize, failure: &Failure) -> Attempt {
+        let refused = (0..records).map(|at| (at, failure.clone())).collect();
+        Attempt { refused, ..Attempt::default() }
+    }
+}
+
+/// A destination's side of a delivery stream.
+pub trait Sink: Send + Sync {
+    /// Tries once to deliver a batch. Never fails as a whole: what went wrong is said of each record.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open which records were delivered.
+    fn deliver<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;
+}

@@ -1,0 +1,1 @@
+//! Data Firehose, as AWS's service model 2015-08-04 has it: one file for each operation.
