@@ -71,10 +71,10 @@ pub trait DeliveryCatalog: Send + Sync {
     /// The delivery stream of this name, as of the last change seen. Never waits.
     fn get(&self, name: &StreamName) -> Option<Arc<DeliveryStream>>;
 
-    /// Delivery streams in the order of their names, after one, so many at the most.
-    fn list(&self, after: Option<&StreamName>, limit: usize) -> Vec<Arc<DeliveryStream>>;
+    /// Up to `limit` delivery streams by name, after `after`. Never waits.
+    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<DeliveryStream>>;
 
-    /// Is told of each change.
+    /// A number that grows with every change, to wait on.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Stores a new one. `Exists` when there is one of the name.

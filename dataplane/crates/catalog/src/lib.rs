@@ -15,7 +15,7 @@ use std::sync::Arc;
 use model::StreamName;
 use tokio::sync::watch;
 
-pub use local::{LocalCatalog, OpenError};
+pub use local::{LocalCatalog, LocalDeliveryCatalog, OpenError};
 pub use stream::{
     Account, Commitment, Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings,
     ShardMetric, Stream, StreamUid,

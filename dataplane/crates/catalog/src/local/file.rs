@@ -7,10 +7,12 @@ use std::sync::Arc;
 use auth::Policy;
 
 use model::{
-    Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, UnixMillis,
+    Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, StreamName,
+    UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
+use super::store::Stored;
 use crate::stream::{
     Account, Commitment, Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings,
     ShardMetric, Stream, StreamUid,
@@ -125,7 +127,29 @@ enum StateFile {
     Closed { at_ms: u64, end: u64 },
 }
 
-pub(super) fn encode(stream: &Stream) -> Vec<u8> {
+impl Stored for Stream {
+    fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Stream, String> {
+        decode(bytes)
+    }
+}
+
+fn encode(stream: &Stream) -> Vec<u8> {
     let file = StreamFile {
         format: FORMAT,
         name: stream.name.to_string(),
@@ -163,7 +187,7 @@ pub(super) fn encode(stream: &Stream) -> Vec<u8> {
 }
 
 /// The stream, or what is wrong.
-pub(super) fn decode(bytes: &[u8]) -> Result<Stream, String> {
+fn decode(bytes: &[u8]) -> Result<Stream, String> {
     // A newer one may have members that this does not know: its number says so best.
     let FormatOnly { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     check_format(format)?;
