@@ -196,6 +196,15 @@ impl Batch {
         while records.next < from && records.next().is_some() {}
         records
     }
+
+    /// A part of a record of this batch, holding on to the memory it lies in.
+    ///
+    /// # Panics
+    /// When it is not of this batch.
+    #[must_use]
+    pub fn slice(&self, part: &[u8]) -> Bytes {
+        self.payload.slice_ref(part)
+    }
 }
 
 /// Iterator over the records of a [`Batch`].

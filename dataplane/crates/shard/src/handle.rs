@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use encryption::Keyring;
 use model::{Offset, UnixMillis};
 use shard_log::{Batch, Record, RecordBuffer};
@@ -92,6 +93,19 @@ pub struct ReadReply {
     pub(crate) _reservation: Option<OwnedSemaphorePermit>,
 }
 
+/// A record, and the memory it lies in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// Where it stands in its shard.
+    pub offset: Offset,
+    /// Its partition key, UTF-8; empty when it has none.
+    pub partition_key: Bytes,
+    /// What the producer sent.
+    pub data: Bytes,
+    /// When it arrived.
+    pub timestamp: UnixMillis,
+}
+
 impl ReadReply {
     /// Where reading started: later than asked for when older records have expired.
     #[must_use]
@@ -102,15 +116,29 @@ impl ReadReply {
     /// The records with their arrival timestamps, within the limits of the request, but at least
     /// one when there is any.
     pub fn records(&self) -> impl Iterator<Item = (Record<'_>, UnixMillis)> {
-        let with_timestamp = self.batches.iter().flat_map(|batch| {
-            let timestamp = batch.header().timestamp;
-            batch.records_from(self.from).map(move |record| (record, timestamp))
-        });
+        self.records_of_batches().map(|(batch, record)| (record, batch.header().timestamp))
+    }
+
+    /// The same, for who keeps them: each holds on to the memory of the batch it came in.
+    pub fn owned_records(&self) -> impl Iterator<Item = OwnedRecord> {
+        self.records_of_batches().map(|(batch, record)| OwnedRecord {
+            offset: record.offset,
+            partition_key: batch.slice(record.partition_key.as_bytes()),
+            data: batch.slice(record.data),
+            timestamp: batch.header().timestamp,
+        })
+    }
+
+    fn records_of_batches(&self) -> impl Iterator<Item = (&Batch, Record<'_>)> {
+        let records = self
+            .batches
+            .iter()
+            .flat_map(|batch| batch.records_from(self.from).map(move |record| (batch, record)));
         let mut bytes_left = self.bytes_max;
-        with_timestamp
-            .take_while(|(record, _)| record.offset < self.end)
+        records
+            .take_while(|(_, record)| record.offset < self.end)
             .enumerate()
-            .take_while(move |(at, (record, _))| {
+            .take_while(move |(at, (_, record))| {
                 let bytes = record.partition_key.len() + record.data.len();
                 let fits = *at == 0 || bytes <= bytes_left;
                 bytes_left = bytes_left.saturating_sub(bytes);

@@ -38,7 +38,8 @@ pub use clock::SystemClock;
 pub use engine::{Engine, EngineOptions, StartError};
 pub use error::{AppendError, CloseError, OpenError, ReadError, Unavailable};
 pub use handle::{
-    Appended, Progress, ReadReply, ReadRequest, Retention, ShardHandle, ShardOptions, Throughput,
+    Appended, OwnedRecord, Progress, ReadReply, ReadRequest, Retention, ShardHandle, ShardOptions,
+    Throughput,
 };
 pub use machine::{CONSUMERS_MAX, Machine};
 pub use metrics::Metrics;

@@ -1,0 +1,16 @@
+//! Reads a stream as one consumer among others: parents before children, from where it left off.
+//!
+//! How far it has come is kept by the shards themselves, with the durability of their records
+//! ([`ShardHandle::set_checkpoint`](shard::ShardHandle::set_checkpoint)), so it needs no database.
+//!
+//! A consumer that starts at the latest record starts at a time: that of its own creation. So it starts
+//! at the same record however often it is stopped before it first remembers a place, and shards that were
+//! made of others meanwhile are read from their beginning.
+//!
+//! It does not know who calls it, nor what becomes of the records.
+
+mod lineage;
+mod reader;
+
+pub use lineage::readable;
+pub use reader::{Names, ShardReader, Start};

@@ -1,0 +1,100 @@
+//! A consumer goes on where it left off, on a real shard.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use consumer::{Names, ShardReader, Start};
+use model::{Offset, UnixMillis};
+use prometheus_client::registry::Registry;
+use shard::{
+    Engine, EngineOptions, Metrics, Retention, ShardHandle, ShardOptions, SystemClock, Throughput,
+};
+use shard_log::{LogId, OpenMode, RecordBuffer};
+use storage::Backend;
+
+const RECORDS_MAX: usize = 100;
+
+struct OneShard {
+    engine: Engine,
+    directory: tempfile::TempDir,
+}
+
+impl OneShard {
+    fn new() -> OneShard {
+        let options = EngineOptions {
+            backend: Backend::Blocking,
+            threads: 1,
+            tail_bytes_max: 1 << 20,
+            read_bytes_max: 16 << 20,
+            log: shard_log::Options::standard(),
+        };
+        let metrics = Metrics::register(&mut Registry::default());
+        let engine = Engine::start(&options, &(Arc::new(SystemClock) as _), &metrics).unwrap();
+        OneShard { engine, directory: tempfile::tempdir().unwrap() }
+    }
+
+    async fn open(&self, mode: OpenMode) -> ShardHandle {
+        let options = ShardOptions {
+            throughput: Throughput::Unlimited,
+            retention: Retention { age: Duration::from_secs(3600), bytes_max: None },
+            keyring: Arc::default(),
+        };
+        self.engine.open(self.directory.path().join("shard"), mode, options).await.unwrap()
+    }
+}
+
+async fn put(shard: &ShardHandle, texts: &[&str]) -> UnixMillis {
+    let mut records = RecordBuffer::with_capacity(1024);
+    texts.iter().for_each(|text| records.push("key", text.as_bytes()));
+    shard.append(records).await.unwrap().timestamp
+}
+
+async fn read(reader: &mut ShardReader) -> Vec<String> {
+    let reply = reader.read(1 << 20, RECORDS_MAX, Duration::ZERO).await.unwrap();
+    let text = |record: shard::OwnedRecord| String::from_utf8(record.data.to_vec()).unwrap();
+    reply.owned_records().map(text).collect()
+}
+
+#[tokio::test]
+async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_do() {
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    put(&shard, &["a", "b", "c"]).await;
+    let names = Names::of("delivery");
+    let mut reader = ShardReader::open(shard.clone(), names.clone(), Start::Oldest).await.unwrap();
+    assert_eq!(
+        (reader.intent(), read(&mut reader).await),
+        (None, vec!["a".into(), "b".into(), "c".into()])
+    );
+    reader.done(Offset(1)).await.unwrap();
+    reader.intend(Offset(3)).await.unwrap();
+
+    home.engine.shutdown().await;
+    let home = OneShard { engine: OneShard::new().engine, ..home };
+    let shard = home.open(OpenMode::Existing).await;
+    let mut reader = ShardReader::open(shard.clone(), names.clone(), Start::Oldest).await.unwrap();
+    assert_eq!(reader.intent(), Some(Offset(3)));
+    assert_eq!((reader.behind(), read(&mut reader).await), (2, vec!["b".into(), "c".into()]));
+    reader.done(Offset(3)).await.unwrap();
+    assert_eq!(reader.intent(), None);
+    assert!(!reader.is_at_end() && !names.has_finished(&shard));
+
+    shard.close(UnixMillis(5)).await.unwrap();
+    assert!(reader.is_at_end() && names.has_finished(&shard));
+    names.forget(&shard).await.unwrap();
+    assert!(!names.has_finished(&shard));
+}
+
+#[tokio::test]
+async fn a_consumer_starts_at_the_time_it_was_made() {
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    let first = put(&shard, &["old"]).await;
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    put(&shard, &["new"]).await;
+    let start = Start::At(UnixMillis(first.0 + 1));
+    let mut reader = ShardReader::open(shard, Names::of("delivery"), start).await.unwrap();
+    assert_eq!(read(&mut reader).await, ["new"]);
+}
