@@ -23,13 +23,28 @@ pub struct Start {
     pub data_dir: PathBuf,
     /// Further arguments.
     pub args: Vec<String>,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Start {
     /// The program under test on this directory.
     #[must_use]
     pub fn on(data_dir: &Path) -> Start {
-        Start { program: program(), data_dir: data_dir.to_owned(), args: Vec::new() }
+        Start {
+            program: program(),
+            data_dir: data_dir.to_owned(),
+            args: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// With further environment variables.
+    #[must_use]
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Start {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment.extend(variables.iter().map(owned));
+        self
     }
 
     /// With further arguments.
@@ -83,6 +98,7 @@ impl Leat {
             .arg(&start.data_dir)
             .args(free_port)
             .args(&start.args)
+            .envs(start.environment.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {}", start.program.display()))?;

@@ -2,6 +2,7 @@
 //! Kubernetes.
 
 pub mod cluster;
+pub mod destinations;
 mod leat;
 pub mod power_cut_fs;
 

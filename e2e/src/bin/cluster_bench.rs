@@ -172,7 +172,7 @@ impl Bench {
         let credentials = credentials.to_str().context("a path in UTF-8")?;
         let start = |name: &str, args: &[&str]| {
             let (program, data_dir) = (leat::programs()?.join("leat"), data.path().join(name));
-            Leat::start(&Start { program, data_dir, args: Vec::new() }.with(args))
+            Leat::start(&Start { program, ..Start::on(&data_dir) }.with(args))
         };
         let open = start("open", &[])?;
         let verifying = start("verifying", &["--credentials-file", credentials])?;

@@ -12,6 +12,8 @@ use crate::{Change, StreamUid};
 /// The longest name of a delivery stream: half of a stream's.
 pub const NAME_CHARS_MAX: usize = 64;
 
+const SECRET_SUFFIX: &str = "-delivery";
+
 /// A delivery stream: what it should be, and where it is in its life.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryStream {
@@ -55,7 +57,13 @@ impl DeliveryStream {
     /// The Secret that holds what was handed over in calls.
     #[must_use]
     pub fn secret_name(name: &StreamName) -> String {
-        format!("{name}-delivery")
+        format!("{name}{SECRET_SUFFIX}")
+    }
+
+    /// The delivery stream whose Secret has this name.
+    #[must_use]
+    pub fn name_of_secret(secret: &str) -> Option<StreamName> {
+        secret.strip_suffix(SECRET_SUFFIX)?.parse().ok()
     }
 
     /// Whether producers put records into it, not a stream.

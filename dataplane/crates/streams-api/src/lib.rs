@@ -36,6 +36,7 @@ pub use heat::Heat;
 pub use metrics::Metrics;
 pub use resource::account_meant;
 pub use rights::{Right, Rights};
+pub use routing::{Outgoing, Put};
 pub use shards::{ByShard, ShardKey, Shards};
 pub use subscription::Events;
 pub use token::{Iterator as ShardIterator, TokenError};

@@ -28,10 +28,13 @@ const RESHARD_WAIT_MAX: Duration = Duration::from_secs(10);
 const GOLDEN_RATIO: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 /// A record on its way to a shard.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) hash_key: HashKey,
-    pub(crate) partition_key: &'a str,
-    pub(crate) data: &'a Blob<'a>,
+pub struct Outgoing<'a> {
+    /// Decides which shard.
+    pub hash_key: HashKey,
+    /// Stored with it; may be empty.
+    pub partition_key: &'a str,
+    /// What is stored.
+    pub data: &'a Blob<'a>,
 }
 
 /// What its producer said about where a record belongs.
@@ -43,9 +46,11 @@ pub(crate) struct Chosen<'a> {
 
 /// Where a record went.
 #[derive(Clone, Debug)]
-pub(crate) struct Put {
-    pub(crate) shard: ShardId,
-    pub(crate) sequence_number: SequenceNumber,
+pub struct Put {
+    /// The shard.
+    pub shard: ShardId,
+    /// The place in it.
+    pub sequence_number: SequenceNumber,
 }
 
 impl Outgoing<'_> {
@@ -94,8 +99,14 @@ impl Api {
     }
 
     /// Puts records; the answers are in the order of the records. Records of one shard are appended
-    /// as one piece, in their order.
-    pub(crate) async fn put(
+    /// as one piece, in their order. Asks for no right: whoever calls this has.
+    ///
+    /// # Errors
+    /// When the stream is not in service.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open which records are put.
+    pub async fn put(
         &self,
         name: &StreamName,
         records: &[Outgoing<'_>],

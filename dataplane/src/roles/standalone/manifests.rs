@@ -1,20 +1,33 @@
 //! Resources from files: read before anything is touched, applied to the catalog.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
 use catalog::{Catalog, ChangeError, Mode, Phase, RecordLimits, Settings, Stream, StreamUid};
-use model::{Boundaries, Clock};
-use operator_core::{Manifest, ValidMode, ValidStream};
+use model::{Boundaries, Clock, StreamName};
+use operator_api::DeliveryStream as DeliveryStreamResource;
+use operator_core::{Manifest, SpecError, ValidMode, ValidStream};
 use shard::SystemClock;
+
+use super::secrets::LocalSecrets;
 
 /// How long to wait for applied streams to be in service.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// What the files ask for.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) streams: Vec<ValidStream>,
+    pub(super) deliveries: Vec<DeliveryStreamResource>,
+    pub(super) secrets: LocalSecrets,
+}
+
 /// Reads and validates all files; everything that is wrong is in the error.
-pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<ValidStream>> {
-    let mut valid = Vec::new();
+pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Wanted> {
+    let mut wanted = Wanted::default();
     let mut errors = Vec::new();
     for file in files {
         let yaml = std::fs::read_to_string(file);
@@ -25,22 +38,38 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<ValidStream>> {
         });
         for manifest in manifests {
             let place = format!("{}: {}/{}", file.display(), manifest.kind(), manifest.name());
-            let Manifest::Stream(stream) = &manifest else {
-                errors.push(format!(
-                    "{place}: standalone runs streams only; take it out of the file"
-                ));
-                continue;
-            };
-            match operator_core::validate(stream) {
-                Ok(stream) => valid.push(stream),
+            match wanted.take(manifest) {
+                Ok(()) => {}
                 Err(wrong) => errors.extend(wrong.iter().map(|error| format!("{place}: {error}"))),
             }
         }
     }
     if errors.is_empty() {
-        return Ok(valid);
+        return Ok(wanted);
     }
     bail!("nothing was applied:\n  {}", errors.join("\n  "))
+}
+
+impl Wanted {
+    fn take(&mut self, manifest: Manifest) -> Result<(), Vec<String>> {
+        let texts = |wrong: Vec<SpecError>| wrong.iter().map(ToString::to_string).collect();
+        match manifest {
+            Manifest::Stream(stream) => {
+                self.streams.push(operator_core::validate(&stream).map_err(texts)?);
+            }
+            Manifest::DeliveryStream(stream) => {
+                operator_core::validate_delivery_stream(&stream).map_err(texts)?;
+                self.deliveries.push(*stream);
+            }
+            Manifest::Secret(secret) => self.secrets.add(*secret),
+            Manifest::AnalyticsApp(_) | Manifest::VideoStream(_) => {
+                let what =
+                    "standalone runs streams and delivery streams only; take it out of the file";
+                return Err(vec![what.to_owned()]);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Creates what is not there, changes what differs; a line for each.
@@ -113,4 +142,61 @@ fn new_stream(wanted: &ValidStream, settings: Settings) -> Stream {
     let desired = wanted.boundaries.clone().unwrap_or_else(one_shard);
     let uid = StreamUid(rand::random());
     Stream::new(wanted.name.clone(), uid, SystemClock.now(), desired, settings)
+}
+
+/// The same for delivery streams.
+pub(super) async fn apply_deliveries(
+    catalog: &dyn DeliveryCatalog,
+    resources: Vec<DeliveryStreamResource>,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for resource in resources {
+        let name = resource.metadata.name.as_deref().unwrap_or_default();
+        let name: StreamName = name.parse().context("the resource is valid")?;
+        let done = loop {
+            match apply_delivery(catalog, &name, &resource).await {
+                Err(ChangeError::Conflict(_)) => {}
+                done => break done?,
+            }
+        };
+        lines.push(format!("deliverystream/{name} {done}"));
+    }
+    Ok(lines)
+}
+
+async fn apply_delivery(
+    catalog: &dyn DeliveryCatalog,
+    name: &StreamName,
+    resource: &DeliveryStreamResource,
+) -> Result<&'static str, ChangeError> {
+    let now = SystemClock.now();
+    let Some(current) = catalog.get(name) else {
+        let made = DeliveryStream {
+            name: name.clone(),
+            uid: StreamUid(rand::random()),
+            version: 0,
+            created: now,
+            updated: None,
+            phase: DeliveryPhase::Creating,
+            spec: resource.spec.clone(),
+            destination_version: 1,
+            tags: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            aws_only: BTreeMap::new(),
+        };
+        catalog.create(made).await?;
+        return Ok("created");
+    };
+    if current.spec == resource.spec {
+        return Ok("unchanged");
+    }
+    if let Some(what) = operator_core::fixed_in_delivery_stream(&current.spec, &resource.spec) {
+        return Err(ChangeError::Refused(format!("deliverystream/{name}: {what}")));
+    }
+    let mut changed = (*current).clone();
+    changed.spec = resource.spec.clone();
+    changed.updated = Some(now);
+    changed.destination_version += 1;
+    catalog.replace(changed).await?;
+    Ok("configured")
 }

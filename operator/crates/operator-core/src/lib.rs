@@ -19,6 +19,6 @@ pub use manifest::{Manifest, ManifestError, parse_manifests};
 pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};
 pub use unreadable::unreadable;
 pub use validate::{
-    SpecError, ValidMode, ValidStream, validate, validate_analytics_app, validate_delivery_stream,
-    validate_video_stream,
+    SpecError, ValidMode, ValidStream, fixed_in_delivery_stream, validate, validate_analytics_app,
+    validate_delivery_stream, validate_video_stream,
 };

@@ -1,5 +1,6 @@
 //! YAML files of resources, as `kubectl apply -f` takes them.
 
+use k8s_openapi::api::core::v1::Secret;
 use operator_api::{API_VERSION, AnalyticsApp, DeliveryStream, Stream, VideoStream};
 use serde::Deserialize;
 use serde_yaml::Value;
@@ -28,7 +29,7 @@ pub enum ManifestError {
     /// A resource of another group, version or kind.
     #[error(
         "document {document}: {api_version} {kind} is not supported by this version; supported: \
-         {API_VERSION} Stream, DeliveryStream, AnalyticsApp, VideoStream"
+         {API_VERSION} Stream, DeliveryStream, AnalyticsApp, VideoStream, and v1 Secret"
     )]
     Unknown {
         /// Counted from 1.
@@ -51,6 +52,8 @@ pub enum Manifest {
     AnalyticsApp(Box<AnalyticsApp>),
     /// A video stream.
     VideoStream(Box<VideoStream>),
+    /// What resources refer to.
+    Secret(Box<Secret>),
 }
 
 impl Manifest {
@@ -62,6 +65,7 @@ impl Manifest {
             Manifest::DeliveryStream(_) => "deliverystream",
             Manifest::AnalyticsApp(_) => "analyticsapp",
             Manifest::VideoStream(_) => "videostream",
+            Manifest::Secret(_) => "secret",
         }
     }
 
@@ -73,6 +77,7 @@ impl Manifest {
             Manifest::DeliveryStream(stream) => &stream.metadata,
             Manifest::AnalyticsApp(app) => &app.metadata,
             Manifest::VideoStream(stream) => &stream.metadata,
+            Manifest::Secret(secret) => &secret.metadata,
         };
         metadata.name.as_deref().unwrap_or_default()
     }
@@ -87,6 +92,7 @@ impl Manifest {
             Manifest::DeliveryStream(stream) => validate_delivery_stream(stream),
             Manifest::AnalyticsApp(app) => validate_analytics_app(app),
             Manifest::VideoStream(stream) => validate_video_stream(stream),
+            Manifest::Secret(_) => Ok(()),
         }
     }
 }
@@ -146,6 +152,7 @@ fn parse_document(
         (API_VERSION, "VideoStream") => {
             VideoStream::deserialize(&value).map(Box::new).map(Manifest::VideoStream)
         }
+        ("v1", "Secret") => Secret::deserialize(&value).map(Box::new).map(Manifest::Secret),
         _ => return Err(ManifestError::Unknown { document, api_version, kind }),
     };
     parsed.map(Some).map_err(malformed)

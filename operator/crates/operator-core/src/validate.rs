@@ -16,7 +16,7 @@ use model::{Boundaries, HashKey, StreamName, limits};
 use operator_api::{Limits, Mode, Stream, StreamSpec};
 
 pub use analytics_app::validate_analytics_app;
-pub use delivery_stream::validate_delivery_stream;
+pub use delivery_stream::{fixed_in_delivery_stream, validate_delivery_stream};
 pub use video_stream::validate_video_stream;
 
 use refusals::Refusals;

@@ -56,6 +56,24 @@ pub fn validate_delivery_stream(stream: &DeliveryStream) -> Result<(), Vec<SpecE
     refusals.into_result()
 }
 
+/// What cannot be changed about a delivery stream, if `changed` changes it: as the rules in the resource's
+/// schema say to those who have an API server.
+#[must_use]
+pub fn fixed_in_delivery_stream(
+    current: &DeliveryStreamSpec,
+    changed: &DeliveryStreamSpec,
+) -> Option<&'static str> {
+    let source = |spec: &DeliveryStreamSpec| {
+        let stream = spec.source.as_ref().and_then(|source| source.stream.as_ref());
+        stream.map(|stream| stream.name.clone())
+    };
+    if source(current) != source(changed) {
+        return Some("the source cannot be changed: create another DeliveryStream");
+    }
+    (current.pool != changed.pool || current.storage != changed.storage)
+        .then_some("pool and storage cannot be changed: create another DeliveryStream")
+}
+
 fn check_name(name: &str, refusals: &mut Refusals) {
     refusals.stream_name("metadata.name", name);
     if NAME_CHARS_MAX < name.len() {

@@ -1,0 +1,1 @@
+//! Who services of AWS are told that we are: requests signed with an access key.

@@ -1,0 +1,270 @@
+//! What a delivery stream does with its records, made once from its spec and shared by its workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::StreamUid;
+use catalog::delivery::DeliveryStream;
+use columnar::{ConversionError, Converter};
+use delivery_core::objects::{ErrorOutputType, Naming, NamingError};
+use delivery_core::processing::Processor;
+use model::{Clock, ShardId, StreamName};
+use operator_api::delivery_stream::{
+    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, Objects, S3Destination,
+};
+
+use crate::memory::Memory;
+use crate::metrics::{Metrics, StreamMetrics};
+use crate::secrets::Secrets;
+use crate::sinks::{self, Sink};
+use crate::status::{ShardStatus, Status, Statuses};
+use crate::store::Bucket;
+use crate::transform::Transformer;
+
+const MIB: usize = 1 << 20;
+const BUFFER_MIB: usize = 5;
+const INTERVAL_SECONDS: u64 = 300;
+const ACTIVE_PARTITIONS_MAX: usize = 500;
+
+/// What all delivery streams of a process share.
+pub struct Context {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets are looked up.
+    pub secrets: Arc<dyn Secrets>,
+    /// Between 0 and 1: spreads attempts.
+    pub random: fn() -> f64,
+    /// For records that were read and are not delivered.
+    pub memory: Arc<Memory>,
+    /// Where to count.
+    pub metrics: Metrics,
+    /// How each delivery stream is doing.
+    pub statuses: Statuses,
+    /// In ARNs.
+    pub region: String,
+    /// In ARNs.
+    pub account: String,
+}
+
+/// Why a delivery stream cannot be set to work. Its owner has to change something.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// What is to happen to records makes no sense.
+    #[error(transparent)]
+    Processing(#[from] delivery_core::processing::SetupError),
+    /// What objects are to be called.
+    #[error("spec.destination")]
+    Naming(#[from] NamingError),
+    /// What objects are to hold.
+    #[error("spec.formatConversion")]
+    Conversion(#[from] ConversionError),
+    /// A part of the spec that this version does not carry out.
+    #[error("{field} is not supported by this version: {instead}")]
+    Unsupported {
+        /// Which.
+        field: &'static str,
+        /// What to use.
+        instead: &'static str,
+    },
+    /// A destination that cannot be set up.
+    #[error(transparent)]
+    Sink(#[from] sinks::SetupError),
+}
+
+/// What a delivery stream does with its records.
+pub(crate) struct Pipeline {
+    context: Arc<Context>,
+    name: StreamName,
+    pub(crate) uid: StreamUid,
+    pub(crate) processor: Processor,
+    pub(crate) transformer: Option<Transformer>,
+    pub(crate) output: Output,
+    /// Where documents about what was refused go.
+    pub(crate) errors: Option<Objected>,
+    /// Where all records go beside, as they came.
+    pub(crate) copies: Option<Objected>,
+    pub(crate) buffer_bytes: usize,
+    interval: Duration,
+    pub(crate) retry_for: Duration,
+    pub(crate) partitions_max: usize,
+    pub(crate) metrics: StreamMetrics,
+    status: Arc<Status>,
+}
+
+/// Where records go.
+pub(crate) enum Output {
+    /// Into objects.
+    Objects(Objected, Option<Converter>),
+    /// To a service.
+    Sink(Arc<dyn Sink>, ErrorOutputType),
+}
+
+/// Objects in a bucket.
+#[derive(Clone)]
+pub(crate) struct Objected {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) naming: Arc<Naming>,
+    pub(crate) compression: ObjectCompression,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        stream: &DeliveryStream,
+    ) -> Result<Pipeline, SetupError> {
+        let spec = &stream.spec;
+        check_supported(spec)?;
+        let setting = Setting { context: &context, stream };
+        let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
+        let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
+        let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
+        let transformer = transform
+            .and_then(|transform| Transformer::new(&context, &stream.name, source, transform));
+        let backup = spec.backup.as_ref().filter(|it| it.mode != Some(BackupMode::Disabled));
+        let backup_bucket = backup.and_then(|backup| backup.s3.as_ref());
+        let backup_bucket = backup_bucket.map(|s3| setting.objected(s3, None)).transpose()?;
+        let is_all = backup.is_some_and(|backup| backup.mode == Some(BackupMode::AllRecords));
+        let output = setting.output()?;
+        let errors = match &output {
+            Output::Objects(objected, _) => {
+                // What is about records is text, whatever the records become.
+                let compression = ObjectCompression::Uncompressed;
+                Some(Objected { compression, ..objected.clone() })
+            }
+            Output::Sink(..) => backup_bucket.clone(),
+        };
+        let (buffer_bytes, interval) = buffering(spec);
+        let partitioning = spec.dynamic_partitioning.as_ref();
+        let partitions_max = partitioning.and_then(|it| it.active_partitions_max);
+        Ok(Pipeline {
+            name: stream.name.clone(),
+            uid: stream.uid,
+            processor,
+            transformer,
+            output,
+            errors,
+            copies: backup_bucket.filter(|_| is_all),
+            buffer_bytes,
+            interval,
+            retry_for: retry_for(spec),
+            partitions_max: partitions_max.map_or(ACTIVE_PARTITIONS_MAX, |max| max as usize),
+            metrics: context.metrics.of(&stream.name, &spec.destination),
+            status: context.statuses.of(&stream.name),
+            context,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// How long records wait for more.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    pub(crate) fn status(&self, shard: ShardId) -> Arc<ShardStatus> {
+        self.status.shard(self.name.as_str(), shard)
+    }
+
+    pub(crate) fn forget_status(&self, shard: ShardId) {
+        self.status.forget(shard);
+    }
+}
+
+/// A delivery stream that is being set up.
+struct Setting<'a> {
+    context: &'a Arc<Context>,
+    stream: &'a DeliveryStream,
+}
+
+impl Setting<'_> {
+    fn output(&self) -> Result<Output, SetupError> {
+        let destination = &self.stream.spec.destination;
+        let parts = sinks::Parts {
+            stream: self.stream.uid.0,
+            name: self.stream.name.as_str().to_owned(),
+            arn: delivery_stream_arn(self.context, &self.stream.name),
+            secrets: Arc::clone(&self.context.secrets),
+            clock: Arc::clone(&self.context.clock),
+        };
+        if let Some(s3) = &destination.s3 {
+            let conversion = self.stream.spec.format_conversion.as_ref();
+            let converter = conversion.map(converter).transpose()?;
+            return Ok(Output::Objects(self.objected(s3, conversion)?, converter));
+        }
+        if let Some((sink, output)) = sinks::open(destination, &parts)? {
+            return Ok(Output::Sink(sink, output));
+        }
+        let field = "spec.destination";
+        let instead = "use s3, elasticsearch, opensearch, httpEndpoint or splunk";
+        Err(SetupError::Unsupported { field, instead })
+    }
+
+    fn objected(
+        &self,
+        s3: &S3Destination,
+        conversion: Option<&FormatConversion>,
+    ) -> Result<Objected, SetupError> {
+        let DeliveryStream { name, destination_version, .. } = self.stream;
+        let objects: Objects<'_> = s3.objects();
+        let naming = Naming::new(name.as_str(), *destination_version, &objects, conversion)?;
+        let bucket = Bucket::new(s3.clone(), Arc::clone(&self.context.secrets));
+        let compression = objects.compression.unwrap_or(ObjectCompression::Uncompressed);
+        Ok(Objected { bucket: Arc::new(bucket), naming: Arc::new(naming), compression })
+    }
+}
+
+/// As AWS names a delivery stream.
+#[must_use]
+pub fn delivery_stream_arn(context: &Context, name: &StreamName) -> String {
+    let Context { region, account, .. } = context;
+    format!("arn:aws:firehose:{region}:{account}:deliverystream/{name}")
+}
+
+fn converter(conversion: &FormatConversion) -> Result<Converter, SetupError> {
+    let Some(columns) = &conversion.schema.columns else {
+        let field = "spec.formatConversion.schema";
+        return Err(SetupError::Unsupported { field, instead: "write the columns here" });
+    };
+    Ok(Converter::new(conversion, columns)?)
+}
+
+fn check_supported(spec: &DeliveryStreamSpec) -> Result<(), SetupError> {
+    let is_compacted = spec.compaction.as_ref().is_some_and(|it| it.enabled != Some(false));
+    if is_compacted {
+        let field = "spec.compaction";
+        return Err(SetupError::Unsupported { field, instead: "remove it, and let objects grow" });
+    }
+    Ok(())
+}
+
+/// How large a batch gets, and how long it waits for more.
+fn buffering(spec: &DeliveryStreamSpec) -> (usize, Duration) {
+    let destination = &spec.destination;
+    let is_large = destination.snowflake.is_some() || spec.format_conversion.is_some();
+    let seconds = match () {
+        () if destination.splunk.is_some() => 60,
+        () if destination.snowflake.is_some() => 0,
+        () => INTERVAL_SECONDS,
+    };
+    let buffering = spec.buffering.as_ref();
+    let mib = buffering.and_then(|it| it.size_mib).map(|mib| mib as usize);
+    let mib = mib.unwrap_or(if is_large { 128 } else { BUFFER_MIB });
+    let seconds = buffering.and_then(|it| it.interval_seconds).map_or(seconds, u64::from);
+    (mib * MIB, Duration::from_secs(seconds))
+}
+
+fn retry_for(spec: &DeliveryStreamSpec) -> Duration {
+    let destination = &spec.destination;
+    let default = if destination.redshift.is_some() { 3600 } else { 300 };
+    let is_endless = destination.stream.is_some() || destination.kafka.is_some();
+    match is_endless {
+        true => Duration::MAX,
+        false => Duration::from_secs(spec.retry_duration_seconds.map_or(default, u64::from)),
+    }
+}

@@ -1,0 +1,79 @@
+//! Attempts, until there are no more records, or no more time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use delivery_core::backoff::Backoff;
+use model::{DeliveryRecord, UnixMillis};
+use tokio::time::Instant;
+
+use crate::pipeline::Context;
+use crate::sinks::{Attempt, Batch, Failure, Sink};
+use crate::status::ShardStatus;
+use crate::store::Bucket;
+
+/// A record that its destination did not take.
+#[derive(Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) record: DeliveryRecord,
+    pub(crate) failure: Failure,
+    pub(crate) attempts: u32,
+    pub(crate) last_attempt: UnixMillis,
+}
+
+/// Delivers a batch. What is refused, or still not taken when the time for retries has passed, comes
+/// back.
+pub(crate) async fn deliver(
+    context: &Context,
+    status: &ShardStatus,
+    sink: &dyn Sink,
+    mut batch: Batch,
+    retry_for: Duration,
+) -> Vec<Undelivered> {
+    let started = Instant::now();
+    let backoff = Backoff::new(retry_for);
+    let mut undelivered = Vec::new();
+    for attempts in 1.. {
+        let Attempt { refused, again, pause } = sink.deliver(&batch).await;
+        let last_attempt = context.clock.now();
+        let mut give_up = |failures: Vec<(usize, Failure)>| {
+            let fate = |(at, failure): (usize, Failure)| {
+                let record = batch.records.get(at)?.clone();
+                Some(Undelivered { record, failure, attempts, last_attempt })
+            };
+            undelivered.extend(failures.into_iter().filter_map(fate));
+        };
+        give_up(refused);
+        let Some((_, failure)) = again.first() else { break };
+        let next = backoff.next(attempts - 1, started.elapsed(), (context.random)());
+        let Some(next) = next else {
+            give_up(again);
+            break;
+        };
+        status.fails(last_attempt, attempts, &failure.message);
+        batch.records =
+            again.iter().filter_map(|(at, _)| batch.records.get(*at).cloned()).collect();
+        tokio::time::sleep(next.max(pause.unwrap_or_default())).await;
+    }
+    status.succeeds();
+    undelivered
+}
+
+/// Puts an object, however long it takes: while a bucket takes nothing, nothing more is read.
+pub(crate) async fn put(
+    context: &Context,
+    status: &ShardStatus,
+    bucket: &Bucket,
+    key: &str,
+    bytes: Bytes,
+) {
+    let backoff = Backoff::new(Duration::MAX);
+    for attempts in 1.. {
+        let Err(error) = bucket.put(key, bytes.clone()).await else { break };
+        let error = crate::chain(&error);
+        status.fails(context.clock.now(), attempts, &error);
+        let pause = backoff.next(attempts - 1, Duration::ZERO, (context.random)());
+        tokio::time::sleep(pause.unwrap_or_default()).await;
+    }
+    status.succeeds();
+}

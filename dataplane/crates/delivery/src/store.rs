@@ -1,0 +1,161 @@
+//! Buckets: what objects are put into, one attempt at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use operator_api::delivery_stream::S3Destination;
+use operator_api::pods::{ClientTls, SecretRef};
+
+use crate::secrets::{MissingSecret, Secrets};
+
+/// Where AWS's own programs find the address of an S3 that is not AWS's.
+const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL_S3";
+const REGION_DEFAULT: &str = "us-east-1";
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// For the largest object, 128 MiB, at 1 MiB/s.
+const PUT_MAX: Duration = Duration::from_secs(180);
+
+/// Why nothing can be put into a bucket.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A secret is not there.
+    #[error(transparent)]
+    Secret(#[from] MissingSecret),
+    /// A secret is not what it should be.
+    #[error("entry {key} in Secret {name} is no {what}")]
+    Malformed {
+        /// The Secret.
+        name: String,
+        /// The entry.
+        key: String,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// The store cannot be reached, or refuses.
+    #[error("bucket {bucket}")]
+    Store {
+        /// Which.
+        bucket: String,
+        /// What went wrong.
+        #[source]
+        source: object_store::Error,
+    },
+}
+
+/// A bucket and how to get into it.
+pub struct Bucket {
+    s3: S3Destination,
+    secrets: Arc<dyn Secrets>,
+    /// Opened with the secrets of that time; `None` after they were refused.
+    opened: Mutex<Option<Arc<dyn ObjectStore>>>,
+}
+
+impl Bucket {
+    /// A bucket that is opened when first something is put.
+    #[must_use]
+    pub fn new(s3: S3Destination, secrets: Arc<dyn Secrets>) -> Bucket {
+        Bucket { s3, secrets, opened: Mutex::default() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.s3.bucket
+    }
+
+    /// Puts one object, whole or not at all. One that is there by this key is replaced.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; unknown whether the object is there. Put it again.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let store = self.open()?;
+        let failed = |source| StoreError::Store { bucket: self.s3.bucket.clone(), source };
+        // What S3 allows in a key and a path does not, empty parts for one, is left out.
+        let path = Path::parse(key).unwrap_or_else(|_| Path::from(key));
+        let put = store.put(&path, bytes.into()).await;
+        if let Err(
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. },
+        ) = &put
+        {
+            // The secrets may have been replaced meanwhile.
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        put.map(drop).map_err(failed)
+    }
+
+    fn open(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = &*opened {
+            return Ok(Arc::clone(store));
+        }
+        let store = self.builder()?.build();
+        let failed = |source| StoreError::Store { bucket: self.s3.bucket.clone(), source };
+        let store: Arc<dyn ObjectStore> = Arc::new(store.map_err(failed)?);
+        *opened = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn builder(&self) -> Result<AmazonS3Builder, StoreError> {
+        let s3 = &self.s3;
+        let named = std::env::var(ENDPOINT_VARIABLE).ok().filter(|text| !text.is_empty());
+        let endpoint = s3.endpoint.clone().or(named);
+        let is_path_style = s3.force_path_style.unwrap_or(endpoint.is_some());
+        // Who is told all attempts decides about the next.
+        let once = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(&s3.bucket)
+            .with_region(s3.region.as_deref().unwrap_or(REGION_DEFAULT))
+            .with_virtual_hosted_style_request(!is_path_style)
+            .with_client_options(self.client_options(endpoint.as_deref())?)
+            .with_retry(once);
+        if let Some(endpoint) = endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(credentials) = &s3.credentials {
+            builder = builder
+                .with_access_key_id(self.text(&credentials.access_key_id_ref)?)
+                .with_secret_access_key(self.text(&credentials.secret_access_key_ref)?);
+            if let Some(token) = &credentials.session_token_ref {
+                builder = builder.with_token(self.text(token)?);
+            }
+        }
+        if let Some(key) = &s3.kms_key_arn {
+            builder = builder.with_sse_kms_encryption(key);
+        }
+        Ok(builder)
+    }
+
+    fn client_options(&self, endpoint: Option<&str>) -> Result<ClientOptions, StoreError> {
+        let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let mut options = ClientOptions::new()
+            .with_allow_http(is_plain)
+            .with_connect_timeout(CONNECT_MAX)
+            .with_timeout(PUT_MAX);
+        let Some(ClientTls { ca_ref, insecure_skip_verify }) = &self.s3.tls else {
+            return Ok(options);
+        };
+        if let Some(of) = ca_ref {
+            let pem = self.secrets.get(of)?;
+            let certificates = Certificate::from_pem_bundle(&pem);
+            for certificate in certificates.map_err(|_| malformed(of, "PEM certificate"))? {
+                options = options.with_root_certificate(certificate);
+            }
+        }
+        Ok(options.with_allow_invalid_certificates(*insecure_skip_verify == Some(true)))
+    }
+
+    fn text(&self, of: &SecretRef) -> Result<String, StoreError> {
+        let bytes = self.secrets.get(of)?;
+        let text = String::from_utf8(bytes).map_err(|_| malformed(of, "text"))?;
+        Ok(text.trim_end_matches('\n').to_owned())
+    }
+}
+
+fn malformed(of: &SecretRef, what: &'static str) -> StoreError {
+    StoreError::Malformed { name: of.name.clone(), key: of.key.clone(), what }
+}

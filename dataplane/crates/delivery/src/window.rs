@@ -1,0 +1,379 @@
+//! What is gathered of a window, and delivered of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, RefusedRecord};
+use delivery_core::processing::{Failed, FailureCode, Keyed, Outcome, StartError, TransformKind};
+use model::{DeliveryRecord, Offset, ShardId, UnixMillis};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::memory::Holder;
+use crate::metrics::DeliveryMetrics;
+use crate::object::{FillError, Full, Kind, Place, Pushed, Series};
+use crate::pipeline::{Objected, Output, Pipeline};
+use crate::retry::{self, Undelivered};
+use crate::sinks::{Batch, BatchId};
+use crate::status::ShardStatus;
+use crate::transform::Transformer;
+
+/// Objects of a window that are on their way at the same time.
+const UPLOADS_MAX: usize = 4;
+
+/// Why a window cannot be delivered now. Its records have to be read again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WindowError {
+    #[error(transparent)]
+    Fill(#[from] FillError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Holds the delivery up until the prefix is mended: nothing is lost.
+    #[error("name an object of refused records")]
+    Key(#[source] KeyError),
+}
+
+/// Records of one shard that are dealt with as one piece.
+pub(crate) struct Window {
+    pipeline: Arc<Pipeline>,
+    status: Arc<ShardStatus>,
+    place: Place,
+    /// Records that wait for a call of the transformer, and since when.
+    waiting: Vec<DeliveryRecord>,
+    waiting_bytes: usize,
+    waiting_since: Option<Instant>,
+    /// Objects by partition.
+    objects: BTreeMap<PartitionKeys, Series>,
+    /// Records that are to go to a service.
+    batch: Vec<DeliveryRecord>,
+    batch_bytes: usize,
+    batches: u32,
+    errors: BTreeMap<ErrorOutputType, Series>,
+    copies: Series,
+    uploads: JoinSet<()>,
+    oldest: Option<UnixMillis>,
+    holder: Option<Holder>,
+}
+
+impl Window {
+    pub(crate) fn new(
+        pipeline: &Arc<Pipeline>,
+        status: Arc<ShardStatus>,
+        shard: ShardId,
+        start: Offset,
+    ) -> Window {
+        Window {
+            place: Place { stream_uid: pipeline.uid.0, shard, start },
+            pipeline: Arc::clone(pipeline),
+            status,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            waiting_since: None,
+            objects: BTreeMap::new(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            batches: 0,
+            errors: BTreeMap::new(),
+            copies: Series::default(),
+            uploads: JoinSet::new(),
+            oldest: None,
+            holder: None,
+        }
+    }
+
+    /// When the oldest record arrived.
+    pub(crate) fn oldest(&self) -> Option<UnixMillis> {
+        self.oldest
+    }
+
+    /// Whether it holds more than its part of the memory there is.
+    pub(crate) fn is_large(&self) -> bool {
+        let series = self.objects.values().chain(self.errors.values()).chain([&self.copies]);
+        let objects: usize = series.map(Series::memory_bytes).sum();
+        let held = objects + self.waiting_bytes + self.batch_bytes;
+        self.pipeline.context().memory.allowance() < held
+    }
+
+    /// Takes records that follow those it has. What is full of them is on its way when it returns.
+    pub(crate) async fn take(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
+        let memory = &self.pipeline.context().memory;
+        self.holder.get_or_insert_with(|| memory.hold());
+        self.oldest = self.oldest.or(records.first().map(|record| record.origin.arrival));
+        self.copy(&records).await?;
+        if self.pipeline.transformer.is_none() {
+            return self.process(records).await;
+        }
+        self.waiting_since.get_or_insert_with(Instant::now);
+        self.waiting_bytes += records.iter().map(|record| record.data.len()).sum::<usize>();
+        self.waiting.extend(records);
+        self.call_if_due().await
+    }
+
+    /// Calls the transformer with what waits for it, if that is enough or has waited long enough.
+    pub(crate) async fn call_if_due(&mut self) -> Result<(), WindowError> {
+        let (Some(transformer), Some(since)) = (&self.pipeline.transformer, self.waiting_since)
+        else {
+            return Ok(());
+        };
+        let is_due = transformer.call_bytes() <= self.waiting_bytes
+            || transformer.interval() <= since.elapsed();
+        if is_due { self.process_waiting().await } else { Ok(()) }
+    }
+
+    async fn process_waiting(&mut self) -> Result<(), WindowError> {
+        self.waiting_since = None;
+        self.waiting_bytes = 0;
+        let records = std::mem::take(&mut self.waiting);
+        self.process(records).await
+    }
+
+    /// Delivers what is left; it is delivered when it returns.
+    pub(crate) async fn finish(mut self) -> Result<(), WindowError> {
+        self.process_waiting().await?;
+        self.deliver_batch().await?;
+        let pipeline = Arc::clone(&self.pipeline);
+        if let Output::Objects(to, _) = &pipeline.output {
+            for mut series in std::mem::take(&mut self.objects).into_values() {
+                self.end_of_records(&mut series, to).await?;
+            }
+        }
+        if let Some(to) = &pipeline.errors {
+            for mut series in std::mem::take(&mut self.errors).into_values() {
+                let full = series.end(to)?;
+                self.upload(full, pipeline.metrics.backup.clone()).await;
+            }
+        }
+        if let Some(to) = &pipeline.copies {
+            let full = self.copies.end(to)?;
+            self.upload(full, pipeline.metrics.backup.clone()).await;
+        }
+        while self.uploads.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Puts source records aside, if all are to be.
+    async fn copy(&mut self, records: &[DeliveryRecord]) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Some(to) = &pipeline.copies else { return Ok(()) };
+        let none = PartitionKeys::default();
+        for record in records {
+            let what = (&record.data[..], record.origin.arrival);
+            // Its prefix has no expressions that could fail.
+            self.copies.push(to, Kind::Records(None), self.place, &none, what)?;
+            if pipeline.buffer_bytes <= self.copies.source_bytes() {
+                let full = self.copies.end(to)?;
+                self.upload(full, pipeline.metrics.backup.clone()).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn process(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let pipeline = Arc::clone(&self.pipeline);
+        let processor = &pipeline.processor;
+        let prepared = processor.prepare(records);
+        self.fail(prepared.failed).await?;
+        pipeline.metrics.dropped.inc_by(prepared.dropped as u64);
+        let transformed = match (processor.transform(), &pipeline.transformer) {
+            (TransformKind::InPlace, _) => processor.transform_in_place(prepared.kept)?,
+            (TransformKind::Call, Some(transformer)) => transformer.call(prepared.kept).await,
+            _ => Outcome { kept: prepared.kept, ..Outcome::default() },
+        };
+        self.fail(transformed.failed).await?;
+        pipeline.metrics.dropped.inc_by(transformed.dropped as u64);
+        let finished = processor.finish(transformed.kept)?;
+        self.fail(finished.failed).await?;
+        pipeline.metrics.succeed_processing.inc_by(finished.records.len() as u64);
+        for keyed in finished.records {
+            self.gather(keyed).await?;
+        }
+        Ok(())
+    }
+
+    async fn gather(&mut self, keyed: Keyed) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let (to, converter) = match &pipeline.output {
+            Output::Objects(to, converter) => (to, converter.as_ref()),
+            Output::Sink(..) => {
+                self.batch_bytes += keyed.item.record.data.len();
+                self.batch.push(keyed.item.record);
+                if pipeline.buffer_bytes <= self.batch_bytes {
+                    self.deliver_batch().await?;
+                }
+                return Ok(());
+            }
+        };
+        let Keyed { item, query_keys } = keyed;
+        let from_lambda = item.metadata.as_ref().map(|it| it.partition_keys.clone());
+        let keys = PartitionKeys {
+            from_query: query_keys,
+            from_lambda: from_lambda.unwrap_or_default(),
+        };
+        if !self.objects.contains_key(&keys) {
+            if pipeline.partitions_max <= self.objects.len() {
+                pipeline.metrics.partitions_exceeded.inc();
+                let what = "more partitions are active than may be";
+                return self.fail(vec![item.fail(FailureCode::PartitionsExceeded, what)]).await;
+            }
+            self.objects.insert(keys.clone(), Series::default());
+        }
+        let Some(series) = self.objects.get_mut(&keys) else { return Ok(()) };
+        let what = (&item.record.data[..], item.record.origin.arrival);
+        let pushed = series.push(to, Kind::Records(converter), self.place, &keys, what)?;
+        let is_full = pipeline.buffer_bytes <= series.source_bytes();
+        let full = if is_full { series.end(to)? } else { None };
+        self.upload(full, pipeline.metrics.delivery.clone()).await;
+        match pushed {
+            Pushed::Taken => {
+                pipeline.metrics.succeed_conversion.inc_by(u64::from(converter.is_some()));
+                Ok(())
+            }
+            Pushed::NoKey(error) => {
+                let failed = item.fail(FailureCode::MetadataExtraction, error.to_string());
+                self.fail(vec![failed]).await
+            }
+            Pushed::Unfit(refused) => {
+                pipeline.metrics.failed_conversion.inc();
+                let about = RefusedRecord {
+                    data: item.raw(),
+                    origin: &item.record.origin,
+                    error_code: refused.code.as_str(),
+                    error_message: &refused.message,
+                    attempts: 1,
+                    ended: pipeline.context().clock.now(),
+                    refusal: Refusal::FormatConversion { table: None },
+                };
+                let what = (&about.line()[..], item.record.origin.arrival);
+                self.put_aside(about.output_type(), what).await
+            }
+        }
+    }
+
+    /// Writes down what could not be processed.
+    async fn fail(&mut self, failed: Vec<Failed>) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        for Failed { raw, origin, code, message, records } in failed {
+            pipeline.metrics.failed_processing.inc_by(records as u64);
+            let lambda_arn = pipeline.transformer.as_ref().and_then(Transformer::function_arn);
+            let about = RefusedRecord {
+                data: &raw,
+                origin: &origin,
+                error_code: code.as_str(),
+                error_message: &message,
+                attempts: 1,
+                ended: pipeline.context().clock.now(),
+                refusal: Refusal::Processing { lambda_arn },
+            };
+            self.put_aside(about.output_type(), (&about.line(), origin.arrival)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what a service did not take.
+    async fn back_up(&mut self, undelivered: Vec<Undelivered>) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Output::Sink(sink, output) = &pipeline.output else { return Ok(()) };
+        for Undelivered { record, failure, attempts, last_attempt } in undelivered {
+            let about = RefusedRecord {
+                data: &record.data,
+                origin: &record.origin,
+                error_code: &failure.code,
+                error_message: &failure.message,
+                attempts,
+                ended: last_attempt,
+                refusal: Refusal::HttpEndpoint,
+            };
+            let line = sink.document(about);
+            self.put_aside(*output, (&line, record.origin.arrival)).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a document about a record to those of its kind.
+    async fn put_aside(
+        &mut self,
+        output: ErrorOutputType,
+        line: (&[u8], UnixMillis),
+    ) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Some(to) = &pipeline.errors else {
+            // Its owner has switched the backup off.
+            pipeline.metrics.lost.inc();
+            return Ok(());
+        };
+        let series = self.errors.entry(output).or_default();
+        let none = PartitionKeys::default();
+        let pushed = series.push(to, Kind::Refused(output), self.place, &none, line)?;
+        if let Pushed::NoKey(error) = pushed {
+            return Err(WindowError::Key(error));
+        }
+        if pipeline.buffer_bytes <= series.source_bytes() {
+            let full = series.end(to)?;
+            self.upload(full, pipeline.metrics.backup.clone()).await;
+        }
+        Ok(())
+    }
+
+    async fn end_of_records(
+        &mut self,
+        series: &mut Series,
+        to: &Objected,
+    ) -> Result<(), WindowError> {
+        let full = series.end(to)?;
+        let metrics = self.pipeline.metrics.delivery.clone();
+        self.upload(full, metrics).await;
+        Ok(())
+    }
+
+    /// Sends an object on its way, once there is room for it.
+    async fn upload(&mut self, full: Option<Full>, metrics: DeliveryMetrics) {
+        let Some(Full { bucket, key, bytes, source_bytes, records }) = full else { return };
+        while UPLOADS_MAX <= self.uploads.len() {
+            self.uploads.join_next().await;
+        }
+        let (pipeline, status) = (Arc::clone(&self.pipeline), Arc::clone(&self.status));
+        self.uploads.spawn(async move {
+            retry::put(pipeline.context(), &status, &bucket, &key, bytes).await;
+            metrics.bytes.inc_by(source_bytes as u64);
+            metrics.records.inc_by(records);
+            metrics.success.inc();
+        });
+    }
+
+    /// Delivers the records that were gathered for a service.
+    async fn deliver_batch(&mut self) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Output::Sink(sink, _) = &pipeline.output else { return Ok(()) };
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let records = std::mem::take(&mut self.batch);
+        let (bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
+        let batch = Batch { id: self.batch_id(), records };
+        self.batches += 1;
+        let (context, status) = (pipeline.context(), &self.status);
+        let undelivered =
+            retry::deliver(context, status, &**sink, batch, pipeline.retry_for).await;
+        let metrics = &pipeline.metrics.delivery;
+        metrics.bytes.inc_by(bytes as u64);
+        metrics.records.inc_by((count - undelivered.len()) as u64);
+        metrics.success.inc();
+        self.back_up(undelivered).await
+    }
+
+    fn batch_id(&self) -> BatchId {
+        let Place { stream_uid, shard, start } = self.place;
+        let mut hash = Sha256::new();
+        hash.update(stream_uid.to_be_bytes());
+        hash.update(shard.0.to_be_bytes());
+        hash.update(start.0.to_be_bytes());
+        hash.update(self.batches.to_be_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        BatchId(u128::from_be_bytes(bytes))
+    }
+}

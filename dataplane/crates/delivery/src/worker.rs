@@ -1,0 +1,174 @@
+//! One shard of one delivery stream, window by window.
+//!
+//! ```text
+//!  read ─► process ─► gather ──full part──► deliver
+//!                       │ time is up, or memory is short
+//!                       ▼
+//!            remember where the window ends ─► deliver the rest ─► remember that it is done
+//! ```
+//!
+//! A *window* is the piece of a shard that is dealt with as one. What is delivered of it is named by where
+//! it starts, so delivering it again, from the same start to the same end, replaces what was delivered
+//! before. Parts that are full are cut by what the records say alone; the last ones end where the window
+//! ends, which is why that is remembered, durably, before they are delivered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use consumer::ShardReader;
+use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard};
+use shard::{AppendError, OwnedRecord, ReadError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::pipeline::Pipeline;
+use crate::status::ShardStatus;
+use crate::window::{Window, WindowError};
+
+/// Read at a time.
+const READ_BYTES_MAX: usize = 4 << 20;
+const READ_RECORDS_MAX: usize = 10_000;
+/// How long to wait for records before looking around.
+const READ_WAIT: Duration = Duration::from_secs(1);
+
+/// Why a worker ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The shard is closed, and all of it is delivered.
+    Finished,
+    /// It was told to stop.
+    Stopped,
+    /// The shard cannot be read, or does not remember. What was not remembered is read again.
+    Failed(String),
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Ended {
+        Ended::Failed(error.to_string())
+    }
+}
+
+impl From<AppendError> for Ended {
+    fn from(error: AppendError) -> Ended {
+        Ended::Failed(error.to_string())
+    }
+}
+
+impl From<WindowError> for Ended {
+    fn from(error: WindowError) -> Ended {
+        Ended::Failed(crate::chain(&error))
+    }
+}
+
+/// Delivers a shard until it ends.
+pub(crate) async fn run(
+    pipeline: Arc<Pipeline>,
+    shard: Shard,
+    reader: ShardReader,
+    stopped: watch::Receiver<bool>,
+) -> Ended {
+    let status = pipeline.status(shard.id);
+    let mut worker = Worker { pipeline, status, shard, reader, stopped };
+    loop {
+        if let Err(ended) = worker.window().await {
+            worker.pipeline.forget_status(worker.shard.id);
+            return ended;
+        }
+    }
+}
+
+struct Worker {
+    pipeline: Arc<Pipeline>,
+    status: Arc<ShardStatus>,
+    shard: Shard,
+    reader: ShardReader,
+    stopped: watch::Receiver<bool>,
+}
+
+/// When a window ends.
+struct Until {
+    /// Where it ended the last time it was delivered.
+    end: Option<Offset>,
+    /// By when it ends; from when its first record was read.
+    deadline: Option<Instant>,
+}
+
+impl Worker {
+    /// Delivers one window.
+    async fn window(&mut self) -> Result<(), Ended> {
+        let start = self.reader.next();
+        let mut until = Until { end: self.reader.intent(), deadline: None };
+        let mut window =
+            Window::new(&self.pipeline, Arc::clone(&self.status), self.shard.id, start);
+        let ended = self.gather(&mut window, &mut until).await?;
+        let end = self.reader.next();
+        if start < end || matches!(ended, Some(Ended::Finished)) {
+            if until.end.is_none() {
+                self.reader.intend(end).await?;
+            }
+            window.finish().await?;
+            self.reader.done(end).await?;
+        }
+        self.status.is_behind(self.reader.behind(), None);
+        ended.map_or(Ok(()), Err)
+    }
+
+    /// Reads until the window ends; why the shard does, if it does.
+    async fn gather(
+        &mut self,
+        window: &mut Window,
+        until: &mut Until,
+    ) -> Result<Option<Ended>, Ended> {
+        loop {
+            let Some(records_max) = self.records_left(until) else { return Ok(None) };
+            let bytes_max = self.pipeline.context().memory.allowance().min(READ_BYTES_MAX);
+            let now = Instant::now();
+            let left = until.deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let wait = left.map_or(READ_WAIT, |left| left.min(READ_WAIT));
+            let reply = tokio::select! {
+                reply = self.reader.read(bytes_max, records_max, wait) => reply?,
+                () = is_stopped(&mut self.stopped) => return Ok(Some(Ended::Stopped)),
+            };
+            let records: Vec<DeliveryRecord> =
+                reply.owned_records().map(|record| self.delivery_record(record)).collect();
+            drop(reply);
+            if records.is_empty() && self.reader.is_at_end() {
+                return Ok(Some(Ended::Finished));
+            }
+            if !records.is_empty() {
+                let interval = self.pipeline.interval();
+                until.deadline.get_or_insert_with(|| Instant::now() + interval);
+                window.take(records).await?;
+                self.status.is_behind(self.reader.behind(), window.oldest());
+            }
+            window.call_if_due().await?;
+            let is_late = until.deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if until.end.is_none() && (is_late || window.is_large()) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// How many records may be read; `None` when the window ends here.
+    fn records_left(&self, until: &Until) -> Option<usize> {
+        let Some(end) = until.end else { return Some(READ_RECORDS_MAX) };
+        let left = end.0.saturating_sub(self.reader.next().0);
+        let left = usize::try_from(left).unwrap_or(usize::MAX).min(READ_RECORDS_MAX);
+        (0 < left).then_some(left)
+    }
+
+    fn delivery_record(&self, record: OwnedRecord) -> DeliveryRecord {
+        let OwnedRecord { offset, partition_key, data, timestamp } = record;
+        let (shard, created) = (self.shard.id, self.shard.created);
+        let sequence_number = SequenceNumber::of_record(shard, created, offset, timestamp);
+        let origin = Origin { shard, offset, sub: 0, sequence_number, arrival: timestamp };
+        DeliveryRecord { data, partition_key, origin }
+    }
+}
+
+async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
+    // Whoever could tell it to stop is gone: it is dropped with it.
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,108 @@
+//! The real servers that delivery streams deliver to, each a process on free ports of this machine.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// How long a server may take to start: those on Java take their time on a busy machine.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// The access key that the S3 server knows.
+pub const ACCESS_KEY: &str = "leatkey";
+/// Its secret.
+pub const SECRET_KEY: &str = "leatsecret";
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Server {
+    /// SeaweedFS, with its data in `directory`: an S3 server that checks signatures.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn s3(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let identities = directory.join("s3.json");
+        let identity = format!(
+            r#"{{"identities": [{{"name": "admin", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+                "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": "{SECRET_KEY}"}}]}}]}}"#
+        );
+        std::fs::write(&identities, identity)?;
+        let ports = free_ports(8)?;
+        let mut command = Command::new(python_bin("weed"));
+        command.arg("server").arg(format!("-dir={}", directory.display()));
+        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20", "-s3"]);
+        command.args(["-master.volumeSizeLimitMB=256", "-master.telemetry=false"]);
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
+        for (at, name) in ["s3", "master", "volume", "filer"].iter().enumerate() {
+            // Without a second port, ten thousand more than the first, which may be more than there are.
+            let (port, grpc) = (ports[2 * at], ports[2 * at + 1]);
+            command.args([format!("-{name}.port={port}"), format!("-{name}.port.grpc={grpc}")]);
+        }
+        command.arg(format!("-s3.config={}", identities.display()));
+        Server::start(command, ports[0], directory)
+    }
+
+    fn start(mut command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
+        let log = directory.join("log");
+        let output = std::fs::File::create(&log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("start {command:?}; e2e/test.sh installs it"))?;
+        let mut server = Server { child, port, log };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{status}: {}", server.logged());
+            }
+            if START_MAX < started.elapsed() {
+                bail!("does not listen on port {port}: {}", server.logged());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn logged(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(50)..].join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of the Python environment that `e2e/setup.sh` makes.
+#[must_use]
+pub fn python_bin(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(name)
+}
+
+/// Ports that nobody listens on, all different.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
