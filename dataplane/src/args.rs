@@ -99,6 +99,10 @@ pub(crate) struct StandaloneArgs {
     /// Memory for events of subscriptions that have not been sent, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) memory_events: usize,
+    /// Memory for records that delivery streams have read and not delivered, in MiB. When it is short,
+    /// they deliver smaller objects and batches.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory_delivery: usize,
     /// Seconds between two looks at the load of on-demand streams. A shard that took more than half of
     /// what an AWS shard takes in the time between is split.
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]

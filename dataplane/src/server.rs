@@ -12,7 +12,7 @@ use auth::{Authenticator, Caller, RequestParts, SignedRequest, User, body_sha256
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
-use aws_protocol::{ApiError, Encoding, RequestId, event_stream};
+use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{self, HeaderValue};
@@ -60,6 +60,9 @@ const PING_PAUSE: Duration = Duration::from_secs(60);
 const PONG_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.
 const REPLY_STUCK_MILLIS_MAX: u32 = 300_000;
+/// What a gateway says to callers of Data Firehose.
+const NO_FIREHOSE: &str =
+    "Data Firehose is served by leat standalone only in this version, not on Kubernetes.";
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
@@ -68,8 +71,8 @@ pub(crate) trait Accounts: Send + Sync {
     /// Who is let in, as of now.
     fn authenticator(&self) -> Arc<Authenticator>;
 
-    /// The account of a user, and the service of the account that the call is about.
-    fn of(&self, user: &User, call: Asked<'_>) -> Result<(String, Api), ApiError>;
+    /// The account of a user, and the services of the account that the call is about.
+    fn of(&self, user: &User, call: Asked<'_>) -> Result<(String, Services), ApiError>;
 
     /// Ends what goes on by itself.
     fn stop(&self);
@@ -82,9 +85,17 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// The services of an account.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) streams: Api,
+    /// `None` where there is no Data Firehose.
+    pub(crate) firehose: Option<firehose_api::Api>,
+}
+
 /// All streams are of one account; users may be of others.
 pub(crate) struct OneAccount {
-    pub(crate) api: Api,
+    pub(crate) services: Services,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) id: String,
 }
@@ -94,12 +105,12 @@ impl Accounts for OneAccount {
         Arc::clone(&self.authenticator)
     }
 
-    fn of(&self, user: &User, _: Asked<'_>) -> Result<(String, Api), ApiError> {
-        Ok((user.account.clone().unwrap_or_else(|| self.id.clone()), self.api.clone()))
+    fn of(&self, user: &User, _: Asked<'_>) -> Result<(String, Services), ApiError> {
+        Ok((user.account.clone().unwrap_or_else(|| self.id.clone()), self.services.clone()))
     }
 
     fn stop(&self) {
-        self.api.stop();
+        self.services.streams.stop();
     }
 }
 
@@ -375,7 +386,7 @@ impl Server {
             }
         };
         let asked = Asked { encoding: call.encoding, body: &body };
-        let (account, api) = self.options.accounts.of(&user, asked)?;
+        let (account, services) = self.options.accounts.of(&user, asked)?;
         let caller =
             Caller { account, user: user.name, source_ip: peer.ip, is_secure: peer.is_secure };
         let reply_memory = match reply_bytes_max(call.operation) {
@@ -384,8 +395,14 @@ impl Server {
         };
         let reply = match call.service {
             Service::Streams => {
-                let Call { operation, encoding, .. } = call;
-                api.call(operation, encoding, caller, &body).await?
+                services.streams.call(call.operation, call.encoding, caller, &body).await?
+            }
+            Service::Firehose => {
+                let firehose = services.firehose.as_ref();
+                let not_here = || ApiError::new(ErrorCode::UnknownOperationException, NO_FIREHOSE);
+                let firehose = firehose.ok_or_else(not_here)?;
+                let reply = firehose.call(call.operation, call.encoding, &caller, &body);
+                Answer::Whole(reply.await?)
             }
         };
         let mut memory = reply_memory.unwrap_or(request_memory);

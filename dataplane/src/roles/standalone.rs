@@ -4,15 +4,18 @@
 //!  data-dir/lock                            one process at a time
 //!  data-dir/encryption.keys                 master keys, unless a key file is named
 //!  data-dir/catalog/NAME.json               the streams
-//!  data-dir/shards/UID/SHARD/*.segment      their records
+//!  data-dir/delivery-streams/NAME.json      the delivery streams
+//!  data-dir/delivery-sources/NAME.json      the streams that hold what was put into them
+//!  data-dir/shards/UID/SHARD/*.segment      the records of both
 //! ```
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use auth::{Authenticator, CredentialStore};
-use catalog::{Catalog, LocalCatalog};
+use auth::{Authenticator, Caller, CredentialStore};
+use catalog::delivery::DeliveryCatalog;
+use catalog::{Catalog, LocalCatalog, LocalDeliveryCatalog};
 use encryption::MasterKeys;
 use model::Clock;
 use prometheus_client::registry::Registry;
@@ -26,13 +29,17 @@ use crate::args::StandaloneArgs;
 use crate::host;
 use crate::roles::engine::{self, EngineSettings};
 use crate::roles::keeper::Keeper;
-use crate::server::{OneAccount, Server, ServerOptions};
+use crate::server::{OneAccount, Server, ServerOptions, Services};
 use crate::tls::EndpointTls;
+use deliveries::Deliveries;
 use reconcile::Reconciler;
 
+mod deliveries;
+mod intake;
 mod manifests;
 mod ondemand;
 mod reconcile;
+mod secrets;
 
 /// How long requests under way may take once the process was told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -50,6 +57,9 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
+    let deliveries =
+        Arc::new(LocalDeliveryCatalog::open(&args.data_dir.join("delivery-streams"))?);
+    let sources = Arc::new(LocalCatalog::open(&args.data_dir.join("delivery-sources"))?);
     let (engine, _) = engine::start(
         &EngineSettings {
             backend: args.backend,
@@ -63,26 +73,75 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let shards = Shards::default();
     let keys = Arc::new(master_keys(&args, &catalog)?);
     let heat = Heat::default();
-    let api = Api::new(ApiOptions {
-        catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
+    let metrics = streams_api::Metrics::register(&mut registry);
+    let identity = Identity { region: args.region.clone(), account: args.account_id.clone() };
+    let options = |catalog: &Arc<LocalCatalog>| ApiOptions {
+        catalog: Arc::clone(catalog) as Arc<dyn Catalog>,
         shards: shards.clone(),
         clock: Arc::clone(&clock),
-        identity: Identity { region: args.region.clone(), account: args.account_id.clone() },
+        identity: identity.clone(),
         random: rand::random,
         keys: Arc::clone(&keys),
-        metrics: streams_api::Metrics::register(&mut registry),
+        metrics: metrics.clone(),
         event_bytes_max: args.memory_events << 20,
         rights: None,
         heat: heat.clone(),
+    };
+    let api = Api::new(options(&catalog));
+    let sources_api = Api::new(options(&sources));
+    let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
+        catalog: Arc::clone(&deliveries) as Arc<dyn DeliveryCatalog>,
+        intake: Arc::new(intake::Sources(sources_api.clone())),
+        clock: Arc::clone(&clock),
+        identity: firehose_api::Identity {
+            region: args.region.clone(),
+            account: args.account_id.clone(),
+        },
+        random: rand::random,
+        keys: Arc::clone(&keys),
+        rights: None,
     });
     let pace = ondemand::Pace {
         every: Duration::from_secs(args.on_demand_interval),
         quiet_for: Duration::from_secs(args.on_demand_quiet),
     };
     let scaling = ondemand::start(Arc::clone(&catalog), heat, pace);
-    let keeper = Keeper::new(engine.clone(), shards, args.data_dir.join("shards"), keys);
-    let reconciling = Reconciler::new(Arc::clone(&catalog), keeper, clock).start().await;
-    for line in manifests::apply(&*catalog, wanted).await? {
+    let keeper = |keys| {
+        let directory = args.data_dir.join("shards");
+        Keeper::new(engine.clone(), shards.clone(), directory, keys)
+    };
+    let reconcile = async |catalog: &Arc<LocalCatalog>| {
+        let keeper = keeper(Arc::clone(&keys));
+        Reconciler::new(Arc::clone(catalog), keeper, Arc::clone(&clock)).start().await
+    };
+    let reconciling = [reconcile(&catalog).await, reconcile(&sources).await];
+    let delivering = Deliveries::new(deliveries::Parts {
+        catalog: Arc::clone(&deliveries),
+        sources: Arc::clone(&sources),
+        sources_api,
+        streams: Arc::clone(&catalog),
+        shards: shards.clone(),
+        caller: Caller {
+            account: args.account_id.clone(),
+            user: "delivery".to_owned(),
+            source_ip: args.listen.ip(),
+            is_secure: true,
+        },
+        context: Arc::new(delivery::Context {
+            clock: Arc::clone(&clock),
+            secrets: Arc::new(wanted.secrets.with(Arc::clone(&deliveries))),
+            random: rand::random,
+            memory: delivery::Memory::new(args.memory_delivery << 20),
+            metrics: delivery::Metrics::register(&mut registry),
+            statuses: delivery::Statuses::default(),
+            region: args.region.clone(),
+            account: args.account_id.clone(),
+        }),
+    });
+    let delivering = delivering.start();
+    let applied = manifests::apply(&*catalog, wanted.streams).await?;
+    let delivered = manifests::apply_deliveries(&*deliveries, wanted.deliveries).await?;
+    for line in applied.iter().chain(&delivered) {
         tracing::info!("{line}");
     }
 
@@ -91,7 +150,11 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let readiness = Readiness::default();
     let server = Server::new(ServerOptions {
-        accounts: Arc::new(OneAccount { api, authenticator, id: args.account_id.clone() }),
+        accounts: Arc::new(OneAccount {
+            services: Services { streams: api, firehose: Some(firehose) },
+            authenticator,
+            id: args.account_id.clone(),
+        }),
         tls,
         memory_bytes_max: args.memory_requests << 20,
         readiness: readiness.clone(),
@@ -103,7 +166,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
 
     tracing::info!("stopping");
     scaling.abort();
-    reconciling.abort();
+    delivering.abort();
+    reconciling.iter().for_each(tokio::task::JoinHandle::abort);
     engine.shutdown().await;
     tracing::info!("stopped");
     Ok(())

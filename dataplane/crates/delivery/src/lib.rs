@@ -33,6 +33,7 @@ pub use group::{FindShard, Group, Source, consumer_names};
 pub use memory::Memory;
 pub use metrics::Metrics;
 pub use pipeline::{Context, SetupError, delivery_stream_arn};
+pub use status::{Failing, Status, Statuses};
 pub use secrets::{MissingSecret, Secrets};
 
 /// An error and its sources in one line, for those who keep only the text.

@@ -11,7 +11,7 @@ use model::Clock;
 use streams_api::{Api, ApiOptions, Heat, Identity, Metrics, Shards};
 
 use super::rights::AccessReviews;
-use crate::server::{Accounts, Asked};
+use crate::server::{Accounts, Asked, Services};
 
 /// What accounts are made of.
 pub(super) struct AccountsOptions {
@@ -106,7 +106,7 @@ impl Accounts for Namespaces {
         Arc::clone(&users.authenticator)
     }
 
-    fn of(&self, user: &User, asked: Asked<'_>) -> Result<(String, Api), ApiError> {
+    fn of(&self, user: &User, asked: Asked<'_>) -> Result<(String, Services), ApiError> {
         let no_account = "The access key has no account.";
         let account = user
             .account
@@ -115,7 +115,7 @@ impl Accounts for Namespaces {
         let meant = streams_api::account_meant(asked.encoding, asked.body);
         let meant = meant.unwrap_or_else(|| account.clone());
         let namespace = self.namespace(&meant).ok_or_else(|| nobody(&meant))?;
-        Ok((account, self.api(&meant, &namespace)))
+        Ok((account, Services { streams: self.api(&meant, &namespace), firehose: None }))
     }
 
     fn stop(&self) {

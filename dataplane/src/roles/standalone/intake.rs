@@ -1,0 +1,56 @@
+//! Puts what producers of Data Firehose send into the streams that hold it.
+
+use aws_protocol::{ApiError, Blob, ErrorCode};
+use bytes::Bytes;
+use catalog::delivery::DeliveryStream;
+use firehose_api::{Intake, PutError, Puts, RecordId};
+use model::HashKey;
+use streams_api::{Api, Outgoing};
+
+/// The streams that hold what was put into delivery streams, by the names of those.
+pub(super) struct Sources(pub(super) Api);
+
+impl Intake for Sources {
+    fn put<'a>(&'a self, stream: &'a DeliveryStream, records: Vec<Bytes>) -> Puts<'a> {
+        Box::pin(async move {
+            let blobs: Vec<Blob<'_>> = records.iter().map(|record| Blob::from(&record[..])).collect();
+            // One shard for all of a call, which is one write; another for the next.
+            let hash_key = HashKey(rand::random());
+            let outgoing: Vec<Outgoing<'_>> = blobs
+                .iter()
+                .map(|data| Outgoing { hash_key, partition_key: "", data })
+                .collect();
+            match self.0.put(&stream.name, &outgoing).await {
+                Ok(puts) => {
+                    let id = |put: streams_api::Put| RecordId(put.sequence_number.to_string());
+                    puts.into_iter().map(|put| put.map(id).map_err(put_error)).collect()
+                }
+                Err(error) => records.iter().map(|_| Err(put_error(error.clone()))).collect(),
+            }
+        })
+    }
+}
+
+fn put_error(error: ApiError) -> PutError {
+    match error.code {
+        ErrorCode::KmsNotFoundException => PutError::Key(error.message),
+        ErrorCode::InternalFailure => PutError::Failed(error.message),
+        // What is not in service yet, or not at the moment.
+        _ => PutError::Unavailable(error.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_work_later_is_unavailable() {
+        let error = |code| put_error(ApiError::new(code, "why"));
+        let why = || "why".to_owned();
+        assert_eq!(error(ErrorCode::KmsNotFoundException), PutError::Key(why()));
+        assert_eq!(error(ErrorCode::InternalFailure), PutError::Failed(why()));
+        assert_eq!(error(ErrorCode::ResourceNotFoundException), PutError::Unavailable(why()));
+        assert_eq!(error(ErrorCode::ServiceUnavailable), PutError::Unavailable(why()));
+    }
+}
