@@ -73,6 +73,31 @@ impl Server {
         Ok(server)
     }
 
+    /// Makes a bucket, once the server is ready for it.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn create_bucket(&self, name: &str) {
+        let script = "import boto3, sys\n\
+            s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1',\n\
+            aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3])\n\
+            s3.create_bucket(Bucket=sys.argv[4])\n\
+            s3.put_object(Bucket=sys.argv[4], Key='ready', Body=b'')\n\
+            s3.delete_object(Bucket=sys.argv[4], Key='ready')\n";
+        let started = Instant::now();
+        loop {
+            let output = Command::new(python_bin("python"))
+                .args(["-c", script, &self.endpoint(), ACCESS_KEY, SECRET_KEY, name])
+                .output();
+            let output = output.expect("e2e/test.sh installs Python");
+            if output.status.success() {
+                return;
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(started.elapsed() < START_MAX, "{said}\n{}", self.logged());
+        }
+    }
+
     /// Its address.
     #[must_use]
     pub fn endpoint(&self) -> String {

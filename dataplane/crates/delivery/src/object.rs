@@ -10,7 +10,7 @@ use delivery_core::objects::{
 use model::{Offset, ShardId, UnixMillis};
 
 use crate::pipeline::Objected;
-use crate::store::Bucket;
+use crate::store::Store;
 
 /// An object cannot be filled. Its records have to be read again.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ enum Content {
 
 /// An object that is full.
 pub(crate) struct Full {
-    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) key: String,
     pub(crate) bytes: Bytes,
     pub(crate) source_bytes: usize,
@@ -143,7 +143,7 @@ impl Series {
             Content::Text(writer) => writer.finish(&key)?,
             Content::Columns(file) => file.finish()?,
         };
-        let bucket = Arc::clone(&to.bucket);
-        Ok(Some(Full { bucket, key, bytes, source_bytes, records }))
+        let store = Arc::clone(&to.store);
+        Ok(Some(Full { store, key, bytes, source_bytes, records }))
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
 use crate::sinks::{self, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
-use crate::store::Bucket;
+use crate::store::{Store, Stores};
 use crate::transform::Transformer;
 
 const MIB: usize = 1 << 20;
@@ -32,6 +32,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Where secrets are looked up.
     pub secrets: Arc<dyn Secrets>,
+    /// What objects are put into.
+    pub stores: Arc<dyn Stores>,
     /// Between 0 and 1: spreads attempts.
     pub random: fn() -> f64,
     /// For records that were read and are not delivered.
@@ -102,7 +104,7 @@ pub(crate) enum Output {
 /// Objects in a bucket.
 #[derive(Clone)]
 pub(crate) struct Objected {
-    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) naming: Arc<Naming>,
     pub(crate) compression: ObjectCompression,
 }
@@ -213,9 +215,9 @@ impl Setting<'_> {
         let DeliveryStream { name, destination_version, .. } = self.stream;
         let objects: Objects<'_> = s3.objects();
         let naming = Naming::new(name.as_str(), *destination_version, &objects, conversion)?;
-        let bucket = Bucket::new(s3.clone(), Arc::clone(&self.context.secrets));
+        let store = self.context.stores.s3(s3);
         let compression = objects.compression.unwrap_or(ObjectCompression::Uncompressed);
-        Ok(Objected { bucket: Arc::new(bucket), naming: Arc::new(naming), compression })
+        Ok(Objected { store, naming: Arc::new(naming), compression })
     }
 }
 

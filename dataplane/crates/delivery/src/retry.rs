@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::pipeline::Context;
 use crate::sinks::{Attempt, Batch, Failure, Sink};
 use crate::status::ShardStatus;
-use crate::store::Bucket;
+use crate::store::Store;
 
 /// A record that its destination did not take.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ pub(crate) async fn deliver(
 pub(crate) async fn put(
     context: &Context,
     status: &ShardStatus,
-    bucket: &Bucket,
+    store: &dyn Store,
     key: &str,
     bytes: Bytes,
 ) {
     let backoff = Backoff::new(Duration::MAX);
     for attempts in 1.. {
-        let Err(error) = bucket.put(key, bytes.clone()).await else { break };
+        let Err(error) = store.put(key, bytes.clone()).await else { break };
         let error = crate::chain(&error);
         status.fails(context.clock.now(), attempts, &error);
         let pause = backoff.next(attempts - 1, Duration::ZERO, (context.random)());

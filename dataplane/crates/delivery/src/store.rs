@@ -1,5 +1,6 @@
-//! Buckets: what objects are put into, one attempt at a time.
+//! What objects are put into, one attempt at a time.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,58 +47,88 @@ pub enum StoreError {
     },
 }
 
-/// A bucket and how to get into it.
-pub struct Bucket {
-    s3: S3Destination,
-    secrets: Arc<dyn Secrets>,
-    /// Opened with the secrets of that time; `None` after they were refused.
-    opened: Mutex<Option<Arc<dyn ObjectStore>>>,
-}
+/// Something under way.
+pub type Putting<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
-impl Bucket {
-    /// A bucket that is opened when first something is put.
-    #[must_use]
-    pub fn new(s3: S3Destination, secrets: Arc<dyn Secrets>) -> Bucket {
-        Bucket { s3, secrets, opened: Mutex::default() }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.s3.bucket
-    }
-
+/// What objects are put into.
+pub trait Store: Send + Sync {
     /// Puts one object, whole or not at all. One that is there by this key is replaced.
     ///
     /// # Errors
     /// See [`StoreError`]; unknown whether the object is there. Put it again.
-    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let store = self.open()?;
-        let failed = |source| StoreError::Store { bucket: self.s3.bucket.clone(), source };
-        // What S3 allows in a key and a path does not, empty parts for one, is left out.
-        let path = Path::parse(key).unwrap_or_else(|_| Path::from(key));
-        let put = store.put(&path, bytes.into()).await;
-        if let Err(
-            object_store::Error::PermissionDenied { .. }
-            | object_store::Error::Unauthenticated { .. },
-        ) = &put
-        {
-            // The secrets may have been replaced meanwhile.
-            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        put.map(drop).map_err(failed)
-    }
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the object is there.
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a>;
+}
 
+/// Where stores are found.
+pub trait Stores: Send + Sync {
+    /// The bucket. That it is there turns out when first something is put.
+    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store>;
+}
+
+/// Buckets of Amazon S3 and of what speaks its API.
+pub struct ObjectStores {
+    secrets: Arc<dyn Secrets>,
+}
+
+impl ObjectStores {
+    /// With access keys from there.
+    #[must_use]
+    pub fn new(secrets: Arc<dyn Secrets>) -> ObjectStores {
+        ObjectStores { secrets }
+    }
+}
+
+impl Stores for ObjectStores {
+    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
+        let (s3, secrets) = (s3.clone(), Arc::clone(&self.secrets));
+        Arc::new(S3Bucket { s3, secrets, opened: Mutex::default() })
+    }
+}
+
+struct S3Bucket {
+    s3: S3Destination,
+    secrets: Arc<dyn Secrets>,
+    /// Opened with the secrets of that time; `None` before, and after they were refused.
+    opened: Mutex<Option<Arc<dyn ObjectStore>>>,
+}
+
+impl Store for S3Bucket {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+        Box::pin(async move {
+            let store = self.open()?;
+            // What S3 allows in a key and a path does not, empty parts for one, is left out.
+            let path = Path::parse(key).unwrap_or_else(|_| Path::from(key));
+            let put = store.put(&path, bytes.into()).await;
+            if let Err(
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. },
+            ) = &put
+            {
+                // The secrets may have been replaced meanwhile.
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            put.map(drop).map_err(|source| self.failed(source))
+        })
+    }
+}
+
+impl S3Bucket {
     fn open(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = &*opened {
             return Ok(Arc::clone(store));
         }
-        let store = self.builder()?.build();
-        let failed = |source| StoreError::Store { bucket: self.s3.bucket.clone(), source };
-        let store: Arc<dyn ObjectStore> = Arc::new(store.map_err(failed)?);
+        let store = self.builder()?.build().map_err(|source| self.failed(source))?;
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
         *opened = Some(Arc::clone(&store));
         Ok(store)
+    }
+
+    fn failed(&self, source: object_store::Error) -> StoreError {
+        StoreError::Store { bucket: self.s3.bucket.clone(), source }
     }
 
     fn builder(&self) -> Result<AmazonS3Builder, StoreError> {

@@ -74,11 +74,8 @@ impl Transformer {
         let webhook = transform.webhook.as_ref();
         let timeout = webhook.and_then(|it| it.timeout_seconds).unwrap_or(TIMEOUT_SECONDS);
         let tls = webhook.and_then(|it| it.tls.clone());
-        let connector = Connector::new(
-            tls,
-            Arc::clone(&context.secrets),
-            Duration::from_secs(timeout.into()),
-        );
+        let connector =
+            Connector::new(tls, Arc::clone(&context.secrets), Duration::from_secs(timeout.into()));
         let callee = match (&transform.lambda, webhook) {
             (Some(function), _) => lambda_callee(context, function),
             (None, webhook) => Callee::Webhook(webhook?.clone()),

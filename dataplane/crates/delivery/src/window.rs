@@ -209,10 +209,8 @@ impl Window {
         };
         let Keyed { item, query_keys } = keyed;
         let from_lambda = item.metadata.as_ref().map(|it| it.partition_keys.clone());
-        let keys = PartitionKeys {
-            from_query: query_keys,
-            from_lambda: from_lambda.unwrap_or_default(),
-        };
+        let keys =
+            PartitionKeys { from_query: query_keys, from_lambda: from_lambda.unwrap_or_default() };
         if !self.objects.contains_key(&keys) {
             if pipeline.partitions_max <= self.objects.len() {
                 pipeline.metrics.partitions_exceeded.inc();
@@ -331,13 +329,13 @@ impl Window {
 
     /// Sends an object on its way, once there is room for it.
     async fn upload(&mut self, full: Option<Full>, metrics: DeliveryMetrics) {
-        let Some(Full { bucket, key, bytes, source_bytes, records }) = full else { return };
+        let Some(Full { store, key, bytes, source_bytes, records }) = full else { return };
         while UPLOADS_MAX <= self.uploads.len() {
             self.uploads.join_next().await;
         }
         let (pipeline, status) = (Arc::clone(&self.pipeline), Arc::clone(&self.status));
         self.uploads.spawn(async move {
-            retry::put(pipeline.context(), &status, &bucket, &key, bytes).await;
+            retry::put(pipeline.context(), &status, &*store, &key, bytes).await;
             metrics.bytes.inc_by(source_bytes as u64);
             metrics.records.inc_by(records);
             metrics.success.inc();
@@ -356,8 +354,7 @@ impl Window {
         let batch = Batch { id: self.batch_id(), records };
         self.batches += 1;
         let (context, status) = (pipeline.context(), &self.status);
-        let undelivered =
-            retry::deliver(context, status, &**sink, batch, pipeline.retry_for).await;
+        let undelivered = retry::deliver(context, status, &**sink, batch, pipeline.retry_for).await;
         let metrics = &pipeline.metrics.delivery;
         metrics.bytes.inc_by(bytes as u64);
         metrics.records.inc_by((count - undelivered.len()) as u64);

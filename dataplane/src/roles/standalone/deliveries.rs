@@ -199,9 +199,11 @@ impl Deliveries {
             (_, Some(wanted)) => ("StartStreamEncryption", wanted),
             (Some(current), None) => ("StopStreamEncryption", current.key_id.as_str()),
         };
-        let body = json!({"StreamName": stream.name.as_str(), "EncryptionType": "KMS", "KeyId": key});
+        let body =
+            json!({"StreamName": stream.name.as_str(), "EncryptionType": "KMS", "KeyId": key});
         let (body, caller) = (body.to_string(), self.parts.caller.clone());
-        let called = self.parts.sources_api.call(operation, Encoding::Json, caller, body.as_bytes());
+        let called =
+            self.parts.sources_api.call(operation, Encoding::Json, caller, body.as_bytes());
         called.await.map(drop).map_err(StepError::Encryption)
     }
 

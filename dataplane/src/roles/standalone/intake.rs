@@ -13,13 +13,12 @@ pub(super) struct Sources(pub(super) Api);
 impl Intake for Sources {
     fn put<'a>(&'a self, stream: &'a DeliveryStream, records: Vec<Bytes>) -> Puts<'a> {
         Box::pin(async move {
-            let blobs: Vec<Blob<'_>> = records.iter().map(|record| Blob::from(&record[..])).collect();
+            let blobs: Vec<Blob<'_>> =
+                records.iter().map(|record| Blob::from(&record[..])).collect();
             // One shard for all of a call, which is one write; another for the next.
             let hash_key = HashKey(rand::random());
-            let outgoing: Vec<Outgoing<'_>> = blobs
-                .iter()
-                .map(|data| Outgoing { hash_key, partition_key: "", data })
-                .collect();
+            let outgoing: Vec<Outgoing<'_>> =
+                blobs.iter().map(|data| Outgoing { hash_key, partition_key: "", data }).collect();
             match self.0.put(&stream.name, &outgoing).await {
                 Ok(puts) => {
                     let id = |put: streams_api::Put| RecordId(put.sequence_number.to_string());
