@@ -1,0 +1,108 @@
+//! A record that stays behind, and why.
+
+use bytes::Bytes;
+use model::Origin;
+
+/// A record that could not be processed. One that makes several of which many fail is here once: its
+/// error document carries all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What was put, before anything was done to it: the `rawData` of the error document. Of a
+    /// record that was taken apart and not decompressed, the part.
+    pub raw: Bytes,
+    /// Where it came from.
+    pub origin: Origin,
+    /// What went wrong, as AWS calls it.
+    pub code: FailureCode,
+    /// What went wrong, for a person.
+    pub message: String,
+    /// How many records it made that failed.
+    pub records: usize,
+}
+
+/// Adds `failed` unless what it was made of is in the last of `all` already.
+pub(super) fn push(all: &mut Vec<Failed>, failed: Failed) {
+    if let Some(last) = all.last_mut()
+        && last.origin.shard == failed.origin.shard
+        && last.origin.offset == failed.origin.offset
+        && last.raw.as_ptr() == failed.raw.as_ptr()
+        && last.raw.len() == failed.raw.len()
+        && !last.raw.is_empty()
+    {
+        last.records += failed.records;
+        return;
+    }
+    all.push(failed);
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureCode {
+    /// It is not what the decompression or the extraction of log messages expects.
+    Decompression,
+    /// It is not JSON objects one after the other.
+    Deaggregation,
+    /// The jq program failed on it.
+    Jq,
+    /// It has no partition keys, or none that can be in a key.
+    MetadataExtraction,
+    /// The function says that it could not process it.
+    LambdaProcessingFailed,
+    /// The function did not say what became of it.
+    LambdaMissingRecordId,
+    /// The function said more than once what became of it.
+    LambdaDuplicatedRecordId,
+    /// The function kept it and gave no data.
+    LambdaInvalidReturnFormat,
+    /// The function's answer is no JSON of the form that is asked for.
+    LambdaJsonProcessing,
+    /// The function failed, or its answer is of no use.
+    LambdaFunction,
+    /// The function may not be called.
+    LambdaAccessDenied,
+    /// There is no such function.
+    LambdaNotFound,
+    /// The function took too long.
+    LambdaTimedOut,
+    /// The function was called too often.
+    LambdaThrottled,
+    /// The function's service failed, or cannot be reached.
+    LambdaUnavailable,
+    /// It does not fit a call.
+    LambdaTooLarge,
+}
+
+impl FailureCode {
+    /// The `errorCode` of the error document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            // The full stop is AWS's.
+            FailureCode::Decompression => "Decompression failed.",
+            FailureCode::Deaggregation => "RecordDeAggregation.InvalidJson",
+            FailureCode::Jq => "Jq.ProcessingFailed",
+            FailureCode::MetadataExtraction => "DynamicPartitioning.MetadataExtractionFailed",
+            FailureCode::LambdaProcessingFailed => "Lambda.ProcessingFailedStatus",
+            FailureCode::LambdaMissingRecordId => "Lambda.MissingRecordId",
+            FailureCode::LambdaDuplicatedRecordId => "Lambda.DuplicatedRecordId",
+            FailureCode::LambdaInvalidReturnFormat => "Lambda.InvalidReturnFormat",
+            FailureCode::LambdaJsonProcessing => "Lambda.JsonProcessingException",
+            FailureCode::LambdaFunction => "Lambda.FunctionError",
+            FailureCode::LambdaAccessDenied => "Lambda.InvokeAccessDenied",
+            FailureCode::LambdaNotFound => "Lambda.ResourceNotFound",
+            FailureCode::LambdaTimedOut => "Lambda.FunctionTimedOut",
+            FailureCode::LambdaThrottled => "Lambda.InvokeLimitExceeded",
+            FailureCode::LambdaUnavailable => "Lambda.InternalServerError",
+            FailureCode::LambdaTooLarge => "Lambda.RequestTooLarge",
+        }
+    }
+
+    /// Where the error document goes: the `!{firehose:error-output-type}` of a prefix.
+    #[must_use]
+    pub fn error_output_type(self) -> &'static str {
+        match self {
+            FailureCode::Decompression => "decompression-failed",
+            _ => "processing-failed",
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! jq programs: compiled once, run on a record at a time, and stopped when they run on.
+//!
+//! The interpreter knows no limits of its own. It does ask [`Budget`] for each term that it
+//! evaluates, so that is where one is counted and where it is left, by unwinding: it has no other
+//! way out that a program's `try` could not take back. So `def f: f; f` and `def f: [f]; f` both end.
+//! What generates without evaluating terms (`range`) and what takes a text apart without
+//! (`fromjson`) are ours. Not part of the language here: whatever is not made of the record, which is
+//! the clock, the environment, local time, the log, and `halt`, for that ends the process.
+//!
+//! What is not bounded is the memory that a single step takes: `"x" * 1e9` is the program's author's
+//! own fault. Numbers in a record that make it so are, too.
+
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
+use jaq_core::data::HasLut;
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::native::{self, bome, v};
+use jaq_core::{Compiler, Ctx, DataT, Exn, Filter, Lut, RunPtr, ValX, Vars};
+use jaq_json::{Val, read};
+
+use super::StartError;
+
+mod json;
+mod number;
+
+pub(super) use json::{Out, write_record};
+pub(super) use number::number_text;
+
+/// Terms that a program evaluates for one record. Enough for a record of a mebibyte that is gone
+/// through field by field, and about a tenth of a second.
+const STEPS_MAX: u32 = 1_000_000;
+/// Levels of a record. As jq 1.6.
+const DEPTH_MAX: usize = 256;
+/// Characters of a number in a record: larger ones take a time that grows with their square.
+const NUMBER_BYTES_MAX: usize = 400;
+/// Words and signs of a program. Each may be a level deeper than the one before it, and reading one
+/// recurses: a chain of 65,536 minus signs would not fit the stack.
+const PROGRAM_WORDS_MAX: usize = 16_384;
+/// Bytes of a message that says what went wrong: it may quote the record.
+const MESSAGE_BYTES_MAX: usize = 400;
+
+/// A program makes values that are nested as deep as it takes steps, and those are freed level by
+/// level, on the stack. Memory is taken only for what is used of it.
+const STACK_BYTES: usize = 512 << 20;
+/// What evaluation alone may use of it.
+const EVALUATION_STACK_BYTES: usize = 64 << 20;
+
+/// Names that are left out.
+const WITHOUT: [&str; 10] = [
+    "debug",
+    "debug_empty",
+    "env",
+    "halt",
+    "halt_error",
+    "localtime",
+    "now",
+    "stderr",
+    "stderr_empty",
+    "strflocaltime",
+];
+/// Names that are ours.
+const OURS: [&str; 2] = ["fromjson", "range"];
+
+/// A program.
+pub(super) struct Program(Filter<Language>);
+
+/// The language: jaq's values, and [`Budget`] as what evaluation carries along.
+struct Language;
+
+impl DataT for Language {
+    type V<'a> = Val;
+    type Data<'a> = &'a Budget<'a>;
+}
+
+/// What is left for a record.
+struct Budget<'a> {
+    lut: &'a Lut<Language>,
+    steps: Cell<u32>,
+    stack_start: usize,
+}
+
+/// What unwinding carries out of an evaluation.
+struct Stopped(&'static str);
+
+impl<'a> HasLut<'a, Language> for &'a Budget<'a> {
+    fn lut(&self) -> &'a Lut<Language> {
+        self.take_step();
+        self.lut
+    }
+}
+
+impl Budget<'_> {
+    fn take_step(&self) {
+        let Some(left) = self.steps.get().checked_sub(1) else {
+            resume_unwind(Box::new(Stopped("the program takes too many steps")));
+        };
+        self.steps.set(left);
+        if EVALUATION_STACK_BYTES < stack_position().abs_diff(self.stack_start) {
+            resume_unwind(Box::new(Stopped("the program recurses too deep")));
+        }
+    }
+}
+
+/// About where the stack ends now.
+#[inline(never)]
+fn stack_position() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&here)).addr()
+}
+
+/// Runs `work` where [`Program`]'s methods may be called: on a stack of their own.
+///
+/// # Errors
+/// The system has no thread to give. Nothing was done.
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StartError> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("jq".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(StartError)?;
+        thread.join().map_or_else(|panic| resume_unwind(panic), Ok)
+    })
+}
+
+impl Program {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is no thread to compile it on.
+    pub(super) fn new(text: &str) -> Result<Program, String> {
+        if PROGRAM_WORDS_MAX < count_words(text) {
+            return Err(format!("has more than {PROGRAM_WORDS_MAX} words and signs"));
+        }
+        on_deep_stack(|| compile(text)).map_err(|error| error.to_string())?.map(Program)
+    }
+
+    /// Runs it on `data`, which is one JSON value, and gives what it makes to `each`.
+    ///
+    /// # Errors
+    /// A sentence: from `data`, the program, or `each`.
+    pub(super) fn run(
+        &self,
+        data: &[u8],
+        each: impl FnMut(Val) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let input = parse(data)?;
+        let run = AssertUnwindSafe(|| self.evaluate(input, each));
+        catch_unwind(run).unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
+            Ok(stopped) => Err(stopped.0.to_owned()),
+            // The interpreter has places where it asserts what a program can break.
+            Err(_) => Err("the program cannot be run on this record".to_owned()),
+        })
+    }
+
+    fn evaluate(
+        &self,
+        input: Val,
+        mut each: impl FnMut(Val) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let budget =
+            Budget { lut: &self.0.lut, steps: Cell::new(STEPS_MAX), stack_start: stack_position() };
+        let context = Ctx::<Language>::new(&budget, Vars::new([]));
+        for output in self.0.id.run((context, input)) {
+            match output.map_err(Exn::get_err) {
+                Ok(value) => each(value)?,
+                Err(Ok(error)) => return Err(short(&error)),
+                Err(Err(_)) => return Err("break outside of its label".to_owned()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One JSON value.
+fn parse(data: &[u8]) -> Result<Val, String> {
+    check(data)?;
+    read::parse_single(data).map_err(|error| format!("the record is not one JSON value: {error}"))
+}
+
+/// What has to hold before the interpreter's reader, which recurses, sees `data`.
+fn check(data: &[u8]) -> Result<(), String> {
+    let mut depth = 0_usize;
+    let mut number_bytes = 0;
+    let mut bytes = data.iter();
+    while let Some(byte) = bytes.next() {
+        number_bytes = if byte.is_ascii_digit() { number_bytes + 1 } else { 0 };
+        if NUMBER_BYTES_MAX < number_bytes {
+            return Err(format!("a number of more than {NUMBER_BYTES_MAX} digits"));
+        }
+        match byte {
+            // To the end of the string, past what is escaped in it.
+            b'"' => {
+                while let Some(byte) = bytes.next().filter(|byte| **byte != b'"') {
+                    if *byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            // A comment, which the reader skips.
+            b'#' => {
+                bytes.find(|byte| **byte == b'\n');
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if DEPTH_MAX < depth {
+            return Err(format!("JSON that is nested deeper than {DEPTH_MAX} levels"));
+        }
+    }
+    Ok(())
+}
+
+/// No less than the tokens of `text`.
+fn count_words(text: &str) -> usize {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut in_word = false;
+    let begins = |byte: &u8| {
+        let was_in_word = std::mem::replace(&mut in_word, is_word(*byte));
+        !byte.is_ascii_whitespace() && !(in_word && was_in_word)
+    };
+    text.as_bytes().iter().copied().filter(begins).count()
+}
+
+fn compile(text: &str) -> Result<Filter<Language>, String> {
+    let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    let arena = Arena::default();
+    let modules = Loader::new(definitions.filter(|it| !WITHOUT.contains(&it.name)))
+        .load(&arena, File { code: text, path: () })
+        .map_err(|errors| describe_load(text, &errors))?;
+    // A module would be refused by the loader; data is only noticed when the program runs.
+    jaq_core::load::import(&modules, |_| Err(String::new()))
+        .map_err(|_| "import: there are no files to import from".to_owned())?;
+    let functions = functions
+        .filter(|(name, ..)| !WITHOUT.contains(name) && !OURS.contains(name))
+        .chain(ours());
+    Compiler::default().with_funs(functions).compile(modules).map_err(|errors| {
+        let mut undefined = errors.iter().flat_map(|(_, errors)| errors);
+        match undefined.next() {
+            Some((name, kind)) => format!("undefined {}: {}", kind.as_str(), short(name)),
+            None => "the program does not compile".to_owned(),
+        }
+    })
+}
+
+fn describe_load(text: &str, errors: &jaq_core::load::Errors<&str, ()>) -> String {
+    use jaq_core::load::{Error, span};
+    let Some((_, error)) = errors.first() else {
+        return "the program cannot be read".to_owned();
+    };
+    let (expected, found) = match error {
+        Error::Io(_) => return "include and import: there are no files to take from".to_owned(),
+        Error::Lex(errors) => match errors.first() {
+            Some((expected, found)) => (expected.as_str(), *found),
+            None => ("something else", ""),
+        },
+        Error::Parse(errors) => match errors.first() {
+            Some((expected, found)) => (expected.as_str(), *found),
+            None => ("something else", ""),
+        },
+    };
+    format!("expected {} at byte {}", expected, span(text, found).start)
+}
+
+fn ours() -> impl Iterator<Item = native::Fun<Language>> {
+    type Ours = native::Filter<RunPtr<Language>>;
+    let functions: [Ours; 2] = [
+        ("fromjson", v(0), |cv| {
+            let parsed =
+                cv.1.try_as_utf8_bytes_owned()
+                    .and_then(|text| parse(&text).map_err(jaq_json::Error::str));
+            bome(parsed)
+        }),
+        ("range", v(3), |mut cv| {
+            let by = cv.0.pop_var();
+            let to = cv.0.pop_var();
+            let from = cv.0.pop_var();
+            let budget: &Budget<'_> = cv.0.data();
+            Box::new(range(from, to, by, budget))
+        }),
+    ];
+    functions.into_iter().map(|function: Ours| native::run::<Language>(function))
+}
+
+/// `from`, and `by` more each time, until `to`.
+fn range<'a>(
+    from: Val,
+    to: Val,
+    by: Val,
+    budget: &'a Budget<'a>,
+) -> impl Iterator<Item = ValX<'a, Val>> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let direction = by.cmp(&Val::from(0_isize));
+    let mut next = Some(Ok(from));
+    std::iter::from_fn(move || {
+        budget.take_step();
+        let here: Val = match next.take()? {
+            Ok(here) => here,
+            Err(error) => return Some(Err(Exn::from(error))),
+        };
+        let more = match direction {
+            Greater => here < to,
+            Less => to < here,
+            Equal => here != to,
+        };
+        if !more {
+            return None;
+        }
+        next = Some(here.clone() + by.clone());
+        Some(Ok(here))
+    })
+}
+
+/// The start of what `value` is as a text.
+fn short(value: &impl fmt::Display) -> String {
+    struct Short(String);
+    impl fmt::Write for Short {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MESSAGE_BYTES_MAX - self.0.len();
+            let end = text.floor_char_boundary(room.min(text.len()));
+            self.0.push_str(&text[..end]);
+            if end < text.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut out = Short(String::new());
+    if write!(out, "{value}").is_err() {
+        out.0.push_str("...");
+    }
+    out.0
+}
+
+#[cfg(test)]
+mod tests;
