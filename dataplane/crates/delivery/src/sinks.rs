@@ -3,7 +3,16 @@
 //! A sink makes one attempt at a time, and says of each record what became of it. When to try again, for
 //! how long, and where what was refused goes is decided once, for all of them, by who calls it.
 
+mod client;
+mod guid;
+pub mod http_endpoint;
+pub mod search;
+pub mod splunk;
+#[cfg(test)]
+mod testing;
+
 use std::borrow::Cow;
+use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -56,6 +65,16 @@ impl Attempt {
     pub fn all_refused(records: usize, failure: &Failure) -> Attempt {
         let refused = (0..records).map(|at| (at, failure.clone())).collect();
         Attempt { refused, ..Attempt::default() }
+    }
+
+    /// These never, for the same reason.
+    pub(crate) fn refuse(&mut self, records: Range<usize>, failure: &Failure) {
+        self.refused.extend(records.map(|at| (at, failure.clone())));
+    }
+
+    /// These once more, for the same reason.
+    pub(crate) fn repeat(&mut self, records: Range<usize>, failure: &Failure) {
+        self.again.extend(records.map(|at| (at, failure.clone())));
     }
 }
 
