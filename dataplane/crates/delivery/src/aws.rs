@@ -1,1 +1,124 @@
-//! Who services of AWS are told that we are: requests signed with an access key.
+//! Requests to services of AWS, signed with an access key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{RequestParts, SignedRequest, Signer, body_sha256, timestamp};
+use model::UnixMillis;
+use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
+use operator_api::pods::AwsCredentials;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::OnceCell;
+
+use crate::sinks::client::{Connector, TransferError, secret_header};
+
+/// How long the pod's own identity may take to be found.
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who is called.
+#[derive(Clone, Copy)]
+pub(crate) struct Service<'a> {
+    /// By what name requests are signed for it.
+    pub(crate) name: &'a str,
+    pub(crate) region: &'a str,
+}
+
+/// Who calls: the access key of a Secret, or the pod's own.
+pub(crate) struct Identity {
+    of: Option<AwsCredentials>,
+    own: OnceCell<AwsCredentialProvider>,
+}
+
+impl Identity {
+    pub(crate) fn new(of: Option<AwsCredentials>) -> Identity {
+        Identity { of, own: OnceCell::new() }
+    }
+
+    /// The headers that say who posts this, from the Secrets as they are now.
+    pub(crate) async fn sign(
+        &self,
+        connector: &Connector,
+        service: &Service<'_>,
+        url: &Url,
+        body: &[u8],
+        now: UnixMillis,
+    ) -> Result<HeaderMap, TransferError> {
+        let credential = match &self.of {
+            Some(of) => secret(connector, of)?,
+            None => {
+                let own = tokio::time::timeout(IDENTITY_TIMEOUT, self.own(service.region));
+                own.await.unwrap_or_else(|_| Err(unknown("nobody told it in 30 seconds")))?
+            }
+        };
+        sign(service, &credential, url, body, now)
+    }
+
+    /// The pod's own: found where AWS puts it, kept until shortly before it expires.
+    async fn own(&self, region: &str) -> Result<Arc<AwsCredential>, TransferError> {
+        let find = async || {
+            // The bucket is never asked for: only what finds credentials for it is of use here.
+            let builder = AmazonS3Builder::from_env().with_region(region);
+            let store = builder.with_bucket_name("none").build().map_err(|e| unknown(&e))?;
+            Ok::<_, TransferError>(store.credentials().clone())
+        };
+        let provider = self.own.get_or_try_init(find).await?;
+        provider.get_credential().await.map_err(|error| unknown(&error))
+    }
+}
+
+fn secret(connector: &Connector, of: &AwsCredentials) -> Result<Arc<AwsCredential>, TransferError> {
+    let text = |of| {
+        let secret = String::from_utf8(connector.secret(of)?);
+        secret.map_err(|_| unknown("the access key in the Secret is not text"))
+    };
+    Ok(Arc::new(AwsCredential {
+        key_id: text(&of.access_key_id_ref)?,
+        secret_key: text(&of.secret_access_key_ref)?,
+        token: of.session_token_ref.as_ref().map(text).transpose()?,
+    }))
+}
+
+fn unknown(error: &(impl ToString + ?Sized)) -> TransferError {
+    TransferError::Credentials(error.to_string())
+}
+
+/// With the body's hash as a header, on which some services insist.
+fn sign(
+    service: &Service<'_>,
+    credential: &AwsCredential,
+    url: &Url,
+    body: &[u8],
+    now: UnixMillis,
+) -> Result<HeaderMap, TransferError> {
+    let host = url.host_str().unwrap_or_default();
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let hash = body_sha256(body);
+    let at = timestamp(now);
+    let hash_hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut headers = vec![
+        ("host", host.as_str()),
+        ("x-amz-content-sha256", hash_hex.as_str()),
+        ("x-amz-date", at.as_str()),
+    ];
+    if let Some(token) = &credential.token {
+        headers.push(("x-amz-security-token", token));
+    }
+    let query = url.query().unwrap_or_default();
+    let parts = RequestParts { method: "POST", path: url.path(), query, headers: &headers };
+    let signer = Signer {
+        access_key: &credential.key_id,
+        secret_key: &credential.secret_key,
+        region: service.region,
+        service: service.name,
+    };
+    let authorization = SignedRequest::sign(parts, &signer, hash, now);
+    headers.push(("authorization", &authorization));
+    let pair = |(name, value): (&'static str, &str)| {
+        Ok((HeaderName::from_static(name), secret_header(value.as_bytes())?))
+    };
+    headers.into_iter().map(pair).collect::<Result<HeaderMap<HeaderValue>, _>>()
+}

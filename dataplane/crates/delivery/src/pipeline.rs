@@ -68,9 +68,6 @@ pub enum SetupError {
         /// What to use.
         instead: &'static str,
     },
-    /// A destination that cannot be set up.
-    #[error(transparent)]
-    Sink(#[from] sinks::SetupError),
 }
 
 /// What a delivery stream does with its records.
@@ -188,8 +185,6 @@ impl Setting<'_> {
     fn output(&self) -> Result<Output, SetupError> {
         let destination = &self.stream.spec.destination;
         let parts = sinks::Parts {
-            stream: self.stream.uid.0,
-            name: self.stream.name.as_str().to_owned(),
             arn: delivery_stream_arn(self.context, &self.stream.name),
             secrets: Arc::clone(&self.context.secrets),
             clock: Arc::clone(&self.context.clock),
@@ -199,7 +194,7 @@ impl Setting<'_> {
             let converter = conversion.map(converter).transpose()?;
             return Ok(Output::Objects(self.objected(s3, conversion)?, converter));
         }
-        if let Some((sink, output)) = sinks::open(destination, &parts)? {
+        if let Some((sink, output)) = sinks::open(destination, &parts) {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";

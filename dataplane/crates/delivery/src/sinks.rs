@@ -3,7 +3,7 @@
 //! A sink makes one attempt at a time, and says of each record what became of it. When to try again, for
 //! how long, and where what was refused goes is decided once, for all of them, by who calls it.
 
-mod client;
+pub(crate) mod client;
 mod guid;
 pub mod http_endpoint;
 pub mod search;
@@ -14,9 +14,17 @@ mod testing;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::DeliveryRecord;
+use delivery_core::objects::{ErrorOutputType, RefusedRecord, SearchEngine};
+use model::{Clock, DeliveryRecord};
+use operator_api::delivery_stream::Destination;
+
+use crate::secrets::Secrets;
+use http_endpoint::HttpEndpointSink;
+use search::SearchSink;
+use splunk::SplunkSink;
 
 /// Records that go to a destination together, and again together when the first attempt did not bring
 /// all of them there.
@@ -78,6 +86,35 @@ impl Attempt {
     }
 }
 
+/// What a sink is made with, beside its destination.
+pub struct Parts {
+    /// The delivery stream's ARN.
+    pub arn: String,
+    /// Where secrets are looked up.
+    pub secrets: Arc<dyn Secrets>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The sink of a destination, and what its refusals are called; `None` for destinations that have none.
+#[must_use]
+pub fn open(destination: &Destination, parts: &Parts) -> Option<(Arc<dyn Sink>, ErrorOutputType)> {
+    let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
+    let sink: Arc<dyn Sink> = if let Some(of) = &destination.http_endpoint {
+        Arc::new(HttpEndpointSink::new(of.clone(), &parts.arn, secrets, clock))
+    } else if let Some(of) = &destination.splunk {
+        Arc::new(SplunkSink::new(of.clone(), secrets, clock))
+    } else if let Some(of) = &destination.elasticsearch {
+        let engine = SearchEngine::Elasticsearch;
+        Arc::new(SearchSink::new(of.clone(), engine, &parts.arn, secrets, clock))
+    } else if let Some(of) = &destination.opensearch {
+        Arc::new(SearchSink::new(of.clone(), SearchEngine::OpenSearch, &parts.arn, secrets, clock))
+    } else {
+        return None;
+    };
+    Some((sink, ErrorOutputType::of_destination(destination)?))
+}
+
 /// A destination's side of a delivery stream.
 pub trait Sink: Send + Sync {
     /// Tries once to deliver a batch. Never fails as a whole: what went wrong is said of each record.
@@ -88,4 +125,7 @@ pub trait Sink: Send + Sync {
         &'a self,
         batch: &'a Batch,
     ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;
+
+    /// The document about a record that was not delivered, of which `about` says all but who refused it.
+    fn document(&self, record: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8>;
 }

@@ -285,7 +285,7 @@ impl Window {
                 ended: last_attempt,
                 refusal: Refusal::HttpEndpoint,
             };
-            let line = sink.document(about);
+            let line = sink.document(&record, about);
             self.put_aside(*output, (&line, record.origin.arrival)).await?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use delivery_core::objects::{Refusal, RefusedRecord};
 use model::{Clock, DeliveryRecord};
 use operator_api::delivery_stream::{ContentEncoding, HttpDestination};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -122,6 +123,10 @@ impl Sink for HttpEndpointSink {
         batch: &'a Batch,
     ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
         Box::pin(self.attempt(batch))
+    }
+
+    fn document(&self, _: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+        RefusedRecord { refusal: Refusal::HttpEndpoint, ..about }.line()
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use delivery_core::objects::{Refusal, RefusedRecord, SearchEngine};
 use model::{Clock, DeliveryRecord};
 use operator_api::delivery_stream::SearchDestination;
 use reqwest::Url;
@@ -38,6 +39,7 @@ const PATH: &str = "/_bulk?filter_path=errors,items.*.status,items.*.error";
 /// Brings records to a search engine.
 pub struct SearchSink {
     of: SearchDestination,
+    engine: SearchEngine,
     stream: String,
     url: Result<Url, TransferError>,
     connector: Connector,
@@ -55,11 +57,13 @@ impl SearchSink {
     #[must_use]
     pub fn new(
         of: SearchDestination,
+        engine: SearchEngine,
         stream: &str,
         secrets: Arc<dyn Secrets>,
         clock: Arc<dyn Clock>,
     ) -> SearchSink {
-        SearchSink::with_limits(of, stream, secrets, clock, (TIMEOUT, BODY_BYTES_MAX))
+        let limits = (TIMEOUT, BODY_BYTES_MAX);
+        SearchSink { engine, ..SearchSink::with_limits(of, stream, secrets, clock, limits) }
     }
 
     fn with_limits(
@@ -73,6 +77,7 @@ impl SearchSink {
         let url = Url::parse(&url).map_err(|error| TransferError::Request(error.to_string()));
         SearchSink {
             url,
+            engine: SearchEngine::OpenSearch,
             stream: stream.to_owned(),
             connector: Connector::new(of.tls.clone(), secrets, timeout),
             credentials: Credentials::new(of.credentials.clone()),
@@ -188,6 +193,17 @@ impl Sink for SearchSink {
         batch: &'a Batch,
     ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
         Box::pin(self.attempt(batch))
+    }
+
+    fn document(&self, record: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+        let place = self.place(record);
+        let refusal = Refusal::Search {
+            engine: self.engine,
+            document_id: place.id.as_deref(),
+            index: &place.index,
+            type_name: place.type_name.as_deref(),
+        };
+        RefusedRecord { refusal, ..about }.line()
     }
 }
 

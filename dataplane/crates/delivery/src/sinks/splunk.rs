@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use delivery_core::objects::{Refusal, RefusedRecord};
 use model::{Clock, DeliveryRecord};
 use operator_api::delivery_stream::{HecEndpointType, SplunkDestination};
 use reqwest::RequestBuilder;
@@ -281,6 +282,10 @@ impl Sink for SplunkSink {
         batch: &'a Batch,
     ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
         Box::pin(self.attempt(batch))
+    }
+
+    fn document(&self, _: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+        RefusedRecord { refusal: Refusal::Splunk, ..about }.line()
     }
 }
 
