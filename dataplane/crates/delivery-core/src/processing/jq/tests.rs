@@ -99,21 +99,29 @@ fn numbers_are_texts_as_in_jq() {
 #[test]
 fn an_error_says_what_is_wrong() {
     check(".a.b", r#"{"a":1}"#, expect![[r#"failed: cannot index 1 with "b""#]]);
-    check("1, error(\"no\"), 2", "0", expect!["<1> failed: no"]);
+    check("1, error(\"no\"), 2", "0", expect![[r#"<1> failed: "no""#]]);
     let long = format!("\"{}\"", "x".repeat(1_000));
-    let message = format!("failed: {}...", "x".repeat(MESSAGE_BYTES_MAX));
+    let message = format!("failed: \"{}...", "x".repeat(MESSAGE_BYTES_MAX - 1));
     assert_eq!(run("error", long.as_bytes()), message);
 }
 
 #[test]
 fn a_program_that_cannot_run_is_refused() {
-    check("{a", "0", expect![[""]]);
-    check("foo(1)", "0", expect![[""]]);
-    check("$ENV.HOME", "0", expect![[""]]);
-    check(r#"import "a" as $a; $a"#, "0", expect![[""]]);
-    check(r#"include "a"; 1"#, "0", expect![[""]]);
-    check("\"open", "0", expect![[""]]);
-    check(&"-".repeat(65_536), "0", expect![[""]]);
+    check("{a", "0", expect!["refused: expected closing brace at byte 2"]);
+    check("foo(1)", "0", expect!["refused: undefined filter: foo"]);
+    check("$ENV.HOME", "0", expect!["refused: undefined variable: $ENV"]);
+    check(
+        r#"import "a" as $a; $a"#,
+        "0",
+        expect!["refused: import: there are no files to import from"],
+    );
+    check(
+        r#"include "a"; 1"#,
+        "0",
+        expect!["refused: include and import: there are no files to take from"],
+    );
+    check("\"open", "0", expect!["refused: expected closing quote at byte 5"]);
+    check(&"-".repeat(65_536), "0", expect!["refused: has more than 16384 words and signs"]);
 }
 
 #[test]
@@ -129,12 +137,13 @@ fn a_program_that_runs_on_is_stopped() {
     let deep = "failed: the program recurses too deep";
     let table = [
         ("def f: f; f", steps),
-        ("def f: try error catch f; f", steps),
+        ("def f: try error catch f; f", deep),
         ("try (def f: f; f) catch 1", steps),
         ("[range(infinite)]", steps),
         ("last(range(0; 1; 0))", steps),
         ("[repeat(1)] | length", steps),
         ("until(false; [.])", steps),
+        ("def f: [[[[[[[[[[.]]]]]]]]]] | f; f", steps),
         ("reduce range(1e9) as $i (0; . + $i)", steps),
         ("def f: [f]; f", deep),
         ("def f: 1 + f; f", deep),
@@ -168,16 +177,36 @@ fn what_a_program_gives_has_a_bound() {
 
 #[test]
 fn a_record_is_one_json_value_that_has_bounds() {
-    check(".", "", expect![[""]]);
-    check(".", "{} {}", expect![[""]]);
-    check(".", "{\"a\":}", expect![[""]]);
+    check(
+        ".",
+        "",
+        expect!["failed: the record is not one JSON value: byte offset 0: value expected"],
+    );
+    check(
+        ".",
+        "{} {}",
+        expect!["failed: the record is not one JSON value: byte offset 3: end of file expected"],
+    );
+    check(
+        ".",
+        "{\"a\":}",
+        expect!["failed: the record is not one JSON value: byte offset 5: value expected"],
+    );
     check("length", &format!("{}{}", "[".repeat(256), "]".repeat(256)), expect!["<1>"]);
-    check("length", &format!("{}{}", "[".repeat(257), "]".repeat(257)), expect![[""]]);
+    check(
+        "length",
+        &format!("{}{}", "[".repeat(257), "]".repeat(257)),
+        expect!["failed: JSON that is nested deeper than 256 levels"],
+    );
     check("length", &format!("\"{}\"", "[".repeat(1_000)), expect!["<1000>"]);
     check("length", &format!(r#""\"{}""#, "[".repeat(1_000)), expect!["<1001>"]);
-    check(".", &"1".repeat(401), expect![[""]]);
+    check(".", &"1".repeat(401), expect!["failed: a number of more than 400 digits"]);
     check("[fromjson]", "\"[1,{\\\"a\\\":2}]\"", expect![[r#"<[[1,{"a":2}]]>"#]]);
-    check("[\"[\" * 1000 | fromjson]", "0", expect![[""]]);
+    check(
+        "[\"[\" * 1000 | fromjson]",
+        "0",
+        expect![[r#"failed: "JSON that is nested deeper than 256 levels""#]],
+    );
 }
 
 proptest! {
