@@ -49,6 +49,8 @@ const STACK_BYTES: usize = 512 << 20;
 /// What evaluation alone may use of it.
 const EVALUATION_STACK_BYTES: usize = 64 << 20;
 
+/// What we add in jq itself.
+const LANGUAGE: &str = include_str!("jq/language.jq");
 /// Names that are left out.
 const WITHOUT: [&str; 10] = [
     "debug",
@@ -230,7 +232,9 @@ fn count_words(text: &str) -> usize {
 }
 
 fn compile(text: &str) -> Result<Filter<Language>, String> {
-    let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let ours_in_jq = jaq_core::load::parse(LANGUAGE, |parser| parser.defs()).unwrap_or_default();
+    let definitions =
+        jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(ours_in_jq);
     let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     let arena = Arena::default();
     let modules = Loader::new(definitions.filter(|it| !WITHOUT.contains(&it.name)))

@@ -59,6 +59,24 @@ fn a_string_is_a_record_as_it_stands() {
 }
 
 #[test]
+fn what_the_interpreter_lacks_is_added() {
+    check("@csv", r#"["a\"b", 1.5, true, null, ""]"#, expect![[r#"<"a""b",1.5,true,,"">"#]]);
+    check("@tsv", r#"["a\tb\\", 1.5, false, null]"#, expect![[r#"<a\tb\\	1.5	false	>"#]]);
+    check("@csv", "[[1]]", expect![[r#"failed: "array cannot be in a row of csv""#]]);
+    check(".[] | IN(1, 3), IN(.; 2, 3)", "[1,2]", expect!["<true><false><false><true>"]);
+    check(
+        "INDEX(.id)",
+        r#"[{"id":1},{"id":"x"}]"#,
+        expect![[r#"<{"1":{"id":1},"x":{"id":"x"}}>"#]],
+    );
+    check(
+        "[leaf_paths], (65 | ascii), (0 | date)",
+        r#"{"a":[1]}"#,
+        expect![[r#"<[["a",0]]><A><1970-01-01T00:00:00Z>"#]],
+    );
+}
+
+#[test]
 fn numbers_keep_their_digits_and_calculated_ones_are_written_as_in_jq() {
     check(
         ".[]",
