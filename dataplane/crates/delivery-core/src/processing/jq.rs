@@ -7,8 +7,8 @@
 //! (`fromjson`) are ours. Not part of the language here: whatever is not made of the record, which is
 //! the clock, the environment, local time, the log, and `halt`, for that ends the process.
 //!
-//! What is not bounded is the memory that a single step takes: `"x" * 1e9` is the program's author's
-//! own fault. Numbers in a record that make it so are, too.
+//! What is not bounded is what a single step takes: `"x" * 1000000000` is up to the program's author,
+//! and so is `"x" * .count`.
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -29,9 +29,10 @@ mod number;
 pub(super) use json::{Out, write_record};
 pub(super) use number::number_text;
 
-/// Terms that a program evaluates for one record. Enough for a record of a mebibyte that is gone
-/// through field by field, and about a tenth of a second.
-const STEPS_MAX: u32 = 1_000_000;
+/// Terms that a program evaluates for one record: about a tenth of a second.
+const STEPS_MAX: usize = 1_000_000;
+/// And one more for so many bytes of the record, so that large ones can be gone through.
+const BYTES_PER_STEP: usize = 4;
 /// Levels of a record. As jq 1.6.
 const DEPTH_MAX: usize = 256;
 /// Characters of a number in a record: larger ones take a time that grows with their square.
@@ -48,6 +49,8 @@ const STACK_BYTES: usize = 512 << 20;
 /// What evaluation alone may use of it.
 const EVALUATION_STACK_BYTES: usize = 64 << 20;
 
+/// What we add in jq itself.
+const LANGUAGE: &str = include_str!("jq/language.jq");
 /// Names that are left out.
 const WITHOUT: [&str; 10] = [
     "debug",
@@ -78,7 +81,7 @@ impl DataT for Language {
 /// What is left for a record.
 struct Budget<'a> {
     lut: &'a Lut<Language>,
-    steps: Cell<u32>,
+    steps: Cell<usize>,
     stack_start: usize,
 }
 
@@ -148,7 +151,8 @@ impl Program {
         each: impl FnMut(Val) -> Result<(), String>,
     ) -> Result<(), String> {
         let input = parse(data)?;
-        let run = AssertUnwindSafe(|| self.evaluate(input, each));
+        let steps = STEPS_MAX + data.len() / BYTES_PER_STEP;
+        let run = AssertUnwindSafe(|| self.evaluate(input, steps, each));
         catch_unwind(run).unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
             Ok(stopped) => Err(stopped.0.to_owned()),
             // The interpreter has places where it asserts what a program can break.
@@ -159,10 +163,11 @@ impl Program {
     fn evaluate(
         &self,
         input: Val,
+        steps: usize,
         mut each: impl FnMut(Val) -> Result<(), String>,
     ) -> Result<(), String> {
         let budget =
-            Budget { lut: &self.0.lut, steps: Cell::new(STEPS_MAX), stack_start: stack_position() };
+            Budget { lut: &self.0.lut, steps: Cell::new(steps), stack_start: stack_position() };
         let context = Ctx::<Language>::new(&budget, Vars::new([]));
         for output in self.0.id.run((context, input)) {
             match output.map_err(Exn::get_err) {
@@ -221,13 +226,15 @@ fn count_words(text: &str) -> usize {
     let mut in_word = false;
     let begins = |byte: &u8| {
         let was_in_word = std::mem::replace(&mut in_word, is_word(*byte));
-        !byte.is_ascii_whitespace() && !(in_word && was_in_word)
+        !(byte.is_ascii_whitespace() || in_word && was_in_word)
     };
     text.as_bytes().iter().copied().filter(begins).count()
 }
 
 fn compile(text: &str) -> Result<Filter<Language>, String> {
-    let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let ours_in_jq = jaq_core::load::parse(LANGUAGE, |parser| parser.defs()).unwrap_or_default();
+    let definitions =
+        jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(ours_in_jq);
     let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     let arena = Arena::default();
     let modules = Loader::new(definitions.filter(|it| !WITHOUT.contains(&it.name)))

@@ -53,8 +53,8 @@ pub struct Calls {
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 pub fn call_bytes(size_mib: f64) -> usize {
-    // What is not a number becomes the least.
-    (size_mib.max(CALL_MIB_MIN).min(CALL_MIB_MAX) * f64::from(1 << 20)) as usize
+    let size_mib = if size_mib.is_nan() { CALL_MIB_MIN } else { size_mib };
+    (size_mib.clamp(CALL_MIB_MIN, CALL_MIB_MAX) * f64::from(1 << 20)) as usize
 }
 
 /// The id a record has in calls.
@@ -178,7 +178,10 @@ pub fn decode(payload: &[u8], items: Vec<Item>) -> Outcome {
         let message = "The answer of the Lambda function is larger than 6 MB";
         return fail_all(items, FailureCode::LambdaFunction, message);
     }
-    let Ok(answer) = serde_json::from_slice::<answer::Answer>(payload) else {
+    // A list of fields would do for an object otherwise.
+    let is_object = payload.trim_ascii_start().starts_with(b"{");
+    let answer = serde_json::from_slice::<answer::Answer>(payload).ok().filter(|_| is_object);
+    let Some(answer) = answer else {
         let message = "There was an error parsing returned records from the Lambda function. \
             Ensure that the returned records follow the status model required by Firehose.";
         return fail_all(items, FailureCode::LambdaJsonProcessing, message);

@@ -17,13 +17,13 @@ const DELIMITER_BYTES_MAX: usize = 64;
 /// What tells them apart.
 pub(super) enum Pieces {
     Json,
-    Delimited(Finder<'static>),
+    Delimited(Box<Finder<'static>>),
 }
 
 /// Where they are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Split {
-    /// More than [`PIECES_MAX`]: the record stays as it is.
+    /// It stays as it is: more than [`PIECES_MAX`], or none.
     Whole,
     At(Vec<Range<usize>>),
 }
@@ -46,7 +46,7 @@ impl Pieces {
                 if bytes.is_empty() || DELIMITER_BYTES_MAX < bytes.len() {
                     return Err(refuse("holds 1 to 64 bytes"));
                 }
-                Ok(Pieces::Delimited(Finder::new(&bytes).into_owned()))
+                Ok(Pieces::Delimited(Box::new(Finder::new(&bytes).into_owned())))
             }
         }
     }
@@ -92,7 +92,7 @@ fn is_json_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Nothing is between two delimiters, before one at the start or after one at the end: no record.
+/// What is empty, as between two delimiters or behind one at the end, is no record.
 fn split_delimited(data: &[u8], delimiter: &Finder<'_>) -> Split {
     let mut pieces = Vec::new();
     let mut at = 0;
@@ -106,8 +106,6 @@ fn split_delimited(data: &[u8], delimiter: &Finder<'_>) -> Split {
         }
         at = end + delimiter.needle().len();
     }
-    if pieces.is_empty() {
-        return Split::Whole;
-    }
-    Split::At(pieces)
+    // What is nothing but delimiters, or nothing, is a record all the same: none is lost.
+    if pieces.is_empty() { Split::Whole } else { Split::At(pieces) }
 }

@@ -58,7 +58,7 @@ fn run(processor: &Processor, records: Vec<DeliveryRecord>) -> String {
     for Keyed { item, query_keys } in &finished.records {
         let origin = item.record.origin;
         let key = String::from_utf8_lossy(&item.record.partition_key);
-        let raw = if item.raw == None { "itself".to_owned() } else { text(item.raw()) };
+        let raw = if item.raw.is_none() { "itself".to_owned() } else { text(item.raw()) };
         let data = text(&item.record.data);
         lines
             .push(format!("{}.{} {key} {data} of {raw} {query_keys:?}", origin.offset, origin.sub));
@@ -82,13 +82,28 @@ fn check(processing: serde_json::Value, records: &[&[u8]], expect: Expect) {
 
 #[test]
 fn records_pass_when_nothing_is_asked_for() {
-    check(json!({}), &[b"one", b"", &gzip(b"x")], expect![[""]]);
+    check(
+        json!({}),
+        &[b"one", b"", &gzip(b"x")],
+        expect![[r#"
+        0.0 outer "one" of itself {}
+        1.0 outer "" of itself {}
+        2.0 outer 21 bytes of itself {}"#]],
+    );
 }
 
 #[test]
 fn aggregated_records_are_taken_apart_only_when_they_come_from_a_stream() {
     let blob = aggregate(&[b"a", b"", b"c"]);
-    check(json!({}), &[b"x", &blob], expect![[""]]);
+    check(
+        json!({}),
+        &[b"x", &blob],
+        expect![[r#"
+        0.0 outer "x" of itself {}
+        1.0 inner "a" of itself {}
+        1.1 inner "" of itself {}
+        1.2 inner "c" of itself {}"#]],
+    );
     let direct = Processor::new(None, false).unwrap();
     assert_eq!(direct.prepare(vec![record(0, blob.clone())]).kept, [record(0, blob).into()]);
 }
@@ -99,7 +114,12 @@ fn records_are_decompressed() {
     check(
         json!({ "decompression": {} }),
         &[&gzip(b"a"), &two, b"plain", &two[..30], &gzip(b"")],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "a" of 21 bytes {}
+            1.0 outer "onetwo" of 46 bytes {}
+            4.0 outer "" of 20 bytes {}
+            2.0 failed 1: Decompression failed. (The record is not valid GZIP: unexpected end of file) "plain"
+            3.0 failed 1: Decompression failed. (The record is not valid GZIP: unexpected end of file) 30 bytes"#]],
     );
 }
 
@@ -112,8 +132,8 @@ fn a_source_record_decompresses_to_so_much_and_no_more() {
     assert_eq!((out.kept.len(), out.failed.len()), (2, 1));
     assert_eq!(out.failed[0].code.error_output_type(), "decompression-failed");
     // Parts of one source record share what it may become.
-    let zeros = gzip(&vec![0; 30_000]);
-    let parts = DECOMPRESSED_BYTES_MAX / 30_000;
+    let zeros = gzip(&vec![0; 10_000]);
+    let parts = DECOMPRESSED_BYTES_MAX / 10_000;
     let out = processor.prepare(vec![record(0, aggregate(&vec![&*zeros; parts + 5]))]);
     assert_eq!((out.kept.len(), out.failed.len()), (parts, 5));
 }
@@ -135,12 +155,17 @@ fn log_messages_are_joined_and_control_messages_dropped() {
             &gzip(b"{}"),
             &gzip(b""),
         ],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "a \"b\"\n\n" of 124 bytes {}
+            2.0 failed 1: Decompression failed. (CloudWatch Logs messages of type OTHER are unknown) 61 bytes
+            3.0 failed 1: Decompression failed. (The record is no CloudWatch Logs message: missing field `messageType` at line 1 column 2) 22 bytes
+            4.0 failed 1: Decompression failed. (The record is no CloudWatch Logs message: it is empty) 20 bytes
+            dropped 1"#]],
     );
     check(
         json!({ "cloudWatchLogExtraction": true }),
         &[data.to_string().repeat(2).as_bytes()],
-        expect![[""]],
+        expect![[r#"0.0 outer "a \"b\"\n\na \"b\"\n\n" of 262 bytes {}"#]],
     );
 }
 
@@ -157,7 +182,17 @@ fn json_objects_are_taken_apart() {
             b"5",
             b" \n",
         ],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "{\"a\":\"}{\"}" of itself {}
+            0.1 outer "{\"b\":1}" of itself {}
+            0.2 outer "{\"c\":[{}]}" of itself {}
+            1.0 outer "{}" of itself {}
+            1.1 outer "{}" of itself {}
+            2.0 failed 1: RecordDeAggregation.InvalidJson (A JSON array at byte 0, not a JSON object) "[{\"a\":1}]"
+            3.0 failed 1: RecordDeAggregation.InvalidJson (No JSON object at byte 7) "{\"a\":1},{\"b\":2}"
+            4.0 failed 1: RecordDeAggregation.InvalidJson (Invalid JSON in the object at byte 7: EOF while parsing a value at line 1 column 5) "{\"a\":1}{\"b\":"
+            5.0 failed 1: RecordDeAggregation.InvalidJson (No JSON object at byte 0) "5"
+            6.0 failed 1: RecordDeAggregation.InvalidJson (The record holds no JSON object) " \n""#]],
     );
 }
 
@@ -166,7 +201,13 @@ fn parts_between_delimiters_are_records() {
     check(
         json!({ "deaggregation": { "subRecordType": "DELIMITED", "delimiter": "fHw=" } }),
         &[b"a||b|c||||d||", b"alone", b"||", b""],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "a" of itself {}
+            0.1 outer "b|c" of itself {}
+            0.2 outer "d" of itself {}
+            1.0 outer "alone" of itself {}
+            2.0 outer "||" of itself {}
+            3.0 outer "" of itself {}"#]],
     );
 }
 
@@ -194,16 +235,28 @@ fn a_program_keeps_splits_drops_and_fails() {
     check(
         json!({ "transform": { "jq": { "program": ".[] | if . == 0 then error(\"zero\") else . end" } } }),
         &[b"[1,2]", b"[]", b"[3]", b"[1,0]", b"no"],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "1" of "[1,2]" {}
+            0.1 outer "2" of "[1,2]" {}
+            2.0 outer "3" of "[3]" {}
+            3.0 failed 1: Jq.ProcessingFailed ("zero") "[1,0]"
+            4.0 failed 1: Jq.ProcessingFailed (the record is not one JSON value: byte offset 0: value expected) "no"
+            dropped 1"#]],
     );
     let many = json!({ "transform": { "jq": { "program": "range(.)" } } });
-    check(many.clone(), &[b"501"], expect![[""]]);
+    check(
+        many.clone(),
+        &[b"501"],
+        expect![[
+            r#"0.0 failed 1: Jq.ProcessingFailed (the program gives more than 500 values) "501""#
+        ]],
+    );
     let out = processor(many).unwrap().transform_in_place(vec![record(0, "500").into()]).unwrap();
     assert_eq!((out.kept.len(), out.kept[499].record.origin.sub), (TRANSFORMED_RECORDS_MAX, 499));
     check(
-        json!({ "transform": { "jq": { "program": "range(20) | \"x\" * 1e6" } } }),
+        json!({ "transform": { "jq": { "program": "range(20) | \"x\" * 1000000" } } }),
         &[b"0"],
-        expect![[""]],
+        expect![[r#"0.0 failed 1: Jq.ProcessingFailed (the program gives too much) "0""#]],
     );
 }
 
@@ -212,7 +265,13 @@ fn what_a_program_makes_of_the_parts_of_one_record_is_counted_on() {
     check(
         json!({ "deaggregation": {}, "transform": { "jq": { "program": ".n | if . then range(.) else error end" } } }),
         &[br#"{"n":2}{"n":0}{"m":1}{"n":1}"#, br#"{"n":1}"#],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "0" of "{\"n\":2}" {}
+            0.1 outer "1" of "{\"n\":2}" {}
+            0.3 outer "0" of "{\"n\":1}" {}
+            1.0 outer "0" of "{\"n\":1}" {}
+            0.2 failed 1: Jq.ProcessingFailed (null) "{\"m\":1}"
+            dropped 1"#]],
     );
 }
 
@@ -230,12 +289,23 @@ fn partition_keys_are_texts() {
             b"5",
             b"no",
         ],
-        expect![[""]],
+        expect![[r#"
+            0.0 outer "{\"s\":\"x\",\"n\":1.50}" of itself {"b": "true", "n": "1.5", "s": "x"}
+            1.0 outer "{\"s\":\"x\",\"n\":12345678901234567890}" of itself {"b": "true", "n": "12345678901234567890", "s": "x"}
+            2.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) "{\"s\":\"x\"}"
+            3.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) "{\"s\":\"\",\"n\":1}"
+            4.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must be strings, numbers or booleans) "{\"s\":[1],\"n\":1}"
+            5.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (cannot index 5 with "s") "5"
+            6.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (the record is not one JSON value: byte offset 0: value expected) "no""#]],
     );
     check(
         json!({ "metadataExtraction": { "query": ".[]" } }),
         &[b"[{},{}]", b"[]", b"[1]", b"[{}]"],
-        expect![[""]],
+        expect![[r#"
+            3.0 outer "[{}]" of itself {}
+            0.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (the query gives more than one value) "[{},{}]"
+            1.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (the query gives no value) "[]"
+            2.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (the query gives no object) "[1]""#]],
     );
 }
 
@@ -274,7 +344,17 @@ fn the_steps_come_in_their_order() {
     });
     let packed = gzip(logs.to_string().as_bytes());
     assert!(packed.len() < 120);
-    check(processing, &[&aggregate(&[&packed, b"bad", &packed])], expect![[""]]);
+    check(
+        processing,
+        &[&aggregate(&[&packed, b"bad", &packed])],
+        expect![[r#"
+        0.0 inner "{\"key\":\"k1\"}|\n" of 100 bytes {"key": "k1"}
+        0.1 inner "{\"key\":\"k3\"}|\n" of 100 bytes {"key": "k3"}
+        0.2 inner "{\"key\":\"k1\"}|\n" of 100 bytes {"key": "k1"}
+        0.3 inner "{\"key\":\"k3\"}|\n" of 100 bytes {"key": "k3"}
+        0.3 failed 1: Decompression failed. (The record is not valid GZIP: unexpected end of file) "bad"
+        dropped 2"#]],
+    );
 }
 
 /// A record that makes hundreds of which all fail has one error document, not hundreds of itself.
@@ -284,13 +364,17 @@ fn parts_that_fail_for_one_record_are_one_failure() {
     check(
         json!({ "decompression": {}, "deaggregation": {}, "metadataExtraction": { "query": "{a}" } }),
         &[&gzip(bad.as_bytes()), &gzip(b"{}")],
-        expect![[""]],
+        expect![[r#"
+            0.0 failed 300: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) 40 bytes
+            1.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) 22 bytes"#]],
     );
     // Without decompression a part can stand for itself.
     check(
         json!({ "deaggregation": {}, "metadataExtraction": { "query": "{a}" } }),
         &[b"{} {}"],
-        expect![[""]],
+        expect![[r#"
+            0.0 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) "{}"
+            0.1 failed 1: DynamicPartitioning.MetadataExtractionFailed (partitionKeys values must not be null or empty) "{}""#]],
     );
 }
 
@@ -310,7 +394,18 @@ fn what_cannot_be_followed_is_refused() {
     ];
     let errors: Vec<_> =
         refused.map(|it| processor(it).err().map_or("accepted".into(), |it| it.to_string())).into();
-    expect![[""]].assert_eq(&errors.join("\n"));
+    expect![[r#"
+        processing.transform.vrl: is not built in: use jq
+        processing.transform: set exactly one of lambda, webhook, vrl and jq
+        processing.transform: set exactly one of lambda, webhook, vrl and jq
+        processing.transform.jq.program: expected closing brace at byte 1
+        processing.metadataExtraction.query: undefined filter: now
+        processing.deaggregation.delimiter: is needed
+        processing.deaggregation.delimiter: is for subRecordType DELIMITED
+        processing.deaggregation.delimiter: is not base64, as in Cg== for a line feed
+        processing.deaggregation.delimiter: holds 1 to 64 bytes
+        processing.appendDelimiter: holds at most 64 characters"#]]
+    .assert_eq(&errors.join("\n"));
 }
 
 #[test]

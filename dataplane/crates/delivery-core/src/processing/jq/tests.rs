@@ -59,6 +59,24 @@ fn a_string_is_a_record_as_it_stands() {
 }
 
 #[test]
+fn what_the_interpreter_lacks_is_added() {
+    check("@csv", r#"["a\"b", 1.5, true, null, ""]"#, expect![[r#"<"a""b",1.5,true,,"">"#]]);
+    check("@tsv", r#"["a\tb\\", 1.5, false, null]"#, expect![[r#"<a\tb\\	1.5	false	>"#]]);
+    check("@csv", "[[1]]", expect![[r#"failed: "array cannot be in a row of csv""#]]);
+    check(".[] | IN(1, 3), IN(.; 2, 3)", "[1,2]", expect!["<true><false><false><true>"]);
+    check(
+        "INDEX(.id)",
+        r#"[{"id":1},{"id":"x"}]"#,
+        expect![[r#"<{"1":{"id":1},"x":{"id":"x"}}>"#]],
+    );
+    check(
+        "[leaf_paths], (65 | ascii), (0 | date)",
+        r#"{"a":[1]}"#,
+        expect![[r#"<[["a",0]]><A><1970-01-01T00:00:00Z>"#]],
+    );
+}
+
+#[test]
 fn numbers_keep_their_digits_and_calculated_ones_are_written_as_in_jq() {
     check(
         ".[]",
@@ -99,21 +117,29 @@ fn numbers_are_texts_as_in_jq() {
 #[test]
 fn an_error_says_what_is_wrong() {
     check(".a.b", r#"{"a":1}"#, expect![[r#"failed: cannot index 1 with "b""#]]);
-    check("1, error(\"no\"), 2", "0", expect!["<1> failed: no"]);
+    check("1, error(\"no\"), 2", "0", expect![[r#"<1> failed: "no""#]]);
     let long = format!("\"{}\"", "x".repeat(1_000));
-    let message = format!("failed: {}...", "x".repeat(MESSAGE_BYTES_MAX));
+    let message = format!("failed: \"{}...", "x".repeat(MESSAGE_BYTES_MAX - 1));
     assert_eq!(run("error", long.as_bytes()), message);
 }
 
 #[test]
 fn a_program_that_cannot_run_is_refused() {
-    check("{a", "0", expect![[""]]);
-    check("foo(1)", "0", expect![[""]]);
-    check("$ENV.HOME", "0", expect![[""]]);
-    check(r#"import "a" as $a; $a"#, "0", expect![[""]]);
-    check(r#"include "a"; 1"#, "0", expect![[""]]);
-    check("\"open", "0", expect![[""]]);
-    check(&"-".repeat(65_536), "0", expect![[""]]);
+    check("{a", "0", expect!["refused: expected closing brace at byte 2"]);
+    check("foo(1)", "0", expect!["refused: undefined filter: foo"]);
+    check("$ENV.HOME", "0", expect!["refused: undefined variable: $ENV"]);
+    check(
+        r#"import "a" as $a; $a"#,
+        "0",
+        expect!["refused: import: there are no files to import from"],
+    );
+    check(
+        r#"include "a"; 1"#,
+        "0",
+        expect!["refused: include and import: there are no files to take from"],
+    );
+    check("\"open", "0", expect!["refused: expected closing quote at byte 5"]);
+    check(&"-".repeat(65_536), "0", expect!["refused: has more than 16384 words and signs"]);
 }
 
 #[test]
@@ -129,12 +155,13 @@ fn a_program_that_runs_on_is_stopped() {
     let deep = "failed: the program recurses too deep";
     let table = [
         ("def f: f; f", steps),
-        ("def f: try error catch f; f", steps),
+        ("def f: try error catch f; f", deep),
         ("try (def f: f; f) catch 1", steps),
         ("[range(infinite)]", steps),
         ("last(range(0; 1; 0))", steps),
         ("[repeat(1)] | length", steps),
         ("until(false; [.])", steps),
+        ("def f: [[[[[[[[[[.]]]]]]]]]] | f; f", steps),
         ("reduce range(1e9) as $i (0; . + $i)", steps),
         ("def f: [f]; f", deep),
         ("def f: 1 + f; f", deep),
@@ -168,16 +195,36 @@ fn what_a_program_gives_has_a_bound() {
 
 #[test]
 fn a_record_is_one_json_value_that_has_bounds() {
-    check(".", "", expect![[""]]);
-    check(".", "{} {}", expect![[""]]);
-    check(".", "{\"a\":}", expect![[""]]);
+    check(
+        ".",
+        "",
+        expect!["failed: the record is not one JSON value: byte offset 0: value expected"],
+    );
+    check(
+        ".",
+        "{} {}",
+        expect!["failed: the record is not one JSON value: byte offset 3: end of file expected"],
+    );
+    check(
+        ".",
+        "{\"a\":}",
+        expect!["failed: the record is not one JSON value: byte offset 5: value expected"],
+    );
     check("length", &format!("{}{}", "[".repeat(256), "]".repeat(256)), expect!["<1>"]);
-    check("length", &format!("{}{}", "[".repeat(257), "]".repeat(257)), expect![[""]]);
+    check(
+        "length",
+        &format!("{}{}", "[".repeat(257), "]".repeat(257)),
+        expect!["failed: JSON that is nested deeper than 256 levels"],
+    );
     check("length", &format!("\"{}\"", "[".repeat(1_000)), expect!["<1000>"]);
     check("length", &format!(r#""\"{}""#, "[".repeat(1_000)), expect!["<1001>"]);
-    check(".", &"1".repeat(401), expect![[""]]);
+    check(".", &"1".repeat(401), expect!["failed: a number of more than 400 digits"]);
     check("[fromjson]", "\"[1,{\\\"a\\\":2}]\"", expect![[r#"<[[1,{"a":2}]]>"#]]);
-    check("[\"[\" * 1000 | fromjson]", "0", expect![[""]]);
+    check(
+        "[\"[\" * 1000 | fromjson]",
+        "0",
+        expect![[r#"failed: "JSON that is nested deeper than 256 levels""#]],
+    );
 }
 
 proptest! {

@@ -35,8 +35,63 @@ fn check_encode(source: Option<&str>, expect: Expect) {
 
 #[test]
 fn a_call_says_what_aws_says() {
-    check_encode(None, expect![[""]]);
-    check_encode(Some("arn:aws:kinesis:eu-central-1:0:stream/s"), expect![[""]]);
+    check_encode(
+        None,
+        expect![[r#"
+        {
+          "deliveryStreamArn": "arn:aws:firehose:eu-central-1:0:deliverystream/d",
+          "invocationId": "i-1",
+          "records": [
+            {
+              "approximateArrivalTimestamp": 1700000000123,
+              "data": "b25l",
+              "recordId": "shardId-000000000003.42.0"
+            },
+            {
+              "approximateArrivalTimestamp": 1700000000123,
+              "data": "",
+              "recordId": "shardId-000000000003.42.1"
+            }
+          ],
+          "region": "eu-central-1"
+        }"#]],
+    );
+    check_encode(
+        Some("arn:aws:kinesis:eu-central-1:0:stream/s"),
+        expect![[r#"
+        {
+          "deliveryStreamArn": "arn:aws:firehose:eu-central-1:0:deliverystream/d",
+          "invocationId": "i-1",
+          "records": [
+            {
+              "approximateArrivalTimestamp": 1700000000123,
+              "data": "b25l",
+              "kinesisRecordMetadata": {
+                "approximateArrivalTimestamp": 1700000000123,
+                "partitionKey": "k\"1",
+                "sequenceNumber": "49646437577175378652512468275302520390646803815305576498",
+                "shardId": "shardId-000000000003",
+                "subsequenceNumber": 0
+              },
+              "recordId": "shardId-000000000003.42.0"
+            },
+            {
+              "approximateArrivalTimestamp": 1700000000123,
+              "data": "",
+              "kinesisRecordMetadata": {
+                "approximateArrivalTimestamp": 1700000000123,
+                "partitionKey": "k\"1",
+                "sequenceNumber": "49646437577175378652512468275302520390646803815305576498",
+                "shardId": "shardId-000000000003",
+                "subsequenceNumber": 1
+              },
+              "recordId": "shardId-000000000003.42.1"
+            }
+          ],
+          "region": "eu-central-1",
+          "sourceKinesisStreamArn": "arn:aws:kinesis:eu-central-1:0:stream/s"
+        }"#]],
+    );
 }
 
 /// The verdicts of `answer` on three records.
@@ -62,7 +117,10 @@ fn each_record_has_its_verdict() {
             {"recordId":"shardId-000000000003.42.2","result":"ProcessingFailed"},
             {"recordId":"shardId-000000000003.42.0","result":"Ok","data":"T05F"},
             {"recordId":"shardId-000000000003.42.1","result":"Dropped","data":null}],"more":1}"#,
-        expect![[""]],
+        expect![[r#"
+            dropped 1
+            kept zero as "ONE" None
+            failed two: Lambda.ProcessingFailedStatus: ProcessingFailed status set for record"#]],
     );
 }
 
@@ -117,7 +175,14 @@ fn a_verdict_that_is_wrong_fails_its_record_only() {
 
 #[test]
 fn an_answer_that_cannot_be_read_fails_all() {
-    check_decode("{\"records\":[{\"recordId\":1}]}", expect![[""]]);
+    check_decode(
+        "{\"records\":[{\"recordId\":1}]}",
+        expect![[r#"
+        dropped 0
+        failed zero: Lambda.JsonProcessingException: There was an error parsing returned records from the Lambda function. Ensure that the returned records follow the status model required by Firehose.
+        failed one: Lambda.JsonProcessingException: There was an error parsing returned records from the Lambda function. Ensure that the returned records follow the status model required by Firehose.
+        failed two: Lambda.JsonProcessingException: There was an error parsing returned records from the Lambda function. Ensure that the returned records follow the status model required by Firehose."#]],
+    );
     let cases = [
         ("", "Lambda.JsonProcessingException"),
         ("[]", "Lambda.JsonProcessingException"),
