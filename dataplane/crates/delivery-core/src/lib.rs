@@ -7,3 +7,6 @@
 //!
 //! No socket, no clock, no randomness: the same records give the same objects under the same keys, each
 //! time they are read, which is why a delivery that is repeated after a crash overwrites itself.
+
+pub mod backoff;
+pub mod objects;

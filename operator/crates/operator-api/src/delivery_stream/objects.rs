@@ -184,6 +184,9 @@ pub enum ObjectCompression {
     /// Snappy in the blocks that Hadoop reads.
     #[serde(rename = "HADOOP_SNAPPY")]
     HadoopSnappy,
+    /// RFC 8878. AWS has no such objects.
+    #[serde(rename = "ZSTD")]
+    Zstd,
 }
 
 /// What all object stores say about the objects themselves.
@@ -195,6 +198,8 @@ pub struct Objects<'a> {
     pub error_output_prefix: Option<&'a str>,
     /// The time zone of timestamps in keys.
     pub custom_time_zone: Option<&'a str>,
+    /// What keys end with.
+    pub file_extension: Option<&'a str>,
     /// How objects are compressed.
     pub compression: Option<ObjectCompression>,
 }
@@ -207,6 +212,7 @@ impl S3Destination {
             prefix: self.prefix.as_deref(),
             error_output_prefix: self.error_output_prefix.as_deref(),
             custom_time_zone: self.custom_time_zone.as_deref(),
+            file_extension: self.file_extension.as_deref(),
             compression: self.compression,
         }
     }
@@ -220,6 +226,7 @@ impl GcsDestination {
             prefix: self.prefix.as_deref(),
             error_output_prefix: self.error_output_prefix.as_deref(),
             custom_time_zone: self.custom_time_zone.as_deref(),
+            file_extension: self.file_extension.as_deref(),
             compression: self.compression,
         }
     }
@@ -233,6 +240,7 @@ impl AzureBlobDestination {
             prefix: self.prefix.as_deref(),
             error_output_prefix: self.error_output_prefix.as_deref(),
             custom_time_zone: self.custom_time_zone.as_deref(),
+            file_extension: self.file_extension.as_deref(),
             compression: self.compression,
         }
     }
