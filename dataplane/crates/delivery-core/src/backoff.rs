@@ -1,5 +1,6 @@
-//! How long to wait before a delivery that failed is tried again: 1 s, 2 s, 4 s and so on up to 120 s, each
-//! 15 % longer or shorter by chance, until a time has passed. As AWS documents it for HTTP endpoints.
+//! How long to wait before a delivery that failed is tried again: 1 s, 2 s, 4 s and so on up to 120
+//! s, each 15 % longer or shorter by chance, until a time has passed. As AWS documents it for HTTP
+//! endpoints.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Retries until `retry_duration` has passed since the first attempt failed; zero never retries.
+    /// Retries until `retry_duration` has passed since the first attempt failed; zero never
+    /// retries.
     #[must_use]
     pub fn new(retry_duration: Duration) -> Backoff {
         Backoff { retry_duration: Some(retry_duration) }
@@ -27,11 +29,12 @@ impl Backoff {
         Backoff { retry_duration: None }
     }
 
-    /// The pause before the next attempt, or `None` when the time is up and the batch counts as refused.
+    /// The pause before the next attempt, or `None` when the time is up and the batch counts as
+    /// refused.
     ///
-    /// `attempt` counts the retries so far, from 0; `elapsed` is the time since the first attempt failed;
-    /// `random` is uniform in 0..1. The last pause is cut short, so that the last attempt is made at the
-    /// end of the time.
+    /// `attempt` counts the retries so far, from 0; `elapsed` is the time since the first attempt
+    /// failed; `random` is uniform in 0..1. The last pause is cut short, so that the last attempt
+    /// is made at the end of the time.
     #[must_use]
     pub fn next(&self, attempt: u32, elapsed: Duration, random: f64) -> Option<Duration> {
         let doubled = PAUSE_FIRST.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX));

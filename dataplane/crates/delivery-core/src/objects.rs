@@ -1,4 +1,5 @@
-//! Objects: what they are called, how they are compressed, and the documents about what was refused.
+//! Objects: what they are called, how they are compressed, and the documents about what was
+//! refused.
 //!
 //! ```text
 //!  prefix with expressions ─► Template ─┐
@@ -7,8 +8,8 @@
 //!  refused records ─► RefusedRecord ─► lines of JSON
 //! ```
 //!
-//! Beside them what destinations other than object stores name things by: indexes and documents of search
-//! engines, and Redshift's COPY.
+//! Beside them what destinations other than object stores name things by: indexes and documents of
+//! search engines, and Redshift's COPY.
 
 mod compression;
 mod hadoop_snappy;

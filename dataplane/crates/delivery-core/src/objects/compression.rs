@@ -117,8 +117,8 @@ impl ObjectWriter {
         }
     }
 
-    /// The whole object. The one file of a ZIP archive is named for the object's `key`: what follows its
-    /// last slash, without `.zip`.
+    /// The whole object. The one file of a ZIP archive is named for the object's `key`: what
+    /// follows its last slash, without `.zip`.
     ///
     /// # Errors
     /// `Compress`: the object is lost.

@@ -4,8 +4,8 @@
 //!  block: length before compression: u32 BE | length: u32 BE | raw Snappy
 //! ```
 //!
-//! A block may hold several such chunks. Here, as in Hadoop for what is written piece by piece, it holds
-//! one, and none is larger before compression than Hadoop's buffers.
+//! A block may hold several such chunks. Here, as in Hadoop for what is written piece by piece, it
+//! holds one, and none is larger before compression than Hadoop's buffers.
 
 use std::io;
 

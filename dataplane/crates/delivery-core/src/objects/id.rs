@@ -1,5 +1,5 @@
-//! What an object is named by, and all that looks random in its name: derived, so that an object written
-//! again after a crash has the name it had before.
+//! What an object is named by, and all that looks random in its name: derived, so that an object
+//! written again after a crash has the name it had before.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,8 +16,8 @@ pub struct PartitionKeys {
     pub from_lambda: BTreeMap<String, String>,
 }
 
-/// What tells an object from all others of all delivery streams, and is the same when a window of records
-/// is delivered again.
+/// What tells an object from all others of all delivery streams, and is the same when a window of
+/// records is delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectId<'a> {
     /// The delivery stream: unlike its name, never given to another.
@@ -40,7 +40,8 @@ pub(super) struct Seed([u8; 32]);
 const RANDOM_CHARS: usize = 11;
 
 impl Seed {
-    /// `purpose` keeps the names of a window's objects apart: records, and each kind of refused ones.
+    /// `purpose` keeps the names of a window's objects apart: records, and each kind of refused
+    /// ones.
     pub(super) fn of(id: &ObjectId<'_>, purpose: &str) -> Seed {
         let mut hash = Sha256::new();
         // Each text with its length before it, so that no two ids give the same bytes.

@@ -47,8 +47,8 @@ pub enum NamingError {
 }
 
 impl Naming {
-    /// Reads what a bucket's configuration says of names. `stream` is the delivery stream's name, and
-    /// `version` counts its configurations from 1.
+    /// Reads what a bucket's configuration says of names. `stream` is the delivery stream's name,
+    /// and `version` counts its configurations from 1.
     ///
     /// # Errors
     /// Something in the configuration has no meaning; the message says where and what to do.
@@ -105,8 +105,9 @@ impl Naming {
         self.complete(prefix, &moment, seed, &self.extension)
     }
 
-    /// The key of an object about records that were refused, the oldest of which arrived at `arrival`.
-    /// It is compressed as other objects are, and named for that alone.
+    /// The key of an object about records that were refused, the oldest of which arrived at
+    /// `arrival`. It is compressed as other objects are, and named for that alone. `below` follows
+    /// the prefix: the errorOutputPrefix of a table, else nothing.
     ///
     /// # Errors
     /// There is no such key, now or when tried again.
@@ -115,15 +116,18 @@ impl Naming {
         id: &ObjectId<'_>,
         arrival: UnixMillis,
         output: ErrorOutputType,
+        below: &str,
     ) -> Result<String, KeyError> {
         let moment = Moment::new(arrival, &self.zone);
         let seed = Seed::of(id, output.name());
         let of = Evaluation { id, seed, moment: &moment, output: Some(output) };
-        self.complete(self.error_prefix.value(&of)?, &moment, seed, self.error_extension)
+        let mut prefix = self.error_prefix.value(&of)?;
+        prefix.push_str(below);
+        self.complete(prefix, &moment, seed, self.error_extension)
     }
 
-    /// The key of the manifest that Redshift loads: below `manifests/`, or below `errors/manifests/` once
-    /// loading was given up.
+    /// The key of the manifest that Redshift loads: below `manifests/`, or below
+    /// `errors/manifests/` once loading was given up.
     ///
     /// # Errors
     /// There is no such key, now or when tried again.
@@ -131,10 +135,10 @@ impl Naming {
         &self,
         id: &ObjectId<'_>,
         arrival: UnixMillis,
-        use_: ManifestUse,
+        purpose: ManifestUse,
     ) -> Result<String, KeyError> {
         let moment = Moment::new(arrival, &self.zone);
-        let folder = match use_ {
+        let folder = match purpose {
             ManifestUse::Load => "manifests/",
             ManifestUse::Failed => "errors/manifests/",
         };

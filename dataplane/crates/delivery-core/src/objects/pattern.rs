@@ -1,7 +1,8 @@
 //! Times as Java's DateTimeFormatter writes them, which is how AWS reads `!{timestamp:...}`.
 //!
-//! The words are English and the weeks those of the United States: Java's locale en_US. Letters whose
-//! meaning depends on the release of Java or on lists of names that only Java has are refused.
+//! The words are English and the weeks those of the United States: Java's locale en_US. Letters
+//! whose meaning depends on the release of Java or on lists of names that only Java has are
+//! refused.
 
 use std::fmt::Write;
 
@@ -202,8 +203,8 @@ fn push_text(items: &mut Vec<Item>, text: &str) {
     }
 }
 
-/// What stands before the closing quote, and how many characters it takes with that. Two quotes inside
-/// are one, and nothing inside is a quote.
+/// What stands before the closing quote, and how many characters it takes with that. Two quotes
+/// inside are one, and nothing inside is a quote.
 fn quoted(chars: &[char]) -> Option<(String, usize)> {
     let mut text = String::new();
     let mut at = 0;

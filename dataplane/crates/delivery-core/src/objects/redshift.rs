@@ -1,7 +1,7 @@
 //! Redshift's COPY: the command, and the manifest that tells it which objects to load.
 //!
-//! Names are quoted and texts escaped here. The options come from the resource as they are and end the
-//! command, so what could end it early, or begin another, is refused.
+//! Names are quoted and texts escaped here. The options come from the resource as they are and end
+//! the command, so what could end it early, or begin another, is refused.
 
 use std::fmt;
 
@@ -60,7 +60,8 @@ pub enum CopyError {
     /// The objects are compressed in a way that COPY does not read.
     #[error("objects are {0:?}; COPY reads UNCOMPRESSED, GZIP and ZSTD")]
     Compression(ObjectCompression),
-    /// The key of the manifest, or what gives access, holds what is a sign of its own inside quotes.
+    /// The key of the manifest, or what gives access, holds what is a sign of its own inside
+    /// quotes.
     #[error("{what} holds a backslash or a control character")]
     Text {
         /// Which text.
@@ -73,7 +74,8 @@ pub enum CopyError {
 pub enum NameProblem {
     /// Not a letter, digit, underscore or dollar sign.
     #[error(
-        "{0:?} is no name; put names of other characters than letters, digits and _ in double quotes"
+        "{0:?} is no name; put names of other characters than letters, digits and _ in double \
+         quotes"
     )]
     NotAName(String),
     /// A double quote without its end.
@@ -113,8 +115,8 @@ pub enum OptionsProblem {
     Compression(&'static str),
 }
 
-/// A COPY of the objects that the manifest at `manifest_key` lists. It is all of a command, without its
-/// semicolon.
+/// A COPY of the objects that the manifest at `manifest_key` lists. It is all of a command, without
+/// its semicolon.
 ///
 /// # Errors
 /// The resource asks for what is no COPY; the message says what to do.
@@ -207,8 +209,8 @@ fn text(what: &'static str, text: &str) -> Result<String, CopyError> {
     Ok(format!("'{}'", text.replace('\'', "''")))
 }
 
-/// Names with `separator` between, each in double quotes. One that was not quoted means the same in lower
-/// case, as in SQL.
+/// Names with `separator` between, each in double quotes. One that was not quoted means the same in
+/// lower case, as in SQL.
 fn names(list: &str, separator: char) -> Result<Vec<String>, NameProblem> {
     let mut names = Vec::new();
     let mut rest = list;
@@ -240,7 +242,7 @@ fn name(list: &str, separator: char) -> Result<(String, Option<&str>), NameProbl
         if !begins || !name.chars().all(is_inner) {
             return Err(NameProblem::NotAName(name.to_owned()));
         }
-        return Ok((name.to_lowercase(), after));
+        return Ok((name.to_ascii_lowercase(), after));
     };
     let mut name = String::new();
     let after = loop {

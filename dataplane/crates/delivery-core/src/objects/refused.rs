@@ -59,8 +59,8 @@ impl ErrorOutputType {
         }
     }
 
-    /// What it is when this destination refuses. `None` where none is refused: object stores, streams and
-    /// Kafka are tried until they answer, and Redshift refuses whole objects.
+    /// What it is when this destination refuses. `None` where none is refused: object stores,
+    /// streams and Kafka are tried until they answer, and Redshift refuses whole objects.
     #[must_use]
     pub fn of_destination(destination: &Destination) -> Option<ErrorOutputType> {
         [

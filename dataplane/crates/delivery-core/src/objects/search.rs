@@ -21,8 +21,8 @@ pub fn index_name(index: &str, rotation: Option<IndexRotation>, arrival: UnixMil
     }
 }
 
-/// The id of a record's document: the same each time the record is delivered, and no other record's, even
-/// where two delivery streams fill one index.
+/// The id of a record's document: the same each time the record is delivered, and no other
+/// record's, even where two delivery streams fill one index.
 #[must_use]
 pub fn document_id(stream_uid: u64, origin: &Origin) -> String {
     format!("{stream_uid:016x}.{}", record_id(origin))

@@ -1,7 +1,9 @@
-//! Prefixes of keys with expressions in them, `!{namespace:value}`: parsed once, evaluated for each object.
+//! Prefixes of keys with expressions in them, `!{namespace:value}`: parsed once, evaluated for each
+//! object.
 //!
-//! What the operator takes for a prefix parses here, but for three things it does not look at: patterns of
-//! times that mean nothing, prefixes longer than [`PREFIX_CHARS_MAX`], and time zones.
+//! What the operator takes for a prefix parses here, but for what it does not look at: patterns of
+//! times that mean nothing, prefixes longer than [`PREFIX_CHARS_MAX`], and `.` or `..` between
+//! slashes.
 
 use std::fmt;
 
@@ -71,6 +73,9 @@ pub enum TemplateProblem {
         /// What stands between the braces.
         inside: String,
     },
+    /// A part between slashes that means another directory in many stores, which refuse it.
+    #[error("'.' or '..' stands between slashes; remove it")]
+    Dots,
     /// A pattern of times that means nothing.
     #[error("{0}")]
     Time(PatternProblem),
@@ -159,8 +164,9 @@ impl Template {
         Template::with(parts, if has_time { "" } else { DEFAULT_TIME })
     }
 
-    /// The prefix of refused records: as written where it has expressions, else with the kind of refusal
-    /// and the time after it. Without one, `fallback` serves, the prefix of objects without expressions.
+    /// The prefix of refused records: as written where it has expressions, else with the kind of
+    /// refusal and the time after it. Without one, `fallback` serves, the prefix of objects without
+    /// expressions.
     ///
     /// # Errors
     /// As [`parse`](Template::parse), and expressions that refused records have no values for.
@@ -196,8 +202,8 @@ impl Template {
         })
     }
 
-    /// The prefix of an object whose oldest record arrived at `arrival`. `output` tells why records were
-    /// refused; it is empty text when not set.
+    /// The prefix of an object whose oldest record arrived at `arrival`. `output` tells why records
+    /// were refused; it is empty text when not set.
     ///
     /// # Errors
     /// The object has no key, now or when tried again: its records count as refused.
@@ -233,7 +239,7 @@ impl Template {
                 return Err(KeyError::PrefixTooLong);
             }
         }
-        if prefix.split('/').any(|part| matches!(part, "." | "..")) {
+        if prefix.split('/').any(is_dots) {
             return Err(KeyError::Dots { prefix });
         }
         Ok(prefix)
@@ -250,7 +256,7 @@ fn parts(text: &str) -> Result<Vec<(usize, Part)>, TemplateError> {
     let mut position = 1;
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("!{") {
-        push_text(&mut parts, position, before);
+        push_text(&mut parts, position, before)?;
         position += before.chars().count();
         // An expression holds no other.
         let end = after.find('}').filter(|end| !after[..*end].contains("!{"));
@@ -263,14 +269,31 @@ fn parts(text: &str) -> Result<Vec<(usize, Part)>, TemplateError> {
         position += "!{}".len() + after[..end].chars().count();
         rest = &after[end + 1..];
     }
-    push_text(&mut parts, position, rest);
+    push_text(&mut parts, position, rest)?;
     Ok(parts)
 }
 
-fn push_text(parts: &mut Vec<(usize, Part)>, position: usize, text: &str) {
-    if !text.is_empty() {
-        parts.push((position, Part::Text(text.to_owned())));
+fn push_text(
+    parts: &mut Vec<(usize, Part)>,
+    position: usize,
+    text: &str,
+) -> Result<(), TemplateError> {
+    if text.is_empty() {
+        return Ok(());
     }
+    // What stands before the first slash may go on from an expression, and after the last into one.
+    let mut whole: Vec<&str> = text.split('/').collect();
+    whole.pop();
+    let skipped = usize::from(!parts.is_empty()).min(whole.len());
+    if whole[skipped..].iter().any(|part| is_dots(part)) {
+        return Err(TemplateError { position, problem: TemplateProblem::Dots });
+    }
+    parts.push((position, Part::Text(text.to_owned())));
+    Ok(())
+}
+
+fn is_dots(part: &str) -> bool {
+    matches!(part, "." | "..")
 }
 
 /// Refuses the first part that `is_wrong`.

@@ -5,7 +5,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use model::UnixMillis;
 
-/// A time zone. Its rules are part of the program, so that a machine's own do not change names of objects.
+/// A time zone. Its rules are part of the program, so that a machine's own do not change names of
+/// objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
@@ -56,8 +57,8 @@ pub(super) fn utc(at: UnixMillis) -> DateTime {
     TimeZone::UTC.to_datetime(timestamp(at))
 }
 
-/// A week as counted in the United States: it begins on Sunday, and week 1 is the one with January 1 in it.
-/// So a week belongs to the year of its Saturday.
+/// A week as counted in the United States: it begins on Sunday, and week 1 is the one with January
+/// 1 in it. So a week belongs to the year of its Saturday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Week {
     pub(super) year: i16,

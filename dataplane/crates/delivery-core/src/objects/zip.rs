@@ -65,7 +65,8 @@ impl Zip {
     }
 }
 
-/// What both headers say: from the version to the length of the extra field, which there is none of.
+/// What both headers say: from the version to the length of the extra field, which there is none
+/// of.
 fn facts(crc: &Crc, compressed: usize, name: &str) -> io::Result<Vec<u8>> {
     let mut facts = Vec::with_capacity(26);
     for value in [VERSION, FLAGS, DEFLATE, MIDNIGHT, FIRST_DAY] {

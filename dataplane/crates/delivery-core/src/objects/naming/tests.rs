@@ -27,7 +27,7 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
         let id = id(&keys);
         let lines = [
             naming.key(&id, ARRIVAL).unwrap(),
-            naming.error_key(&id, ARRIVAL, ErrorOutputType::ProcessingFailed).unwrap(),
+            naming.error_key(&id, ARRIVAL, ErrorOutputType::IcebergFailed, "t/").unwrap(),
             naming.manifest_key(&id, ARRIVAL, ManifestUse::Load).unwrap(),
             naming.manifest_key(&id, ARRIVAL, ManifestUse::Failed).unwrap(),
         ];
@@ -36,10 +36,10 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
     check(
         S3Destination::default(),
         expect![[r#"
-        2026/02/03/04/clicks-3-2026-02-03-04-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb
-        processing-failed/2026/02/03/04/clicks-3-2026-02-03-04-05-06-f40d7695-3e9a-8086-a34b-f2ca79d64974
-        manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
-        errors/manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
+            2026/02/03/04/clicks-3-2026-02-03-04-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb
+            iceberg-failed/2026/02/03/04/t/clicks-3-2026-02-03-04-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1
+            manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
+            errors/manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
     );
     check(
         S3Destination {
@@ -50,7 +50,7 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
         },
         expect![[r#"
             data/2026/02/03/13/clicks-3-2026-02-03-13-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb.gz
-            data/processing-failed/2026/02/03/13/clicks-3-2026-02-03-13-05-06-f40d7695-3e9a-8086-a34b-f2ca79d64974.gz
+            data/iceberg-failed/2026/02/03/13/t/clicks-3-2026-02-03-13-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1.gz
             data/manifests/2026/02/03/13/clicks-3-2026-02-03-13-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
             data/errors/manifests/2026/02/03/13/clicks-3-2026-02-03-13-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
     );
@@ -64,7 +64,7 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
         },
         expect![[r#"
             2026/270bda11608/clicks-3-2026-02-03-04-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb.json.gz
-            bad/processing-failed/clicks-3-2026-02-03-04-05-06-f40d7695-3e9a-8086-a34b-f2ca79d64974.gz
+            bad/iceberg-failed/t/clicks-3-2026-02-03-04-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1.gz
             manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
             errors/manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
     );
@@ -110,9 +110,9 @@ fn a_configuration_without_meaning_is_refused() {
         expect!["errorOutputPrefix is required where prefix has expressions; set it"],
     );
     check(
-        S3Destination { error_output_prefix: Some("!{x}".to_owned()), ..Default::default() },
+        S3Destination { error_output_prefix: Some("a/../".to_owned()), ..Default::default() },
         expect![
-            "parse errorOutputPrefix: character 1: !{x} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
+            "parse errorOutputPrefix: character 1: '.' or '..' stands between slashes; remove it"
         ],
     );
     check(

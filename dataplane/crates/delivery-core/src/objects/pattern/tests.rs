@@ -1,7 +1,7 @@
-//! `java.txt` is what Java 17 makes of the patterns, in the locale en_US: after a line with a zone and an
-//! instant, lines with a pattern and the result, a tab between.
+//! `java.txt` is what Java 17 makes of the patterns, in the locale en_US: after a line with a zone
+//! and an instant, lines with a pattern and the result, a tab between.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 use model::UnixMillis;
 use proptest::prelude::*;
 
@@ -35,40 +35,45 @@ fn times_are_written_as_java_does() {
 
 #[test]
 fn refusals_say_where_and_what_to_do() {
-    let check = |text: &str, want: Expect| {
-        let PatternError { position, problem } = Pattern::parse(text).unwrap_err();
-        want.assert_eq(&format!("{position}: {problem}"));
-    };
-    check(
+    let patterns = [
         "yyyyTHH",
-        expect![[r#"4: 'T' is no letter of times; put it into single quotes to mean itself"#]],
-    );
-    check("yyyy/ddd", expect![[r#"5: 3 times 'd'; it may stand at most twice in a row"#]]);
-    check("cc", expect![[r#"0: 2 times 'c'; it may stand 1, 3, 4 or 5 times in a row"#]]);
-    check("HHH", expect![[r#"0: 3 times 'H'; it may stand at most twice in a row"#]]);
-    check("VVV", expect![[r#"0: 3 times 'V'; it may stand 2 times in a row"#]]);
-    check(
+        "yyyy/ddd",
+        "cc",
+        "HHH",
+        "VVV",
+        "OO",
         "yyyy zzzz",
-        expect![[
-            r#"5: 'z' is not understood; write VV for the zone's name, or z for its abbreviation"#
-        ]],
-    );
-    check(
         "F",
-        expect![[
-            r#"0: 'F' is not understood; releases of Java differ on it; write W for the week of the month"#
-        ]],
-    );
-    check("B", expect![[r#"0: 'B' is not understood; write a for AM and PM"#]]);
-    check("é#", expect![[r#"1: '#' is reserved; put it into single quotes"#]]);
-    check(
+        "B",
+        "v",
+        "p",
+        "g",
+        "é#",
         "MM'T",
-        expect![[r#"2: the single quote has no end; add one, or write '' for the quote itself"#]],
-    );
-    check(
         "a]",
-        expect![[r#"1: ']' has no '[' before it; remove it or put it into single quotes"#]],
-    );
+    ];
+    let mut lines = String::new();
+    for text in patterns {
+        let PatternError { position, problem } = Pattern::parse(text).unwrap_err();
+        lines.push_str(&format!("{text} => {position}: {problem}\n"));
+    }
+    expect![[r#"
+        yyyyTHH => 4: 'T' is no letter of times; put it into single quotes to mean itself
+        yyyy/ddd => 5: 3 times 'd'; it may stand at most twice in a row
+        cc => 0: 2 times 'c'; it may stand 1, 3, 4 or 5 times in a row
+        HHH => 0: 3 times 'H'; it may stand at most twice in a row
+        VVV => 0: 3 times 'V'; it may stand 2 times in a row
+        OO => 0: 2 times 'O'; it may stand 1 or 4 times in a row
+        yyyy zzzz => 5: 'z' is not understood; write VV for the zone's name, or z for its abbreviation
+        F => 0: 'F' is not understood; releases of Java differ on it; write W for the week of the month
+        B => 0: 'B' is not understood; write a for AM and PM
+        v => 0: 'v' is not understood; write VV for the zone's name, or z for its abbreviation
+        p => 0: 'p' is not understood; write a letter twice for a leading zero
+        g => 0: 'g' is not understood; write D for the day of the year
+        é# => 1: '#' is reserved; put it into single quotes
+        MM'T => 2: the single quote has no end; add one, or write '' for the quote itself
+        a] => 1: ']' has no '[' before it; remove it or put it into single quotes
+    "#]].assert_eq(&lines);
 }
 
 #[test]

@@ -28,54 +28,42 @@ fn line(refusal: Refusal<'_>) -> (ErrorOutputType, String) {
 }
 
 #[test]
-fn documents_are_those_of_aws() {
+fn a_document_is_a_line_of_json() {
+    let (_, line) = line(Refusal::Snowflake);
+    let fields = [
+        r#"{"rawData":"eyJhIjogIv8ifQ==""#,
+        r#""errorCode":"Some.Code""#,
+        r#""errorMessage":"said \"no\"\n""#,
+        r#""attemptsMade":4"#,
+        r#""arrivalTimestamp":1770091506789"#,
+        r#""attemptEndingTimestamp":1770091600000}"#,
+    ];
+    assert_eq!(line, fields.join(",") + "\n");
+}
+
+#[test]
+fn documents_say_what_only_the_refuser_knows() {
+    // What follows the fields of all.
     let check = |refusal, want_type: &str, want: Expect| {
         let (output, line) = line(refusal);
         assert_eq!(output.name(), want_type);
-        want.assert_eq(&line);
+        let (_, own) = line.split_once("\"attemptEndingTimestamp\":1770091600000").unwrap();
+        want.assert_eq(&own.replace(",\"", "\n\""));
     };
     let lambda_arn = Some("arn:aws:lambda:eu-west-1:1:function:f");
     check(
         Refusal::Processing { lambda_arn },
         "processing-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"lambdaARN":"arn:aws:lambda:eu-west-1:1:function:f"}
+
+        "lambdaARN":"arn:aws:lambda:eu-west-1:1:function:f"}
     "#]],
     );
     check(
         Refusal::Processing { lambda_arn: None },
         "processing-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000}
-    "#]],
-    );
-    let glue = GlueTable {
-        database: "lake".to_owned(),
-        table: "clicks".to_owned(),
-        region: "eu-west-1".to_owned(),
-        ..GlueTable::default()
-    };
-    let schema = ConversionSchema { glue: Some(glue), ..ConversionSchema::default() };
-    let table = CatalogTable::of(&schema);
-    check(
-        Refusal::FormatConversion { table },
-        "format-conversion-failed",
-        expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","lastErrorCode":"Some.Code","lastErrorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"sequenceNumber":"49671414411730830714835396410300967001845696391551123458","subSequenceNumber":3,"dataCatalogTable":{"databaseName":"lake","tableName":"clicks","region":"eu-west-1","versionId":"LATEST"}}
-    "#]],
-    );
-    let iceberg = IcebergSchema {
-        database: "lake".to_owned(),
-        table: "clicks".to_owned(),
-        ..IcebergSchema::default()
-    };
-    let schema = ConversionSchema { iceberg: Some(iceberg), ..ConversionSchema::default() };
-    let table = CatalogTable::of(&schema);
-    check(
-        Refusal::FormatConversion { table },
-        "format-conversion-failed",
-        expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","lastErrorCode":"Some.Code","lastErrorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"sequenceNumber":"49671414411730830714835396410300967001845696391551123458","subSequenceNumber":3,"dataCatalogTable":{"databaseName":"lake","tableName":"clicks"}}
+        }
     "#]],
     );
     let search = |engine, type_name| Refusal::Search {
@@ -89,7 +77,9 @@ fn documents_are_those_of_aws() {
         opensearch,
         "AmazonOpenSearchService-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"esDocumentId":"1.2","esIndexName":"clicks-2026-02-03"}
+
+        "esDocumentId":"1.2"
+        "esIndexName":"clicks-2026-02-03"}
     "#]],
     );
     let elasticsearch = search(SearchEngine::Elasticsearch, Some("_doc"));
@@ -97,28 +87,34 @@ fn documents_are_those_of_aws() {
         elasticsearch,
         "elasticsearch-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"esDocumentId":"1.2","esIndexName":"clicks-2026-02-03","esTypeName":"_doc"}
+
+        "esDocumentId":"1.2"
+        "esIndexName":"clicks-2026-02-03"
+        "esTypeName":"_doc"}
     "#]],
     );
     check(
         Refusal::Splunk,
         "splunk-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"EventId":"49671414411730830714835396410300967001845696391551123458.3"}
+
+        "EventId":"49671414411730830714835396410300967001845696391551123458.3"}
     "#]],
     );
     check(
         Refusal::HttpEndpoint,
         "http-endpoint-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"subsequenceNumber":3,"dataId":"49671414411730830714835396410300967001845696391551123458.3"}
+
+        "subsequenceNumber":3
+        "dataId":"49671414411730830714835396410300967001845696391551123458.3"}
     "#]],
     );
     check(
         Refusal::Snowflake,
         "snowflake-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000}
+        }
     "#]],
     );
     let iceberg = Refusal::Iceberg { database: Some("lake"), table: Some("clicks") };
@@ -126,9 +122,55 @@ fn documents_are_those_of_aws() {
         iceberg,
         "iceberg-failed",
         expect![[r#"
-        {"rawData":"eyJhIjogIv8ifQ==","errorCode":"Some.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"arrivalTimestamp":1770091506789,"attemptEndingTimestamp":1770091600000,"EventId":"49671414411730830714835396410300967001845696391551123458.3","destinationDatabaseName":"lake","destinationTableName":"clicks"}
+
+        "EventId":"49671414411730830714835396410300967001845696391551123458.3"
+        "destinationDatabaseName":"lake"
+        "destinationTableName":"clicks"}
     "#]],
     );
+}
+
+#[test]
+fn a_document_about_a_conversion_names_the_table() {
+    let check = |schema: ConversionSchema, want: Expect| {
+        let table = CatalogTable::of(&schema);
+        let (output, line) = line(Refusal::FormatConversion { table });
+        assert_eq!(output.name(), "format-conversion-failed");
+        let document: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(document["lastErrorCode"], "Some.Code");
+        assert_eq!(document["lastErrorMessage"], "said \"no\"\n");
+        assert_eq!(document["errorCode"], serde_json::Value::Null);
+        assert_eq!(document["sequenceNumber"], origin().sequence_number.to_string());
+        assert_eq!(document["subSequenceNumber"], 3);
+        want.assert_eq(&format!("{:#}", document["dataCatalogTable"]));
+    };
+    let (database, table) = ("lake".to_owned(), "clicks".to_owned());
+    let glue = GlueTable {
+        database: database.clone(),
+        table: table.clone(),
+        region: "eu-west-1".to_owned(),
+        ..GlueTable::default()
+    };
+    check(
+        ConversionSchema { glue: Some(glue), ..Default::default() },
+        expect![[r#"
+        {
+          "databaseName": "lake",
+          "region": "eu-west-1",
+          "tableName": "clicks",
+          "versionId": "LATEST"
+        }"#]],
+    );
+    let iceberg = IcebergSchema { database, table, ..IcebergSchema::default() };
+    check(
+        ConversionSchema { iceberg: Some(iceberg), ..Default::default() },
+        expect![[r#"
+        {
+          "databaseName": "lake",
+          "tableName": "clicks"
+        }"#]],
+    );
+    check(ConversionSchema::default(), expect!["null"]);
 }
 
 #[test]

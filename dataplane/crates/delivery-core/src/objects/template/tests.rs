@@ -39,13 +39,12 @@ fn prefixes_of_objects_end_with_the_time_unless_they_have_one() {
     let check = |prefix: &str, want: Expect| {
         want.assert_eq(&evaluate(Template::of_objects(Some(prefix)), None).unwrap_or_else(|it| it));
     };
-    want_of_no_prefix(expect!["2018/08/27/10/"]);
     check("", expect!["2018/08/27/10/"]);
     check("myFirehosePrefix/", expect!["myFirehosePrefix/2018/08/27/10/"]);
     check("!{timestamp:yyyy/MM/dd}", expect!["2018/08/27"]);
     check(
-        "myPrefix/year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/",
-        expect!["myPrefix/year=2018/month=08/day=27/hour=10/"],
+        "a/year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/",
+        expect!["a/year=2018/month=08/day=27/hour=10/"],
     );
     check("dt=!{timestamp:yyyy'-'MM'-'dd}/h=!{timestamp:HH}/", expect!["dt=2018-08-27/h=10/"]);
     check("!{timestamp:'it''s'}/", expect!["it's/"]);
@@ -62,10 +61,6 @@ fn prefixes_of_objects_end_with_the_time_unless_they_have_one() {
     check("!!{timestamp:yy}}", expect!["!18}"]);
 }
 
-fn want_of_no_prefix(want: Expect) {
-    want.assert_eq(&evaluate(Template::of_objects(None), None).unwrap());
-}
-
 #[test]
 fn prefixes_of_refused_records_tell_why() {
     let output = Some(ErrorOutputType::ProcessingFailed);
@@ -79,11 +74,9 @@ fn prefixes_of_refused_records_tell_why() {
         expect!["myFirehoseFailures/processing-failed/"],
     );
     check(
-        Some(
-            "myErrorPrefix/!{timestamp:'year='yyyy'/month='MM'/day='dd'/hour='HH}/!{firehose:error-output-type}",
-        ),
+        Some("a/!{timestamp:'year='yyyy'/month='MM'/day='dd}/!{firehose:error-output-type}"),
         "",
-        expect!["myErrorPrefix/year=2018/month=08/day=27/hour=10/processing-failed"],
+        expect!["a/year=2018/month=08/day=27/processing-failed"],
     );
     check(None, "myFirehosePrefix/", expect!["myFirehosePrefix/processing-failed/2018/08/27/10/"]);
     check(None, "", expect!["processing-failed/2018/08/27/10/"]);
@@ -100,105 +93,89 @@ fn prefixes_of_refused_records_tell_why() {
     );
 }
 
+/// A line for each prefix, with what it is refused for.
+fn check(prefixes: &[&str], refusal: impl Fn(&str) -> String, want: Expect) {
+    let lines: Vec<_> = prefixes.iter().map(|it| format!("{it} => {}\n", refusal(it))).collect();
+    want.assert_eq(&lines.concat());
+}
+
 #[test]
 fn refusals_say_where_and_what_to_do() {
-    let check = |prefix: &str, want: Expect| {
-        want.assert_eq(&Template::of_objects(Some(prefix)).unwrap_err().to_string());
-    };
-    check("é/!{timestamp:yyyy", expect!["character 3: the expression has no end; add a '}'"]);
-    check("!{!{timestamp:yyyy}}", expect!["character 1: the expression has no end; add a '}'"]);
-    check(
+    let prefixes = [
+        "é/!{timestamp:yyyy",
+        "!{!{timestamp:yyyy}}",
         "!{timestamp:yyyy!{firehose:random-string}",
-        expect!["character 1: the expression has no end; add a '}'"],
-    );
-    check(
         "ab!{}",
-        expect![
-            "character 3: !{} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "!{timestamp:}",
-        expect![
-            "character 1: !{timestamp:} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "!{timestamp}",
-        expect![
-            "character 1: !{timestamp} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "!{firehose:region}",
-        expect![
-            "character 1: !{firehose:region} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "!{ timestamp:yyyy}",
-        expect![
-            "character 1: !{ timestamp:yyyy} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "!{partitionKeyFromQuery:}",
-        expect![
-            "character 1: !{partitionKeyFromQuery:} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY"
-        ],
-    );
-    check(
         "a/!{timestamp:yyyy}/!{timestamp:MMT}",
-        expect![
-            "character 35: 'T' is no letter of times; put it into single quotes to mean itself"
-        ],
-    );
-    check(
         "!{timestamp:yyyy'}'}",
-        expect![
-            "character 17: the single quote has no end; add one, or write '' for the quote itself"
-        ],
-    );
-    check(
         "x!{firehose:random-string}!{firehose:error-output-type}",
-        expect!["character 27: error-output-type is for errorOutputPrefix; remove it"],
-    );
+        "../",
+        "!{timestamp:yyyy}/./!{timestamp:MM}",
+    ];
+    let refusal = |prefix: &str| Template::of_objects(Some(prefix)).unwrap_err().to_string();
     check(
-        &"x".repeat(513),
-        expect!["character 513: the prefix is longer than 512 characters; shorten it"],
+        &prefixes,
+        refusal,
+        expect![[r#"
+        é/!{timestamp:yyyy => character 3: the expression has no end; add a '}'
+        !{!{timestamp:yyyy}} => character 1: the expression has no end; add a '}'
+        !{timestamp:yyyy!{firehose:random-string} => character 1: the expression has no end; add a '}'
+        ab!{} => character 3: !{} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        !{timestamp:} => character 1: !{timestamp:} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        !{timestamp} => character 1: !{timestamp} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        !{firehose:region} => character 1: !{firehose:region} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        !{ timestamp:yyyy} => character 1: !{ timestamp:yyyy} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        !{partitionKeyFromQuery:} => character 1: !{partitionKeyFromQuery:} means nothing; use timestamp:FORMAT, firehose:random-string, firehose:error-output-type, partitionKeyFromQuery:KEY or partitionKeyFromLambda:KEY
+        a/!{timestamp:yyyy}/!{timestamp:MMT} => character 35: 'T' is no letter of times; put it into single quotes to mean itself
+        !{timestamp:yyyy'}'} => character 17: the single quote has no end; add one, or write '' for the quote itself
+        x!{firehose:random-string}!{firehose:error-output-type} => character 27: error-output-type is for errorOutputPrefix; remove it
+        ../ => character 1: '.' or '..' stands between slashes; remove it
+        !{timestamp:yyyy}/./!{timestamp:MM} => character 18: '.' or '..' stands between slashes; remove it
+    "#]],
     );
+    let refusal = Template::of_objects(Some(&"x".repeat(513))).unwrap_err();
+    assert_eq!(refusal.problem, TemplateProblem::TooLong);
+}
+
+#[test]
+fn dots_may_be_part_of_a_name() {
+    for prefix in ["a./..b/", "v1.2/", ".../", "!{timestamp:yyyy}./x/", ".!{timestamp:yyyy}"] {
+        let prefix = evaluate(Template::of_objects(Some(prefix)), None);
+        assert!(prefix.is_ok(), "{prefix:?}");
+    }
 }
 
 #[test]
 fn objects_without_a_key_say_why() {
-    let check = |prefix: &str, want: Expect| {
-        want.assert_eq(&evaluate(Template::of_objects(Some(prefix)), None).unwrap_err());
-    };
-    check(
+    let prefixes = [
         "!{partitionKeyFromQuery:region}/",
-        expect!["partition key region from the query: it is missing or empty"],
-    );
-    check(
         "!{partitionKeyFromLambda:customer}/",
-        expect!["partition key customer from the function: it is missing or empty"],
-    );
-    check(
         "!{partitionKeyFromQuery:empty}/",
-        expect!["partition key empty from the query: it is missing or empty"],
-    );
-    check(
         "!{partitionKeyFromQuery:line}/",
-        expect!["partition key line: it holds a control character"],
-    );
-    check(
         "a/!{partitionKeyFromQuery:dots}/",
-        expect![[r#"prefix "a/../2018/08/27/10/": '.' or '..' stands between slashes"#]],
-    );
-    check(
         "!{partitionKeyFromLambda:long}/",
-        expect!["prefix of more than 512 characters once evaluated"],
+    ];
+    let refusal = |prefix: &str| evaluate(Template::of_objects(Some(prefix)), None).unwrap_err();
+    check(
+        &prefixes,
+        refusal,
+        expect![[r#"
+        !{partitionKeyFromQuery:region}/ => partition key region from the query: it is missing or empty
+        !{partitionKeyFromLambda:customer}/ => partition key customer from the function: it is missing or empty
+        !{partitionKeyFromQuery:empty}/ => partition key empty from the query: it is missing or empty
+        !{partitionKeyFromQuery:line}/ => partition key line: it holds a control character
+        a/!{partitionKeyFromQuery:dots}/ => prefix "a/../2018/08/27/10/": '.' or '..' stands between slashes
+        !{partitionKeyFromLambda:long}/ => prefix of more than 512 characters once evaluated
+    "#]],
     );
-    check(&("x".repeat(500) + "/"), expect!["prefix of more than 512 characters once evaluated"]);
+    let prefix = "x".repeat(500) + "/";
+    let template = Template::of_objects(Some(&prefix));
+    assert!(evaluate(template, None).unwrap_err().contains("512 characters"));
 }
 
 #[test]
@@ -243,8 +220,8 @@ proptest! {
     }
 }
 
-/// The rule of the operator, which sees no meaning in patterns of times: here they are all good ones, or
-/// hold a brace.
+/// The rule of the operator, which sees no meaning in patterns of times: here they are all good
+/// ones, or hold a brace.
 fn is_taken_by_the_operator(prefix: &str) -> bool {
     prefix.split("!{").skip(1).all(|rest| {
         let Some((inside, _)) = rest.split_once('}') else { return false };
