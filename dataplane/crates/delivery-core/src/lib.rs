@@ -10,3 +10,13 @@
 
 pub mod backoff;
 pub mod objects;
+pub mod processing;
+
+use model::UnixMillis;
+
+/// A time as RFC 3339 writes it, as in 2026-11-24T08:00:00Z; none before 1970.
+#[must_use]
+pub fn timestamp(text: &str) -> Option<UnixMillis> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok().map(UnixMillis)
+}

@@ -195,6 +195,12 @@ impl Processor {
         }
     }
 
+    /// Whether it only takes apart, if that: no programs, no decompression.
+    #[must_use]
+    pub fn is_quick(&self) -> bool {
+        !self.expands() && self.query.is_none()
+    }
+
     /// Whether records may become much larger than they are.
     #[must_use]
     pub fn expands(&self) -> bool {

@@ -92,7 +92,7 @@ impl Series {
             let id = ObjectId { stream_uid, shard, first_offset, part: self.full, keys };
             let key = match kind {
                 Kind::Records(_) => to.naming.key(&id, arrival),
-                Kind::Refused(output) => to.naming.error_key(&id, arrival, output),
+                Kind::Refused(output) => to.naming.error_key(&id, arrival, output, ""),
             };
             let key = match key {
                 Ok(key) => key,

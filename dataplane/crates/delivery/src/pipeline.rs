@@ -170,6 +170,13 @@ impl Pipeline {
         self.status.shard(self.name.as_str(), shard)
     }
 
+    /// How long the oldest record has waited that is not delivered is for all to see.
+    pub(crate) fn show_freshness(&self) {
+        let age = self.status.oldest().map(|oldest| self.context.clock.now().since(oldest));
+        let seconds = age.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        self.metrics.delivery.freshness.set(seconds);
+    }
+
     pub(crate) fn forget_status(&self, shard: ShardId) {
         self.status.forget(shard);
     }

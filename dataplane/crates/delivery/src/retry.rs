@@ -67,7 +67,7 @@ pub(crate) async fn put(
     key: &str,
     bytes: Bytes,
 ) {
-    let backoff = Backoff::new(Duration::MAX);
+    let backoff = Backoff::endless();
     for attempts in 1.. {
         let Err(error) = store.put(key, bytes.clone()).await else { break };
         let error = crate::chain(&error);

@@ -23,8 +23,6 @@ const TIMEOUT_SECONDS: u32 = 300;
 const RETRIES: u32 = 3;
 const CALL_MIB: f64 = 1.0;
 const INTERVAL_SECONDS: u32 = 60;
-/// Attempts of a call are spread over this, not over the time that deliveries are retried.
-const RETRY_FOR: Duration = Duration::MAX;
 
 /// Who changes a delivery stream's records.
 pub(crate) struct Transformer {
@@ -126,7 +124,7 @@ impl Transformer {
         // The same each time, so that a function can tell that it has seen a call.
         let first = items.first().map(|item| lambda::record_id(item.record.origin));
         let payload = self.envelope.encode(&first.unwrap_or_default(), &items);
-        let backoff = Backoff::new(RETRY_FOR);
+        let backoff = Backoff::endless();
         for attempt in 0.. {
             let failure = match self.post(payload.clone()).await {
                 Ok(reply) => match judge(&reply) {

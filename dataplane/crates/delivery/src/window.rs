@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, RefusedRecord};
-use delivery_core::processing::{Failed, FailureCode, Keyed, Outcome, StartError, TransformKind};
+use delivery_core::processing::{Failed, FailureCode, Keyed, Outcome, Processor, StartError};
 use model::{DeliveryRecord, Offset, ShardId, UnixMillis};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -169,23 +169,29 @@ impl Window {
         Ok(())
     }
 
+    /// Processes records that follow those that were.
     async fn process(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
         if records.is_empty() {
             return Ok(());
         }
         let pipeline = Arc::clone(&self.pipeline);
-        let processor = &pipeline.processor;
-        let prepared = processor.prepare(records);
-        self.fail(prepared.failed).await?;
-        pipeline.metrics.dropped.inc_by(prepared.dropped as u64);
-        let transformed = match (processor.transform(), &pipeline.transformer) {
-            (TransformKind::InPlace, _) => processor.transform_in_place(prepared.kept)?,
-            (TransformKind::Call, Some(transformer)) => transformer.call(prepared.kept).await,
-            _ => Outcome { kept: prepared.kept, ..Outcome::default() },
-        };
-        self.fail(transformed.failed).await?;
-        pipeline.metrics.dropped.inc_by(transformed.dropped as u64);
-        let finished = processor.finish(transformed.kept)?;
+        let prepared = on_own_thread(&pipeline, records, |processor, records| {
+            let prepared = processor.prepare(records);
+            let mut transformed = processor.transform_in_place(prepared.kept)?;
+            transformed.dropped += prepared.dropped;
+            transformed.failed.splice(..0, prepared.failed);
+            Ok(transformed)
+        });
+        let Outcome { mut kept, failed, dropped } = prepared.await?;
+        self.fail(failed).await?;
+        pipeline.metrics.dropped.inc_by(dropped as u64);
+        if let Some(transformer) = &pipeline.transformer {
+            let answered = transformer.call(kept).await;
+            self.fail(answered.failed).await?;
+            pipeline.metrics.dropped.inc_by(answered.dropped as u64);
+            kept = answered.kept;
+        }
+        let finished = on_own_thread(&pipeline, kept, Processor::finish).await?;
         self.fail(finished.failed).await?;
         pipeline.metrics.succeed_processing.inc_by(finished.records.len() as u64);
         for keyed in finished.records {
@@ -266,7 +272,8 @@ impl Window {
                 ended: pipeline.context().clock.now(),
                 refusal: Refusal::Processing { lambda_arn },
             };
-            self.put_aside(about.output_type(), (&about.line(), origin.arrival)).await?;
+            let line = (&about.line()[..], origin.arrival);
+            self.put_aside(code.error_output_type(), line).await?;
         }
         Ok(())
     }
@@ -373,4 +380,18 @@ impl Window {
         bytes.copy_from_slice(&hash.finalize()[..16]);
         BatchId(u128::from_be_bytes(bytes))
     }
+}
+
+/// Runs a step where it keeps nobody waiting, if it may take long.
+async fn on_own_thread<I: Send + 'static, O: Send + 'static>(
+    pipeline: &Arc<Pipeline>,
+    input: I,
+    step: impl FnOnce(&Processor, I) -> Result<O, StartError> + Send + 'static,
+) -> Result<O, WindowError> {
+    if pipeline.processor.is_quick() {
+        return Ok(step(&pipeline.processor, input)?);
+    }
+    let pipeline = Arc::clone(pipeline);
+    let done = tokio::task::spawn_blocking(move || step(&pipeline.processor, input)).await;
+    Ok(done.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?)
 }

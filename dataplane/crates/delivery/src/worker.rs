@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::ShardReader;
-use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard};
+use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard, UnixMillis};
 use shard::{AppendError, OwnedRecord, ReadError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -109,7 +109,7 @@ impl Worker {
             window.finish().await?;
             self.reader.done(end).await?;
         }
-        self.status.is_behind(self.reader.behind(), None);
+        self.is_behind(None);
         ended.map_or(Ok(()), Err)
     }
 
@@ -139,7 +139,7 @@ impl Worker {
                 let interval = self.pipeline.interval();
                 until.deadline.get_or_insert_with(|| Instant::now() + interval);
                 window.take(records).await?;
-                self.status.is_behind(self.reader.behind(), window.oldest());
+                self.is_behind(window.oldest());
             }
             window.call_if_due().await?;
             let is_late = until.deadline.is_some_and(|deadline| deadline <= Instant::now());
@@ -147,6 +147,11 @@ impl Worker {
                 return Ok(None);
             }
         }
+    }
+
+    fn is_behind(&self, oldest: Option<UnixMillis>) {
+        self.status.is_behind(self.reader.behind(), oldest);
+        self.pipeline.show_freshness();
     }
 
     /// How many records may be read; `None` when the window ends here.

@@ -162,8 +162,8 @@ impl Deliveries {
     async fn has_source(&self, stream: &DeliveryStream) -> Result<bool, StepError> {
         let direct = stream.spec.source.as_ref().and_then(|source| source.direct_put.clone());
         let DirectPut { shard_count, retention_period_hours, .. } = direct.unwrap_or_default();
-        let count = usize::try_from(shard_count.unwrap_or(1)).unwrap_or(1);
-        let desired = Boundaries::uniform(count).expect("the spec is valid: at least one shard");
+        let desired = Boundaries::uniform(shard_count.unwrap_or(1))
+            .expect("the spec is valid: at least one shard");
         let retention_hours = retention_period_hours.unwrap_or(limits::RETENTION_HOURS_MIN);
         let Some(current) = self.parts.sources.get(&stream.name) else {
             let settings = Settings { retention_hours, ..Settings::default() };

@@ -15,6 +15,8 @@ const MESSAGE_BYTES_MAX: usize = 8_192;
 pub enum ErrorOutputType {
     /// They could not be processed.
     ProcessingFailed,
+    /// They could not be decompressed, or held no log messages.
+    DecompressionFailed,
     /// They did not fit the schema of a column format.
     FormatConversionFailed,
     /// OpenSearch refused them.
@@ -33,8 +35,9 @@ pub enum ErrorOutputType {
 
 impl ErrorOutputType {
     /// All there are.
-    pub const ALL: [ErrorOutputType; 8] = [
+    pub const ALL: [ErrorOutputType; 9] = [
         ErrorOutputType::ProcessingFailed,
+        ErrorOutputType::DecompressionFailed,
         ErrorOutputType::FormatConversionFailed,
         ErrorOutputType::OpenSearchFailed,
         ErrorOutputType::ElasticsearchFailed,
@@ -49,6 +52,7 @@ impl ErrorOutputType {
     pub fn name(self) -> &'static str {
         match self {
             ErrorOutputType::ProcessingFailed => "processing-failed",
+            ErrorOutputType::DecompressionFailed => "decompression-failed",
             ErrorOutputType::FormatConversionFailed => "format-conversion-failed",
             ErrorOutputType::OpenSearchFailed => "AmazonOpenSearchService-failed",
             ErrorOutputType::ElasticsearchFailed => "elasticsearch-failed",

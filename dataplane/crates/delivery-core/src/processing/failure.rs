@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use model::Origin;
 
+use crate::objects::ErrorOutputType;
+
 /// A record that could not be processed. One that makes several of which many fail is here once: its
 /// error document carries all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub enum FailureCode {
     Jq,
     /// It has no partition keys, or none that can be in a key.
     MetadataExtraction,
+    /// It is of one partition more than may be active.
+    PartitionsExceeded,
     /// The function says that it could not process it.
     LambdaProcessingFailed,
     /// The function did not say what became of it.
@@ -82,6 +86,7 @@ impl FailureCode {
             FailureCode::Deaggregation => "RecordDeAggregation.InvalidJson",
             FailureCode::Jq => "Jq.ProcessingFailed",
             FailureCode::MetadataExtraction => "DynamicPartitioning.MetadataExtractionFailed",
+            FailureCode::PartitionsExceeded => "DynamicPartitioning.ActivePartitionsLimitExceeded",
             FailureCode::LambdaProcessingFailed => "Lambda.ProcessingFailedStatus",
             FailureCode::LambdaMissingRecordId => "Lambda.MissingRecordId",
             FailureCode::LambdaDuplicatedRecordId => "Lambda.DuplicatedRecordId",
@@ -97,12 +102,12 @@ impl FailureCode {
         }
     }
 
-    /// Where the error document goes: the `!{firehose:error-output-type}` of a prefix.
+    /// The kind of object that the error document goes to.
     #[must_use]
-    pub fn error_output_type(self) -> &'static str {
+    pub fn error_output_type(self) -> ErrorOutputType {
         match self {
-            FailureCode::Decompression => "decompression-failed",
-            _ => "processing-failed",
+            FailureCode::Decompression => ErrorOutputType::DecompressionFailed,
+            _ => ErrorOutputType::ProcessingFailed,
         }
     }
 }

@@ -130,7 +130,7 @@ fn a_source_record_decompresses_to_so_much_and_no_more() {
     let bomb = gzip(&vec![0; DECOMPRESSED_BYTES_MAX + 1]);
     let out = processor.prepare(vec![record(0, bomb), record(1, half.clone()), record(2, half)]);
     assert_eq!((out.kept.len(), out.failed.len()), (2, 1));
-    assert_eq!(out.failed[0].code.error_output_type(), "decompression-failed");
+    assert_eq!(out.failed[0].code.error_output_type().name(), "decompression-failed");
     // Parts of one source record share what it may become.
     let zeros = gzip(&vec![0; 10_000]);
     let parts = DECOMPRESSED_BYTES_MAX / 10_000;

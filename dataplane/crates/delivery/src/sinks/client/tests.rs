@@ -127,7 +127,8 @@ async fn any_certificate_is_trusted_when_the_resource_says_so() {
 fn line_ends_of_secrets_are_taken_off() {
     let secrets = Arc::<TestSecrets>::default();
     let connector = connector(None, &secrets, TIMEOUT);
-    for (value, want) in [("a", "a"), ("a\n", "a"), ("a\r\n\n", "a"), ("\n", ""), ("a b ", "a b ")] {
+    for (value, want) in [("a", "a"), ("a\n", "a"), ("a\r\n\n", "a"), ("\n", ""), ("a b ", "a b ")]
+    {
         assert_eq!(connector.secret(&secrets.set("x", value)).unwrap(), want.as_bytes());
     }
     let missing = SecretRef { name: "s".into(), key: "none".into() };

@@ -84,10 +84,7 @@ async fn a_request_has_the_headers_that_aws_documents() {
         ("x-amz-firehose-request-id", Some(id.as_str())),
         ("x-amz-firehose-source-arn", Some(ARN)),
         ("x-amz-firehose-access-key", Some("sesame")),
-        (
-            "x-amz-firehose-common-attributes",
-            Some(r#"{"commonAttributes":{"stage":"prod"}}"#),
-        ),
+        ("x-amz-firehose-common-attributes", Some(r#"{"commonAttributes":{"stage":"prod"}}"#)),
     ] {
         assert_eq!(request.header(name), want, "{name}");
     }
@@ -123,8 +120,7 @@ async fn bodies_are_compressed_when_the_resource_says_so() {
         json_reply(200, &json!({"requestId": id, "timestamp": 1}))
     })
     .await;
-    let of =
-        HttpDestination { content_encoding: Some(ContentEncoding::Gzip), ..to(&server) };
+    let of = HttpDestination { content_encoding: Some(ContentEncoding::Gzip), ..to(&server) };
     let attempt = sink(of, &Arc::default()).deliver(&batch(&["hello"])).await;
     assert_eq!(outline(&attempt), "delivered");
     let request = &server.received()[0];
@@ -167,13 +163,17 @@ async fn a_request_that_is_too_large_does_not_hinder_the_next() {
         if count == 1 { reply(413, &[], "") } else { take(request) }
     })
     .await;
-    let attempt = sink(to(&server), &Arc::default()).deliver(&Batch { id: BatchId(1), records }).await;
+    let attempt =
+        sink(to(&server), &Arc::default()).deliver(&Batch { id: BatchId(1), records }).await;
     assert_eq!((attempt.refused.len(), attempt.again.len()), (10_000, 0));
 }
 
 #[tokio::test]
 async fn an_empty_batch_is_no_request() {
     let server = Server::scripted(Vec::new()).await;
-    assert_eq!(outline(&sink(to(&server), &Arc::default()).deliver(&batch(&[])).await), "delivered");
+    assert_eq!(
+        outline(&sink(to(&server), &Arc::default()).deliver(&batch(&[])).await),
+        "delivered"
+    );
     assert_eq!(server.received().len(), 0);
 }

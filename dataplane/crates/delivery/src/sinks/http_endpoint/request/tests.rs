@@ -25,8 +25,7 @@ fn a_compressed_body_is_the_same_one() {
 
 #[test]
 fn common_attributes_are_ascii() {
-    let attributes =
-        [("deployment -context", "pre-prod"), ("é\u{7f}", "😀\n\""), ("empty", "")];
+    let attributes = [("deployment -context", "pre-prod"), ("é\u{7f}", "😀\n\""), ("empty", "")];
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let header = common_attributes(&attributes.clone().into());
     expect![[r#"{"commonAttributes":{"deployment -context":"pre-prod","empty":"","\u00e9\u007f":"\ud83d\ude00\n\""}}"#]]
@@ -55,7 +54,8 @@ fn requests_are_64_mib_at_most() {
     let found = parts(&records);
     assert_eq!(found, [0..8, 8..16, 16..17]);
     for part in found {
-        let size = body("ffffffff-ffff-8fff-bfff-ffffffffffff", UnixMillis(1 << 40), &records[part]);
+        let size =
+            body("ffffffff-ffff-8fff-bfff-ffffffffffff", UnixMillis(1 << 40), &records[part]);
         assert!(size.len() <= BODY_BYTES_MAX);
     }
     let huge = vec![b'x'; 50 << 20];

@@ -1,0 +1,202 @@
+//! What a delivery needs around it: a stream of real shards, a store in memory that fails now and then.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use catalog::{Catalog, LocalCatalog, Phase, Settings, Stream, StreamUid};
+use delivery::{
+    Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses, Store,
+    StoreError, Stores,
+};
+use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
+use operator_api::DeliveryStreamSpec;
+use operator_api::delivery_stream::S3Destination;
+use operator_api::pods::SecretRef;
+use prometheus_client::registry::Registry;
+use rand::RngExt;
+use shard::{Engine, EngineOptions, Retention, ShardHandle, ShardOptions, SystemClock, Throughput};
+use shard_log::{LogId, OpenMode, RecordBuffer};
+use storage::Backend;
+
+const UID: StreamUid = StreamUid(7);
+const NAME: &str = "clicks";
+
+/// A stream with its shards, and the stores that its deliveries put objects into.
+pub(crate) struct Home {
+    engine: Engine,
+    catalog: Arc<LocalCatalog>,
+    handles: Arc<Vec<ShardHandle>>,
+    pub(crate) stores: Arc<MemoryStores>,
+    context: Arc<Context>,
+    _directory: tempfile::TempDir,
+}
+
+/// Objects by bucket and key.
+#[derive(Default)]
+pub(crate) struct MemoryStores {
+    objects: Mutex<BTreeMap<(String, String), Bytes>>,
+    /// Of so many puts one fails, before or after the object is there; 0 for none.
+    pub(crate) one_fails_of: Mutex<u32>,
+}
+
+struct MemoryStore {
+    bucket: String,
+    stores: Arc<MemoryStores>,
+}
+
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn get(&self, of: &SecretRef) -> Result<Vec<u8>, MissingSecret> {
+        Err(MissingSecret { name: of.name.clone(), key: of.key.clone() })
+    }
+}
+
+/// [`MemoryStores`], shared.
+struct Shared(Arc<MemoryStores>);
+
+impl Stores for Shared {
+    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
+        Arc::new(MemoryStore { bucket: s3.bucket.clone(), stores: Arc::clone(&self.0) })
+    }
+}
+
+impl Store for MemoryStore {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+        Box::pin(async move {
+            let one_of = *self.stores.one_fails_of.lock().unwrap();
+            let is_unlucky = || 0 < one_of && rand::rng().random_range(0..one_of) == 0;
+            let pause = rand::rng().random_range(0..20);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let failed = || StoreError::Malformed {
+                name: self.bucket.clone(),
+                key: key.to_owned(),
+                what: "good luck",
+            };
+            if is_unlucky() {
+                return Err(failed());
+            }
+            let place = (self.bucket.clone(), key.to_owned());
+            self.stores.objects.lock().unwrap().insert(place, bytes);
+            if is_unlucky() { Err(failed()) } else { Ok(()) }
+        })
+    }
+}
+
+impl MemoryStores {
+    /// The lines of all objects whose keys start so.
+    pub(crate) fn lines(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let objects = self.objects.lock().unwrap();
+        let objects =
+            objects.iter().filter(|((in_, key), _)| in_ == bucket && key.starts_with(prefix));
+        let lines = |bytes: &Bytes| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        objects.flat_map(|(_, bytes)| lines(bytes)).collect()
+    }
+
+    pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
+        let objects = self.objects.lock().unwrap();
+        objects.keys().filter(|(in_, _)| in_ == bucket).map(|(_, key)| key.clone()).collect()
+    }
+}
+
+impl Home {
+    pub(crate) async fn new(shards: u32) -> Home {
+        let directory = tempfile::tempdir().unwrap();
+        let options = EngineOptions {
+            backend: Backend::Blocking,
+            threads: 1,
+            tail_bytes_max: 1 << 20,
+            read_bytes_max: 16 << 20,
+            log: shard_log::Options::standard(),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = shard::Metrics::register(&mut Registry::default());
+        let engine = Engine::start(&options, &clock, &metrics).unwrap();
+        let catalog = Arc::new(LocalCatalog::open(&directory.path().join("catalog")).unwrap());
+        let desired = Boundaries::uniform(shards).unwrap();
+        let name: StreamName = NAME.parse().unwrap();
+        let mut stream = Stream::new(name, UID, clock.now(), desired, Settings::default());
+        stream.shards.finish(&[]);
+        stream.phase = Phase::Active;
+        let stream = catalog.create(stream).await.unwrap();
+        let mut handles = Vec::new();
+        for shard in stream.shards.shards() {
+            let options = ShardOptions {
+                throughput: Throughput::Unlimited,
+                retention: Retention { age: Duration::from_secs(86_400), bytes_max: None },
+                keyring: Arc::default(),
+            };
+            let mode = OpenMode::Create(LogId(u64::from(shard.id.0) + 1));
+            let place = directory.path().join(shard.id.to_string());
+            handles.push(engine.open(place, mode, options).await.unwrap());
+        }
+        let stores = Arc::new(MemoryStores::default());
+        let context = Arc::new(Context {
+            clock,
+            secrets: Arc::new(NoSecrets),
+            stores: Arc::new(Shared(Arc::clone(&stores))),
+            random: rand::random,
+            memory: Memory::new(64 << 20),
+            metrics: Metrics::register(&mut Registry::default()),
+            statuses: Statuses::default(),
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+        });
+        let handles = Arc::new(handles);
+        Home { engine, catalog, handles, stores, context, _directory: directory }
+    }
+
+    /// Puts a line for each number into one of the shards.
+    pub(crate) async fn put(&self, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            let mut records = RecordBuffer::with_capacity(64);
+            records.push("key", line(number).as_bytes());
+            let shard = &self.handles[number as usize % self.handles.len()];
+            shard.append(records).await.unwrap();
+        }
+    }
+
+    pub(crate) fn delivery_stream(&self, spec: &str) -> Arc<DeliveryStream> {
+        let source = "\"source\": {\"stream\": {\"name\": \"clicks\", \"startingPosition\": \"TRIM_HORIZON\"}}";
+        let spec: DeliveryStreamSpec =
+            serde_json::from_str(&format!("{{{source}, {spec}}}")).unwrap();
+        Arc::new(DeliveryStream {
+            name: "to-lake".parse().unwrap(),
+            uid: StreamUid(8),
+            version: 1,
+            created: UnixMillis(0),
+            updated: None,
+            phase: DeliveryPhase::Active,
+            spec,
+            destination_version: 1,
+            tags: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            aws_only: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn deliver(&self, stream: &Arc<DeliveryStream>) -> Group {
+        let handles = Arc::clone(&self.handles);
+        let find_shard = move |_, shard: ShardId| handles.get(shard.0 as usize).cloned();
+        let source = Source {
+            catalog: Arc::clone(&self.catalog) as Arc<dyn Catalog>,
+            stream: NAME.parse().unwrap(),
+            find_shard: Arc::new(find_shard),
+        };
+        Group::start(Arc::clone(&self.context), Arc::clone(stream), source).unwrap()
+    }
+
+    pub(crate) async fn end(self) {
+        self.engine.shutdown().await;
+    }
+}
+
+pub(crate) fn line(number: u32) -> String {
+    format!("{{\"number\":{number},\"kind\":\"k{}\"}}\n", number % 7)
+}

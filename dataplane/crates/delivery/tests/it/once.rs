@@ -1,0 +1,67 @@
+//! However often a delivery is killed, each record is in one object, once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::home::{Home, line};
+
+/// Deliveries that are killed.
+const KILLS: u32 = 25;
+const RECORDS_OF_A_LIFE: u32 = 200;
+const DELIVERED_MAX: Duration = Duration::from_secs(60);
+
+async fn check(spec: &str) {
+    let home = Home::new(2).await;
+    let stream = home.delivery_stream(spec);
+    *home.stores.one_fails_of.lock().unwrap() = 8;
+    for life in 0..KILLS {
+        let group = home.deliver(&stream);
+        home.put(life * RECORDS_OF_A_LIFE..(life + 1) * RECORDS_OF_A_LIFE).await;
+        let ripe = rand::rng().random_range(0..60);
+        tokio::time::sleep(Duration::from_millis(ripe)).await;
+        drop(group);
+    }
+    *home.stores.one_fails_of.lock().unwrap() = 0;
+    let group = home.deliver(&stream);
+    let count = (KILLS * RECORDS_OF_A_LIFE) as usize;
+    let all = async {
+        while home.stores.lines("lake", "").len() < count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let _ = tokio::time::timeout(DELIVERED_MAX, all).await;
+    group.stop().await;
+    let mut times = BTreeMap::new();
+    for line in home.stores.lines("lake", "") {
+        *times.entry(format!("{line}\n")).or_insert(0_u32) += 1;
+    }
+    let missing = (0..count as u32).filter(|number| !times.contains_key(&line(*number))).count();
+    let repeated: u32 = times.values().map(|times| times - 1).sum();
+    let objects = home.stores.keys("lake").len();
+    assert_eq!((missing, repeated), (0, 0), "of {count} records in {objects} objects");
+    home.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_deliveries_put_each_record_into_one_object_once() {
+    check(
+        r#""buffering": {"sizeMiB": 1, "intervalSeconds": 0},
+            "destination": {"s3": {"bucket": "lake"}}"#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_deliveries_by_partition_put_each_record_into_one_object_once() {
+    check(
+        r#""buffering": {"sizeMiB": 1, "intervalSeconds": 0},
+            "processing": {"metadataExtraction": {"query": "{kind: .kind}"}},
+            "dynamicPartitioning": {"enabled": true},
+            "destination": {"s3": {"bucket": "lake",
+                "prefix": "kind=!{partitionKeyFromQuery:kind}/",
+                "errorOutputPrefix": "errors/!{firehose:error-output-type}/"}}"#,
+    )
+    .await;
+}
