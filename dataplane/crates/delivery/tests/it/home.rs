@@ -30,7 +30,7 @@ pub(crate) struct Home {
     catalog: Arc<LocalCatalog>,
     handles: Arc<Vec<ShardHandle>>,
     pub(crate) stores: Arc<MemoryStores>,
-    context: Arc<Context>,
+    clock: Arc<dyn Clock>,
     _directory: tempfile::TempDir,
 }
 
@@ -69,7 +69,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let one_of = *self.stores.one_fails_of.lock().unwrap();
             let is_unlucky = || 0 < one_of && rand::rng().random_range(0..one_of) == 0;
-            let pause = rand::rng().random_range(0..20);
+            let pause = rand::rng().random_range(0..150);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             let failed = || StoreError::Malformed {
                 name: self.bucket.clone(),
@@ -137,25 +137,14 @@ impl Home {
             handles.push(engine.open(place, mode, options).await.unwrap());
         }
         let stores = Arc::new(MemoryStores::default());
-        let context = Arc::new(Context {
-            clock,
-            secrets: Arc::new(NoSecrets),
-            stores: Arc::new(Shared(Arc::clone(&stores))),
-            random: rand::random,
-            memory: Memory::new(64 << 20),
-            metrics: Metrics::register(&mut Registry::default()),
-            statuses: Statuses::default(),
-            region: "us-east-1".to_owned(),
-            account: "000000000000".to_owned(),
-        });
         let handles = Arc::new(handles);
-        Home { engine, catalog, handles, stores, context, _directory: directory }
+        Home { engine, catalog, handles, stores, clock, _directory: directory }
     }
 
     /// Puts a line for each number into one of the shards.
     pub(crate) async fn put(&self, numbers: std::ops::Range<u32>) {
         for number in numbers {
-            let mut records = RecordBuffer::with_capacity(64);
+            let mut records = RecordBuffer::with_capacity(2_048);
             records.push("key", line(number).as_bytes());
             let shard = &self.handles[number as usize % self.handles.len()];
             shard.append(records).await.unwrap();
@@ -181,7 +170,19 @@ impl Home {
         })
     }
 
-    pub(crate) fn deliver(&self, stream: &Arc<DeliveryStream>) -> Group {
+    /// Sets to work, with so much memory.
+    pub(crate) fn deliver(&self, stream: &Arc<DeliveryStream>, memory_bytes: usize) -> Group {
+        let context = Arc::new(Context {
+            clock: Arc::clone(&self.clock),
+            secrets: Arc::new(NoSecrets),
+            stores: Arc::new(Shared(Arc::clone(&self.stores))),
+            random: rand::random,
+            memory: Memory::new(memory_bytes),
+            metrics: Metrics::register(&mut Registry::default()),
+            statuses: Statuses::default(),
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+        });
         let handles = Arc::clone(&self.handles);
         let find_shard = move |_, shard: ShardId| handles.get(shard.0 as usize).cloned();
         let source = Source {
@@ -189,7 +190,7 @@ impl Home {
             stream: NAME.parse().unwrap(),
             find_shard: Arc::new(find_shard),
         };
-        Group::start(Arc::clone(&self.context), Arc::clone(stream), source).unwrap()
+        Group::start(context, Arc::clone(stream), source).unwrap()
     }
 
     pub(crate) async fn end(self) {
@@ -198,5 +199,6 @@ impl Home {
 }
 
 pub(crate) fn line(number: u32) -> String {
-    format!("{{\"number\":{number},\"kind\":\"k{}\"}}\n", number % 7)
+    let padding = "x".repeat(1_000);
+    format!("{{\"number\":{number},\"kind\":\"k{}\",\"x\":\"{padding}\"}}\n", number / 15)
 }
