@@ -90,13 +90,13 @@ impl Api {
         &self,
         operation: &str,
         encoding: Encoding,
-        caller: &Caller,
+        caller: Caller,
         body: &[u8],
     ) -> Result<Bytes, ApiError> {
         let Some(operation) = Operation::parse(operation) else {
             return Err(ApiError::new(ErrorCode::UnknownOperationException, ""));
         };
-        operation.run(Call { api: self, caller, operation, encoding, body }).await
+        operation.run(Call { api: self, caller: &caller, operation, encoding, body }).await
     }
 
     pub(crate) fn now(&self) -> UnixMillis {
