@@ -42,20 +42,19 @@ pub(crate) fn encryption(
 ) -> Result<Encryption, ApiError> {
     let kind = given.and_then(|given| given.KeyType.as_deref()).unwrap_or(OWNED);
     let arn = given.and_then(|given| given.KeyARN.as_deref());
-    let ids = match (kind, arn) {
-        (OWNED, None) => [OWNED_ID, OWNED_ID],
+    let key = match (kind, arn) {
+        (OWNED, None) => OWNED_ID,
         (OWNED, Some(_)) => {
             return Err(invalid_argument(format!("KeyARN is not for KeyType {OWNED}.")));
         }
         (_, None) => {
             return Err(invalid_argument(format!("KeyARN is required for KeyType {MANAGED}.")));
         }
-        // A key file may name its keys by whole ARNs, or by their ids.
-        (_, Some(arn)) => [arn, arn.split_once(":key/").map_or(arn, |(_, id)| id)],
+        (_, Some(arn)) => arn,
     };
-    match ids.into_iter().find(|id| keys.contains(id)) {
-        Some(id) => Ok(Encryption { key_id: id.to_owned() }),
-        None => Err(no_key(arn.unwrap_or(OWNED_ID))),
+    match keys.contains(key) {
+        true => Ok(Encryption { key_id: key.to_owned() }),
+        false => Err(no_key(key)),
     }
 }
 

@@ -96,9 +96,11 @@ impl Destination for OpenSearch {
 
     fn apply(&self, draft: &mut Draft<'_>) -> Result<(), ApiError> {
         let mut search = draft.spec().destination.opensearch.take().unwrap_or_default();
+        let before = search.endpoint.clone();
         self.0.apply(&mut search, draft)?;
-        // Only Amazon's own take signed requests, and nothing else.
-        if search.credentials.is_none() {
+        // Amazon's own take signed requests, and nobody else does.
+        let is_signed = region_of(&before).is_some() && search.credentials.is_some();
+        if search.endpoint != before && (search.credentials.is_none() || is_signed) {
             search.credentials = region_of(&search.endpoint).map(|region| signed(region, None));
         }
         draft.spec().destination.opensearch = Some(search);

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, ROLE, bucket, with};
 
-/// Creates; checks that all that was given is told again; the spec is as expected.
+/// Creates; checks that all that was given is told again, and can be given again; the spec is as
+/// expected.
 async fn check(kind: &str, configuration: Value, want: Expect) {
     let member = format!("{kind}DestinationConfiguration");
     let fixture = Fixture::with(json!({ member: configuration })).await;
@@ -26,6 +27,34 @@ async fn check(kind: &str, configuration: Value, want: Expect) {
         pretty.push_str(&format!("\n{key}: {secret:?}"));
     }
     want.assert_eq(&pretty);
+    check_given_again(&fixture, kind, &destinations[0]).await;
+}
+
+/// Who reads a destination and writes it back changes nothing.
+async fn check_given_again(fixture: &Fixture, kind: &str, told: &Value) {
+    let mut members = serde_json::Map::new();
+    for (name, value) in told[format!("{kind}DestinationDescription")].as_object().unwrap() {
+        let in_update = match (name.as_str(), kind) {
+            ("S3DestinationDescription", "Iceberg") => "S3Configuration",
+            ("S3DestinationDescription", _) => "S3Update",
+            ("S3BackupDescription", _) => "S3BackupUpdate",
+            ("VpcConfigurationDescription", _) => continue,
+            (name, _) => name,
+        };
+        members.insert(in_update.to_owned(), value.clone());
+    }
+    let update = json!({
+        "DeliveryStreamName": "s",
+        "CurrentDeliveryStreamVersionId": "1",
+        "DestinationId": told["DestinationId"],
+        format!("{kind}DestinationUpdate"): members,
+    });
+    let secrets = fixture.stream("s").secrets.clone();
+    fixture.call("UpdateDestination", update).await.unwrap();
+    let after = fixture.describe("s").await;
+    assert_eq!(&after["Destinations"][0], told);
+    assert_eq!(after["VersionId"], "2");
+    assert_eq!(fixture.stream("s").secrets, secrets);
 }
 
 const SECRETS: [&str; 5] = ["Password", "HECToken", "AccessKey", "PrivateKey", "KeyPassphrase"];
@@ -110,7 +139,10 @@ async fn a_bucket() {
         "CloudWatchLoggingOptions": logging(),
     });
     let plain = with(bucket(), more);
-    check("S3", plain.clone(), expect![[r#"
+    check(
+        "S3",
+        plain.clone(),
+        expect![[r#"
         {
           "buffering": {
             "intervalSeconds": 77,
@@ -125,7 +157,9 @@ async fn a_bucket() {
               "prefix": "in/!{timestamp:yyyy}/"
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
     let extended = json!({
         "ProcessingConfiguration": lambda(),
         "S3BackupMode": "Enabled",
@@ -133,7 +167,10 @@ async fn a_bucket() {
         "FileExtension": ".json.gz",
         "CustomTimeZone": "Europe/Berlin",
     });
-    check("ExtendedS3", with(plain, extended), expect![[r#"
+    check(
+        "ExtendedS3",
+        with(plain, extended),
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -169,7 +206,9 @@ async fn a_bucket() {
               }
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -193,7 +232,10 @@ async fn a_partitioned_bucket_and_its_processors() {
             processor("AppendDelimiterToRecord", json!([parameter("Delimiter", "\\n")])),
         ]},
     });
-    check("ExtendedS3", with(bucket(), more), expect![[r#"
+    check(
+        "ExtendedS3",
+        with(bucket(), more),
+        expect![[r#"
         {
           "buffering": {
             "intervalSeconds": 60,
@@ -225,7 +267,9 @@ async fn a_partitioned_bucket_and_its_processors() {
               "query": "{customer: .customer_id}"
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -248,7 +292,10 @@ async fn a_bucket_of_columns() {
     let of = |conversion: Value| {
         with(bucket(), json!({"DataFormatConversionConfiguration": conversion}))
     };
-    check("ExtendedS3", of(parquet.clone()), expect![[r#"
+    check(
+        "ExtendedS3",
+        of(parquet.clone()),
+        expect![[r#"
         {
           "destination": {
             "s3": {
@@ -285,7 +332,9 @@ async fn a_bucket_of_columns() {
               }
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
     let orc = json!({
         "InputFormatConfiguration": {"Deserializer": {"HiveJsonSerDe": {"TimestampFormats": ["millis"]}}},
         "OutputFormatConfiguration": {"Serializer": {"OrcSerDe": {
@@ -295,7 +344,10 @@ async fn a_bucket_of_columns() {
             "DictionaryKeyThreshold": 0.75, "FormatVersion": "V0_11",
         }}},
     });
-    check("ExtendedS3", of(with(parquet.clone(), orc)), expect![[r#"
+    check(
+        "ExtendedS3",
+        of(with(parquet.clone(), orc)),
+        expect![[r#"
         {
           "destination": {
             "s3": {
@@ -337,16 +389,23 @@ async fn a_bucket_of_columns() {
               }
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
     let off = with(parquet, json!({"Enabled": false}));
-    check("ExtendedS3", of(off), expect![[r#"
+    check(
+        "ExtendedS3",
+        of(off),
+        expect![[r#"
         {
           "destination": {
             "s3": {
               "bucket": "lake"
             }
           }
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -365,7 +424,10 @@ async fn a_table_in_redshift() {
         "ProcessingConfiguration": lambda(),
         "S3BackupMode": "Disabled",
     });
-    check("Redshift", redshift.clone(), expect![[r#"
+    check(
+        "Redshift",
+        redshift.clone(),
+        expect![[r#"
         {
           "backup": {
             "mode": "FailedOnly",
@@ -415,9 +477,14 @@ async fn a_table_in_redshift() {
           "retryDurationSeconds": 10
         }
         redshift-password: "hunter2!"
-        redshift-username: "loader""#]]).await;
+        redshift-username: "loader""#]],
+    )
+    .await;
     let all = json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup()});
-    check("Redshift", with(redshift.clone(), all), expect![[r#"
+    check(
+        "Redshift",
+        with(redshift.clone(), all),
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -469,13 +536,18 @@ async fn a_table_in_redshift() {
           "retryDurationSeconds": 10
         }
         redshift-password: "hunter2!"
-        redshift-username: "loader""#]]).await;
+        redshift-username: "loader""#]],
+    )
+    .await;
     let mut managed = redshift;
     managed.as_object_mut().unwrap().retain(|name, _| name != "Username" && name != "Password");
     let arn = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:warehouse";
     let secret = json!({"Enabled": true, "SecretARN": arn, "RoleARN": ROLE});
     let managed = with(managed, json!({"SecretsManagerConfiguration": secret}));
-    check("Redshift", managed, expect![[r#"
+    check(
+        "Redshift",
+        managed,
+        expect![[r#"
         {
           "backup": {
             "mode": "FailedOnly",
@@ -523,7 +595,9 @@ async fn a_table_in_redshift() {
             }
           },
           "retryDurationSeconds": 10
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -548,7 +622,10 @@ async fn documents_in_search_engines() {
             "DocumentIdOptions": {"DefaultDocumentIdFormat": "NO_DOCUMENT_ID"},
         }),
     );
-    check("Elasticsearch", indexed.clone(), expect![[r#"
+    check(
+        "Elasticsearch",
+        indexed.clone(),
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -583,9 +660,14 @@ async fn documents_in_search_engines() {
             }
           },
           "retryDurationSeconds": 11
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
     let amazons = json!({"ClusterEndpoint": "https://search-x.us-west-2.es.amazonaws.com"});
-    check("Amazonopensearchservice", with(indexed, amazons), expect![[r#"
+    check(
+        "Amazonopensearchservice",
+        with(indexed, amazons),
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -625,9 +707,14 @@ async fn documents_in_search_engines() {
             }
           },
           "retryDurationSeconds": 11
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
     let collection = json!({"CollectionEndpoint": "https://collection"});
-    check("AmazonOpenSearchServerless", with(common, collection), expect![[r#"
+    check(
+        "AmazonOpenSearchServerless",
+        with(common, collection),
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -666,7 +753,9 @@ async fn documents_in_search_engines() {
             }
           },
           "retryDurationSeconds": 11
-        }"#]]).await;
+        }"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -684,7 +773,10 @@ async fn events_in_splunk() {
         "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0},
         "SecretsManagerConfiguration": {"Enabled": false},
     });
-    check("Splunk", splunk, expect![[r#"
+    check(
+        "Splunk",
+        splunk,
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -712,7 +804,9 @@ async fn events_in_splunk() {
           },
           "retryDurationSeconds": 0
         }
-        splunk-hec-token: "token""#]]).await;
+        splunk-hec-token: "token""#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -730,7 +824,10 @@ async fn requests_to_a_service() {
         "ProcessingConfiguration": lambda(),
         "CloudWatchLoggingOptions": logging(),
     });
-    check("HttpEndpoint", http, expect![[r#"
+    check(
+        "HttpEndpoint",
+        http,
+        expect![[r#"
         {
           "backup": {
             "mode": "FailedOnly",
@@ -772,7 +869,9 @@ async fn requests_to_a_service() {
           },
           "retryDurationSeconds": 12
         }
-        http-access-key: "key""#]]).await;
+        http-access-key: "key""#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -799,7 +898,10 @@ async fn rows_in_snowflake() {
         "CloudWatchLoggingOptions": logging(),
         "ProcessingConfiguration": lambda(),
     });
-    check("Snowflake", snowflake, expect![[r#"
+    check(
+        "Snowflake",
+        snowflake,
+        expect![[r#"
         {
           "backup": {
             "mode": "AllRecords",
@@ -848,7 +950,9 @@ async fn rows_in_snowflake() {
           "retryDurationSeconds": 13
         }
         snowflake-key-passphrase: "opensesame"
-        snowflake-private-key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMI""#]]).await;
+        snowflake-private-key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMI""#]],
+    )
+    .await;
 }
 
 #[tokio::test]

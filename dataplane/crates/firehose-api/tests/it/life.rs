@@ -113,7 +113,8 @@ async fn encryption_is_started_changed_and_stopped() {
     assert_eq!(fixture.call("PutRecord", put).await.unwrap()["Encrypted"], true);
     call("StartDeliveryStreamEncryption", start(managed("managed"))).await;
     check(with(managed("managed"), json!({"Status": "ENABLED"}))).await;
-    assert_eq!(fixture.stream("s").spec.encryption.clone().unwrap().key_id, "managed");
+    let key_id = fixture.stream("s").spec.encryption.clone().unwrap().key_id;
+    assert_eq!(key_id, "arn:aws:kms:eu-west-1:000000000000:key/managed");
     for (input, want) in [
         (
             managed("nobody"),
@@ -134,6 +135,11 @@ async fn encryption_is_started_changed_and_stopped() {
         call("StopDeliveryStreamEncryption", named()).await;
         check(json!({"Status": "DISABLED"})).await;
     }
+    // As somebody writes it who has no need of ARNs.
+    fixture.edit("s", |stream| {
+        stream.spec.encryption = Some(operator_api::Encryption { key_id: "managed".to_owned() });
+    });
+    check(with(managed("managed"), json!({"Status": "ENABLED"}))).await;
 }
 
 /// The operations on a delivery stream that is there, with arguments that are right.
