@@ -13,6 +13,8 @@ use crate::error::{ApiError, ErrorCode};
 pub enum Service {
     /// Kinesis Data Streams.
     Streams,
+    /// Data Firehose.
+    Firehose,
 }
 
 impl Service {
@@ -21,12 +23,23 @@ impl Service {
     pub fn signing_name(self) -> &'static str {
         match self {
             Service::Streams => "kinesis",
+            Service::Firehose => "firehose",
+        }
+    }
+
+    /// Whether its clients may encode requests so.
+    #[must_use]
+    pub fn takes(self, encoding: Encoding) -> bool {
+        match (self, encoding) {
+            (_, Encoding::Json) | (Service::Streams, Encoding::Cbor) => true,
+            (Service::Firehose, Encoding::Cbor) => false,
         }
     }
 }
 
 /// The prefixes of `X-Amz-Target`.
-const TARGETS: [(&str, Service); 1] = [("Kinesis_20131202", Service::Streams)];
+const TARGETS: [(&str, Service); 2] =
+    [("Kinesis_20131202", Service::Streams), ("Firehose_20150804", Service::Firehose)];
 
 /// A request that can be looked at further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +102,16 @@ pub fn dispatch<'a>(method: &Method, path: &str, headers: &'a HeaderMap) -> Disp
             "Unable to determine service/operation name to be authorized",
         );
     }
-    let Some(encoding) = text(headers, header::CONTENT_TYPE.as_str()).and_then(Encoding::parse)
-    else {
-        return refuse_xml(
+    let refuse_content_type = || {
+        refuse_xml(
             StatusCode::NOT_FOUND,
             "UnknownOperationException",
             "The content type is not one of this service: application/x-amz-json-1.1",
-        );
+        )
+    };
+    let Some(encoding) = text(headers, header::CONTENT_TYPE.as_str()).and_then(Encoding::parse)
+    else {
+        return refuse_content_type();
     };
     let target = text(headers, "x-amz-target").unwrap_or_default();
     let known = target.split_once('.').and_then(|(prefix, operation)| {
@@ -103,7 +119,8 @@ pub fn dispatch<'a>(method: &Method, path: &str, headers: &'a HeaderMap) -> Disp
         Some(Call { service: *service, operation, encoding })
     });
     match known {
-        Some(call) => Dispatch::Call(call),
+        Some(call) if call.service.takes(encoding) => Dispatch::Call(call),
+        Some(_) => refuse_content_type(),
         None => {
             let error = ApiError::new(ErrorCode::UnknownOperationException, "");
             Dispatch::Refused(Refusal::Api(error, encoding))
@@ -151,7 +168,12 @@ mod tests {
     fn requests_are_told_apart() {
         const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
         let target = ("x-amz-target", "Kinesis_20131202.PutRecord");
+        const CBOR: (&str, &str) = ("content-type", "application/x-amz-cbor-1.1");
         check(&Method::POST, "/", &[JSON, target], "Streams PutRecord");
+        check(&Method::POST, "/", &[CBOR, target], "Streams PutRecord");
+        let firehose = ("x-amz-target", "Firehose_20150804.PutRecord");
+        check(&Method::POST, "/", &[JSON, firehose], "Firehose PutRecord");
+        check(&Method::POST, "/", &[CBOR, firehose], "xml 404 Not Found");
         let unknown = ("x-amz-target", "Nobody_20131202.PutRecord");
         check(&Method::POST, "/", &[JSON, unknown], "UnknownOperationException");
         check(&Method::POST, "/", &[JSON], "UnknownOperationException");

@@ -11,6 +11,7 @@ use crate::codec::{Encoding, encode};
 #[expect(missing_docs, reason = "the names are AWS's and documented there")]
 pub enum ErrorCode {
     AccessDeniedException,
+    ConcurrentModificationException,
     DryRunOperationException,
     ExpiredIteratorException,
     ExpiredNextTokenException,
@@ -19,7 +20,9 @@ pub enum ErrorCode {
     InternalFailure,
     InternalFailureException,
     InvalidArgumentException,
+    InvalidKmsResourceException,
     InvalidSignatureException,
+    InvalidSourceException,
     KmsNotFoundException,
     LimitExceededException,
     MissingAuthenticationTokenException,
@@ -29,6 +32,7 @@ pub enum ErrorCode {
     ResourceNotFoundException,
     SerializationException,
     ServiceUnavailable,
+    ServiceUnavailableException,
     UnknownOperationException,
     UnrecognizedClientException,
     ValidationException,
@@ -52,6 +56,7 @@ impl ErrorCode {
         const BAD: StatusCode = StatusCode::BAD_REQUEST;
         match self {
             E::AccessDeniedException => ("AccessDeniedException", BAD),
+            E::ConcurrentModificationException => ("ConcurrentModificationException", BAD),
             E::DryRunOperationException => ("DryRunOperationException", BAD),
             E::ExpiredIteratorException => ("ExpiredIteratorException", BAD),
             E::ExpiredNextTokenException => ("ExpiredNextTokenException", BAD),
@@ -63,7 +68,9 @@ impl ErrorCode {
                 ("InternalFailureException", StatusCode::INTERNAL_SERVER_ERROR)
             }
             E::InvalidArgumentException => ("InvalidArgumentException", BAD),
+            E::InvalidKmsResourceException => ("InvalidKMSResourceException", BAD),
             E::InvalidSignatureException => ("InvalidSignatureException", BAD),
+            E::InvalidSourceException => ("InvalidSourceException", BAD),
             E::KmsNotFoundException => ("KMSNotFoundException", BAD),
             E::LimitExceededException => ("LimitExceededException", BAD),
             E::MissingAuthenticationTokenException => ("MissingAuthenticationTokenException", BAD),
@@ -75,6 +82,10 @@ impl ErrorCode {
             E::ResourceNotFoundException => ("ResourceNotFoundException", BAD),
             E::SerializationException => ("SerializationException", BAD),
             E::ServiceUnavailable => ("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE),
+            // The same where the service model has a name for it.
+            E::ServiceUnavailableException => {
+                ("ServiceUnavailableException", StatusCode::SERVICE_UNAVAILABLE)
+            }
             E::UnknownOperationException => ("UnknownOperationException", BAD),
             E::UnrecognizedClientException => ("UnrecognizedClientException", BAD),
             E::ValidationException => ("ValidationException", BAD),

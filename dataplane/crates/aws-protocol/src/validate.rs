@@ -66,6 +66,17 @@ impl Violations {
         self.size(path, text, text.chars().count(), range);
     }
 
+    /// The length in characters of a text that is nobody's business.
+    pub fn secret_length(&mut self, path: &str, value: &str, range: RangeInclusive<usize>) {
+        self.size(path, SECRET, value.chars().count(), range);
+    }
+
+    /// A text that is nobody's business and that some pattern describes; whether it matches is for the
+    /// caller to say.
+    pub fn secret_pattern(&mut self, path: &str, pattern: &str, matches: bool) {
+        self.pattern(path, Some(SECRET), pattern, matches);
+    }
+
     /// A blob's length in bytes.
     pub fn blob_length(&mut self, path: &str, length: usize, range: RangeInclusive<usize>) {
         let shown = format_args!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]");
@@ -96,7 +107,12 @@ impl Violations {
     }
 
     /// A number's value.
-    pub fn range(&mut self, path: &str, value: Option<i64>, range: RangeInclusive<i64>) {
+    pub fn range<T: Display + PartialOrd>(
+        &mut self,
+        path: &str,
+        value: Option<T>,
+        range: RangeInclusive<T>,
+    ) {
         let Some(number) = value else { return };
         if number < *range.start() {
             let constraint =
@@ -186,6 +202,8 @@ impl Violations {
 
 /// The longest part of a wrong value that is shown: a value may be as large as a request.
 const SHOWN_BYTES_MAX: usize = 512;
+/// What is shown of a secret.
+const SECRET: &str = "***";
 
 /// The beginning of a text.
 struct Shown(String);
@@ -239,6 +257,18 @@ mod tests {
                 v.one_of("scalingType", Some("X"), &[("UNIFORM_SCALING", ())]);
             },
             "1 validation error detected: Value 'X' at 'scalingType' failed to satisfy constraint: Member must satisfy enum value set: [UNIFORM_SCALING]",
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        check(
+            |v| {
+                v.secret_length("password", "hunter2", 8..=512);
+                v.secret_length("password", "hunter2", 1..=512);
+                v.secret_pattern("privateKey", "[a-z]*", false);
+            },
+            "2 validation errors detected: Value '***' at 'password' failed to satisfy constraint: Member must have length greater than or equal to 8; Value '***' at 'privateKey' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z]*",
         );
     }
 
