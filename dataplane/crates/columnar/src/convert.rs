@@ -262,3 +262,8 @@ fn refused(index: u64, fault: Fault) -> Refused {
         },
     }
 }
+
+#[cfg(test)]
+mod show;
+#[cfg(test)]
+mod tests;
