@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::error::{ConversionError, FileError, Refused, RefusedCode};
 use crate::fields::{Fault, Fields, Reading, VALUES_MAX};
 use crate::json::Scanner;
+use crate::orc_file::{OrcFile, OrcSettings};
 use crate::parquet_file::{self, ParquetFile};
 use crate::schema::FileSchema;
 
@@ -40,6 +41,7 @@ struct Plan {
 #[derive(Debug)]
 enum Output {
     Parquet(WriterProperties),
+    Orc(OrcSettings),
 }
 
 impl Converter {
@@ -57,9 +59,7 @@ impl Converter {
             ConversionOutput { parquet: Some(_), orc: Some(_) } => {
                 return Err(ConversionError::new("output", "set parquet or orc, not both"));
             }
-            ConversionOutput { orc: Some(_), .. } => {
-                return Err(ConversionError::new("output.orc", "not written yet"));
-            }
+            ConversionOutput { orc: Some(orc), .. } => Output::Orc(OrcSettings::new(&orc)?),
             ConversionOutput { parquet, .. } => {
                 Output::Parquet(parquet_file::properties(&parquet.unwrap_or_default())?)
             }
@@ -78,6 +78,7 @@ impl Converter {
     pub fn extension(&self) -> &'static str {
         match self.plan.output {
             Output::Parquet(_) => ".parquet",
+            Output::Orc(_) => ".orc",
         }
     }
 
@@ -90,6 +91,9 @@ impl Converter {
         let sink = match &plan.output {
             Output::Parquet(properties) => {
                 Sink::Parquet(ParquetFile::new(plan.schema.arrow.clone(), properties.clone())?)
+            }
+            Output::Orc(settings) => {
+                Sink::Orc(OrcFile::new(&plan.schema.columns, settings.clone()))
             }
         };
         let fields = Fields::new(&plan.schema.columns, &plan.dialect);
@@ -130,6 +134,7 @@ pub struct File {
 
 enum Sink {
     Parquet(ParquetFile),
+    Orc(OrcFile),
 }
 
 impl File {
@@ -175,6 +180,7 @@ impl File {
     pub fn memory_bytes(&self) -> usize {
         let written = match &self.sink {
             Sink::Parquet(file) => file.memory_bytes(),
+            Sink::Orc(file) => file.memory_bytes(),
         };
         written + self.batch_bytes
     }
@@ -192,6 +198,7 @@ impl File {
         }
         let file = match self.sink {
             Sink::Parquet(file) => file.finish()?,
+            Sink::Orc(file) => file.finish()?,
         };
         Ok(file.into())
     }
@@ -226,6 +233,7 @@ impl File {
         let written = self.take_batch().and_then(|batch| match &mut self.sink {
             _ if self.failed.is_some() => Ok(()),
             Sink::Parquet(file) => Ok(file.write(&batch)?),
+            Sink::Orc(file) => Ok(file.write(&batch)?),
         });
         if let Err(error) = written {
             self.fields = Fields::new(&self.plan.schema.columns, &self.plan.dialect);
@@ -262,3 +270,8 @@ fn refused(index: u64, fault: Fault) -> Refused {
         },
     }
 }
+
+#[cfg(test)]
+mod show;
+#[cfg(test)]
+mod tests;

@@ -155,6 +155,8 @@ impl Fields {
                 return Ok(seen.column);
             }
         }
+        // Behind spaces, so that the key's length tells whether it has escapes.
+        json.peek();
         let start = json.position();
         let key = json.string(reading.scratch)?;
         let column = self.by_key.get(&*reading.dialect.normal_key(key)).copied();

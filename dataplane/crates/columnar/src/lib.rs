@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Column ─► HiveType ─► the columns of a file
-//!  record ─► Scanner ─► Fields, Column ─► batches of rows ─► Parquet
+//!  record ─► Scanner ─► Fields, Column ─► batches of rows ─► Parquet, ORC
 //!                           ▲ cut back if the record does not fit
 //! ```
 //!
@@ -19,6 +19,7 @@ mod hive_type;
 mod joda;
 mod json;
 mod number;
+mod orc_file;
 mod parquet_file;
 mod schema;
 mod timestamp;

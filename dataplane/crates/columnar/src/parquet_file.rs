@@ -14,6 +14,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use crate::error::ConversionError;
 use crate::{CREATED_BY, check_range};
 
+/// As Hive calls it.
+const SCHEMA_ROOT: &str = "hive_schema";
 const BLOCK_MIB_DEFAULT: u32 = 256;
 const PAGE_KIB_DEFAULT: u32 = 1024;
 
