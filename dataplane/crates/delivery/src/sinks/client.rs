@@ -128,9 +128,9 @@ fn build(
             return Err(TransferError::Authorities("the Secret holds no PEM certificate".into()));
         }
         builder = builder.tls_built_in_root_certs(false);
-        builder = certificates.into_iter().fold(builder, |builder, authority| {
-            builder.add_root_certificate(authority)
-        });
+        builder = certificates
+            .into_iter()
+            .fold(builder, |builder, authority| builder.add_root_certificate(authority));
     }
     builder.build().map_err(invalid)
 }
@@ -201,9 +201,7 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 /// The error and what caused it. `source` of an I/O error passes over the error it wraps.
-fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

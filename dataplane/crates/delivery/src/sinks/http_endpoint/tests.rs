@@ -13,8 +13,7 @@ const ARN: &str = "arn:aws:firehose:us-east-1:000000000000:deliverystream/s";
 
 fn sink(of: HttpDestination, secrets: &Arc<TestSecrets>) -> HttpEndpointSink {
     let secrets = Arc::clone(secrets) as Arc<dyn Secrets>;
-    let timeout = Duration::from_millis(500);
-    HttpEndpointSink::with_timeout(of, ARN, secrets, Arc::new(StoppedClock), timeout)
+    HttpEndpointSink::new(of, ARN, secrets, Arc::new(StoppedClock))
 }
 
 fn to(server: &Server) -> HttpDestination {
@@ -37,7 +36,6 @@ async fn check(act: impl FnMut(&Received) -> Act + Send + 'static, want: &str) {
 async fn each_way_to_fail_has_its_code() {
     check(take, "delivered").await;
     let again = |code: &str| format!("again 0 1 HttpEndpoint.{code}");
-    check(|_| Act::Silence, &again("RequestTimeout")).await;
     check(|_| Act::Say(Vec::new()), &again("ConnectionReset")).await;
     let cut = |_: &Received| raw_reply(200, &["Content-Length: 50"], r#"{"requestId""#);
     check(cut, &again("ConnectionReset")).await;
@@ -59,6 +57,16 @@ async fn each_way_to_fail_has_its_code() {
         raw_reply(200, &headers, body)
     };
     check(chunked, &again("InvalidResponseFromDestination")).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_nothing_is_given_up() {
+    let server = Server::start(|_| Act::Silence).await;
+    let (secrets, clock) = (Arc::<TestSecrets>::default(), Arc::new(StoppedClock));
+    let timeout = Duration::from_millis(100);
+    let sink = HttpEndpointSink::with_timeout(to(&server), ARN, secrets, clock, timeout);
+    let attempt = sink.deliver(&batch(&["a"])).await;
+    assert_eq!(outline(&attempt), "again 0 HttpEndpoint.RequestTimeout");
 }
 
 #[tokio::test]
@@ -84,10 +92,7 @@ async fn a_request_has_the_headers_that_aws_documents() {
         ("x-amz-firehose-request-id", Some(id.as_str())),
         ("x-amz-firehose-source-arn", Some(ARN)),
         ("x-amz-firehose-access-key", Some("sesame")),
-        (
-            "x-amz-firehose-common-attributes",
-            Some(r#"{"commonAttributes":{"stage":"prod"}}"#),
-        ),
+        ("x-amz-firehose-common-attributes", Some(r#"{"commonAttributes":{"stage":"prod"}}"#)),
     ] {
         assert_eq!(request.header(name), want, "{name}");
     }
@@ -123,8 +128,7 @@ async fn bodies_are_compressed_when_the_resource_says_so() {
         json_reply(200, &json!({"requestId": id, "timestamp": 1}))
     })
     .await;
-    let of =
-        HttpDestination { content_encoding: Some(ContentEncoding::Gzip), ..to(&server) };
+    let of = HttpDestination { content_encoding: Some(ContentEncoding::Gzip), ..to(&server) };
     let attempt = sink(of, &Arc::default()).deliver(&batch(&["hello"])).await;
     assert_eq!(outline(&attempt), "delivered");
     let request = &server.received()[0];
@@ -167,13 +171,17 @@ async fn a_request_that_is_too_large_does_not_hinder_the_next() {
         if count == 1 { reply(413, &[], "") } else { take(request) }
     })
     .await;
-    let attempt = sink(to(&server), &Arc::default()).deliver(&Batch { id: BatchId(1), records }).await;
+    let attempt =
+        sink(to(&server), &Arc::default()).deliver(&Batch { id: BatchId(1), records }).await;
     assert_eq!((attempt.refused.len(), attempt.again.len()), (10_000, 0));
 }
 
 #[tokio::test]
 async fn an_empty_batch_is_no_request() {
     let server = Server::scripted(Vec::new()).await;
-    assert_eq!(outline(&sink(to(&server), &Arc::default()).deliver(&batch(&[])).await), "delivered");
+    assert_eq!(
+        outline(&sink(to(&server), &Arc::default()).deliver(&batch(&[])).await),
+        "delivered"
+    );
     assert_eq!(server.received().len(), 0);
 }

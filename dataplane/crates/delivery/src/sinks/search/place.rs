@@ -116,11 +116,8 @@ mod tests {
             type_name: Some("event".into()),
             ..SearchDestination::default()
         };
-        let want = DocumentPlace {
-            index: "logs".into(),
-            id: None,
-            type_name: Some("event".into()),
-        };
+        let want =
+            DocumentPlace { index: "logs".into(), id: None, type_name: Some("event".into()) };
         assert_eq!(place(&of, "a", &record(0, "{}").origin), want);
     }
 }

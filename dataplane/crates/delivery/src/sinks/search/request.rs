@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn only_single_json_objects_are_documents() {
-        for good in ["{}", r#" {"a": [1, {"b": "\n"}]}"#, "{\"a\":\r\n1}\n", "\t{}", "{\"a\":\"é\"}"] {
+        for good in
+            ["{}", r#" {"a": [1, {"b": "\n"}]}"#, "{\"a\":\r\n1}\n", "\t{}", "{\"a\":\"é\"}"]
+        {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         let deep = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
@@ -110,7 +112,8 @@ mod tests {
     }
 
     fn check_body(operation: Operation, place: &DocumentPlace, data: &str, want: Expect) {
-        let (body, count) = body(operation, 1 << 20, [(place.clone(), data.as_bytes())].into_iter());
+        let (body, count) =
+            body(operation, 1 << 20, [(place.clone(), data.as_bytes())].into_iter());
         assert_eq!(count, 1);
         want.assert_eq(str::from_utf8(&body).unwrap());
     }
@@ -143,7 +146,8 @@ mod tests {
     #[test]
     fn a_body_ends_before_its_limit_but_holds_one_document() {
         let place = DocumentPlace { index: "i".into(), id: None, type_name: None };
-        let documents = |count| std::iter::repeat_n((place.clone(), b"{\"a\":1}".as_slice()), count);
+        let documents =
+            |count| std::iter::repeat_n((place.clone(), b"{\"a\":1}".as_slice()), count);
         let (one, _) = body(Operation::Index, 0, documents(1));
         let check = |bytes_max, count, want| {
             let (body, taken) = body(Operation::Index, bytes_max, documents(count));

@@ -10,10 +10,7 @@ fn reply_of(status: u16, headers: &str, body: &str) -> Reply {
     let mut parsed = HeaderMap::new();
     for line in headers.split("; ").filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").unwrap();
-        parsed.insert(
-            name.parse::<HeaderName>().unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        parsed.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     }
     Reply { status, headers: parsed, body: body.into(), is_cut: false }
 }
@@ -51,6 +48,7 @@ fn only_a_reply_that_keeps_to_the_contract_means_delivered() {
     check(&format!("{headers}; content-encoding: identity"), GOOD, "Content-Encoding");
     check(headers, "", "JSON");
     check(headers, "[]", "JSON");
+    check(headers, r#"["id",1]"#, "JSON");
     check(headers, r#"{"requestId":"id","timestamp":"1578090903599"}"#, "JSON");
     check(headers, r#"{"requestId":7,"timestamp":1}"#, "JSON");
     check(headers, r#"{"requestId":null,"timestamp":1}"#, "no requestId");
@@ -67,7 +65,12 @@ fn only_413_means_refused() {
         check(status, "", r#"{"errorMessage":"no"}"#, &want);
     }
     check(429, "retry-after: 9", "", "again DestinationException in 9s");
-    check(503, "retry-after: Thu, 01 Jan 2026 00:00:30 GMT", "", "again DestinationException in 30s");
+    check(
+        503,
+        "retry-after: Thu, 01 Jan 2026 00:00:30 GMT",
+        "",
+        "again DestinationException in 30s",
+    );
 }
 
 #[test]
