@@ -39,10 +39,8 @@ pub(super) fn check(data: &[u8]) -> Result<(), Failure> {
     if is_object {
         return Ok(());
     }
-    Err(Failure {
-        code: "OS.MalformedData".into(),
-        message: "The record is not a single valid JSON object in UTF-8.".into(),
-    })
+    let message = "The record is not a single valid JSON object in UTF-8.";
+    Err(Failure::new("OS.MalformedData", message))
 }
 
 /// As many documents as fit, but at least one, and their number. They must have been checked.

@@ -17,7 +17,7 @@ fn reply_of(status: u16, headers: &str, body: &str) -> Reply {
 
 fn check(status: u16, headers: &str, body: &str, want: &str) {
     let (code, message) = match judge("id", &reply_of(status, headers, body), NOW) {
-        Verdict::Delivered => ("delivered".to_owned(), String::new()),
+        Verdict::Delivered => ("delivered".to_owned(), "".into()),
         Verdict::Refused(failure) => (format!("refused {}", failure.code), failure.message),
         Verdict::Again(failure, pause) => {
             let pause = pause.map(|pause| format!(" in {}s", pause.as_secs())).unwrap_or_default();

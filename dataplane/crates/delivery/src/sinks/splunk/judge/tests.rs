@@ -51,13 +51,11 @@ fn replies_without_a_number_are_judged_by_their_status() {
         let got = posted(&reply_of(status, body), false, NOW);
         assert_eq!(got, want, "{status} {body}");
     };
-    let failure =
-        |code: &'static str, text: &str| Failure { code: code.into(), message: text.into() };
-    let again = |code, text| Posted::Again(failure(code, text), None);
+    let again = |code, text| Posted::Again(Failure::new(code, text), None);
     check(401, "", again("Splunk.InvalidToken", "401: "));
     check(404, "gone", again("Splunk.InvalidEndpoint", "404: gone"));
     check(307, "", again("Splunk.InvalidEndpoint", "307: "));
-    check(413, "", Posted::Spoiled(failure("Splunk.InvalidDataFormat", "413: ")));
+    check(413, "", Posted::Spoiled(Failure::new("Splunk.InvalidDataFormat", "413: ")));
     check(503, "<html>", again("Splunk.IndexerBusy", "503: <html>"));
     check(502, "", again("Splunk.ServerError", "502: "));
     check(200, "", again("Splunk.ServerError", "200: "));
