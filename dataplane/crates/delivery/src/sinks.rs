@@ -56,8 +56,16 @@ pub struct Attempt {
 pub struct Failure {
     /// As in `HttpEndpoint.RequestTimeout`.
     pub code: Cow<'static, str>,
-    /// What the destination said, shortened.
-    pub message: String,
+    /// What the destination said, shortened. All records of a request share it: a batch of many small
+    /// ones must not become large by what is said of them.
+    pub message: Arc<str>,
+}
+
+impl Failure {
+    /// Shortens the message.
+    pub(crate) fn new(code: impl Into<Cow<'static, str>>, message: &str) -> Failure {
+        Failure { code: code.into(), message: client::shorten(message).into() }
+    }
 }
 
 impl Attempt {

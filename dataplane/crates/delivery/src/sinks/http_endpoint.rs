@@ -104,7 +104,7 @@ impl HttpEndpointSink {
         }
         let mut body = request::body(id, self.clock.now(), records);
         if self.of.content_encoding == Some(ContentEncoding::Gzip) {
-            body = gzip(body).await;
+            body = gzip(body).await?;
             post = post.header(CONTENT_ENCODING, "gzip");
         }
         send(post.body(Bytes::from(body)), judge::BODY_BYTES_MAX).await
@@ -112,9 +112,10 @@ impl HttpEndpointSink {
 }
 
 /// Of 64 MiB it takes seconds, so it is done where nobody else waits.
-async fn gzip(body: Vec<u8>) -> Vec<u8> {
+async fn gzip(body: Vec<u8>) -> Result<Vec<u8>, TransferError> {
     let compressed = tokio::task::spawn_blocking(move || request::gzip(&body)).await;
-    compressed.expect("compressing in memory neither fails nor is it cancelled")
+    // It is cancelled when the process ends.
+    compressed.map_err(|error| TransferError::Request(error.to_string()))
 }
 
 impl Sink for HttpEndpointSink {

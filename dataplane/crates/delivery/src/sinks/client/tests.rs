@@ -17,8 +17,9 @@ async fn post(connector: &Connector, url: &str) -> Result<Reply, TransferError> 
 }
 
 async fn post_plain(act: Act) -> (Result<Reply, TransferError>, Server) {
+    let timeout = if matches!(act, Act::Silence) { Duration::from_millis(100) } else { TIMEOUT };
     let server = Server::scripted(vec![act]).await;
-    let connector = connector(None, &Arc::default(), Duration::from_millis(300));
+    let connector = connector(None, &Arc::default(), timeout);
     (post(&connector, &server.url).await, server)
 }
 

@@ -6,7 +6,7 @@ use model::UnixMillis;
 use serde::Deserialize;
 
 use crate::sinks::Failure;
-use crate::sinks::client::{Reply, TransferError, shorten};
+use crate::sinks::client::{Reply, TransferError};
 
 /// As AWS: no reply is larger.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -33,13 +33,13 @@ pub(super) fn judge(request_id: &str, reply: &Reply, now: UnixMillis) -> Verdict
     let received = || {
         let text = reply.text();
         let said = "The following response was received from the endpoint destination.";
-        failure_of("HttpEndpoint.DestinationException", &format!("{said} {text}"))
+        Failure::new("HttpEndpoint.DestinationException", &format!("{said} {text}"))
     };
     match reply.status {
         413 => Verdict::Refused(received()),
         _ if reply.is_cut => {
             let message = "The response received from the endpoint is larger than 1 MiB.";
-            Verdict::Again(failure_of("HttpEndpoint.ResponseTooLarge", message), None)
+            Verdict::Again(Failure::new("HttpEndpoint.ResponseTooLarge", message), None)
         }
         200 => match violation(request_id, reply) {
             None => Verdict::Delivered,
@@ -50,7 +50,7 @@ pub(super) fn judge(request_id: &str, reply: &Reply, now: UnixMillis) -> Verdict
                     reply.text()
                 );
                 let code = "HttpEndpoint.InvalidResponseFromDestination";
-                Verdict::Again(failure_of(code, &message), None)
+                Verdict::Again(Failure::new(code, &message), None)
             }
         },
         _ => Verdict::Again(received(), reply.pause(now)),
@@ -71,7 +71,10 @@ fn violation(request_id: &str, reply: &Reply) -> Option<&'static str> {
     if !reply.headers.contains_key("content-length") {
         return Some("it has no Content-Length");
     }
-    let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body) else {
+    let answer = serde_json::from_slice::<Answer>(&reply.body).ok();
+    // An array of what an object's keys hold would be read as well.
+    let is_object = reply.body.trim_ascii_start().starts_with(b"{");
+    let Some(answer) = answer.filter(|_| is_object) else {
         return Some("it is not recognized as valid JSON");
     };
     match answer.request_id {
@@ -96,11 +99,7 @@ pub(super) fn failure(error: &TransferError) -> Failure {
         | TransferError::Request(_)
         | TransferError::Credentials(_) => "HttpEndpoint.ConnectionFailed",
     };
-    failure_of(code, &error.to_string())
-}
-
-fn failure_of(code: &'static str, message: &str) -> Failure {
-    Failure { code: code.into(), message: shorten(message) }
+    Failure::new(code, &error.to_string())
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ const ARN: &str = "arn:aws:firehose:us-east-1:000000000000:deliverystream/s";
 
 fn sink(of: HttpDestination, secrets: &Arc<TestSecrets>) -> HttpEndpointSink {
     let secrets = Arc::clone(secrets) as Arc<dyn Secrets>;
-    let timeout = Duration::from_millis(500);
-    HttpEndpointSink::with_timeout(of, ARN, secrets, Arc::new(StoppedClock), timeout)
+    HttpEndpointSink::new(of, ARN, secrets, Arc::new(StoppedClock))
 }
 
 fn to(server: &Server) -> HttpDestination {
@@ -37,7 +36,6 @@ async fn check(act: impl FnMut(&Received) -> Act + Send + 'static, want: &str) {
 async fn each_way_to_fail_has_its_code() {
     check(take, "delivered").await;
     let again = |code: &str| format!("again 0 1 HttpEndpoint.{code}");
-    check(|_| Act::Silence, &again("RequestTimeout")).await;
     check(|_| Act::Say(Vec::new()), &again("ConnectionReset")).await;
     let cut = |_: &Received| raw_reply(200, &["Content-Length: 50"], r#"{"requestId""#);
     check(cut, &again("ConnectionReset")).await;
@@ -59,6 +57,16 @@ async fn each_way_to_fail_has_its_code() {
         raw_reply(200, &headers, body)
     };
     check(chunked, &again("InvalidResponseFromDestination")).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_nothing_is_given_up() {
+    let server = Server::start(|_| Act::Silence).await;
+    let (secrets, clock) = (Arc::<TestSecrets>::default(), Arc::new(StoppedClock));
+    let timeout = Duration::from_millis(100);
+    let sink = HttpEndpointSink::with_timeout(to(&server), ARN, secrets, clock, timeout);
+    let attempt = sink.deliver(&batch(&["a"])).await;
+    assert_eq!(outline(&attempt), "again 0 HttpEndpoint.RequestTimeout");
 }
 
 #[tokio::test]

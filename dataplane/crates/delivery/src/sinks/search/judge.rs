@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::request::Operation;
 use crate::sinks::Failure;
-use crate::sinks::client::{Reply, TransferError, shorten};
+use crate::sinks::client::{Reply, TransferError};
 
 /// 5,000 documents, each with an error of 3 KiB.
 pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
@@ -58,11 +58,11 @@ struct Outcome {
 }
 
 pub(super) fn judge(reply: &Reply, operation: Operation, sent: usize, now: UnixMillis) -> Verdict {
-    let said = || failure_of(&reply.status.to_string(), &reply.text());
+    let said = || Failure::new(reply.status.to_string(), &reply.text());
     match reply.status {
         200..=299 if reply.is_cut => {
             let message = format!("The reply to {sent} documents is larger than 16 MiB.");
-            Verdict::TooLarge(failure_of("OS.ServiceException", &message))
+            Verdict::TooLarge(Failure::new("OS.ServiceException", &message))
         }
         200..=299 => match serde_json::from_slice::<Answer>(&reply.body) {
             Ok(Answer { items }) if items.len() == sent => {
@@ -71,9 +71,9 @@ pub(super) fn judge(reply: &Reply, operation: Operation, sent: usize, now: UnixM
             }
             Ok(Answer { items }) => {
                 let message = format!("The reply to {sent} documents has {} entries.", items.len());
-                Verdict::Again(failure_of("OS.ResponseEntryCountMismatch", &message), None)
+                Verdict::Again(Failure::new("OS.ResponseEntryCountMismatch", &message), None)
             }
-            Err(_) => Verdict::Again(failure_of("OS.ServiceException", &reply.text()), None),
+            Err(_) => Verdict::Again(Failure::new("OS.ServiceException", &reply.text()), None),
         },
         413 => Verdict::TooLarge(said()),
         // The cluster cannot do it now, or it is set up otherwise than the resource says. No record
@@ -83,7 +83,7 @@ pub(super) fn judge(reply: &Reply, operation: Operation, sent: usize, now: UnixM
 }
 
 fn fate(outcome: &Outcome, operation: Operation) -> Fate {
-    let failure = || failure_of(&outcome.status.to_string(), &outcome.error.to_string());
+    let failure = || Failure::new(outcome.status.to_string(), &outcome.error.to_string());
     match (outcome.status, operation) {
         (200..=299, _) => Fate::Done,
         // It was there already.
@@ -115,11 +115,7 @@ pub(super) fn failure(error: &TransferError) -> Failure {
         | TransferError::Authorities(_)
         | TransferError::Request(_) => "OS.ConnectionFailed",
     };
-    failure_of(code, &error.to_string())
-}
-
-fn failure_of(code: &str, message: &str) -> Failure {
-    Failure { code: code.to_owned().into(), message: shorten(message) }
+    Failure::new(code, &error.to_string())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use model::UnixMillis;
 use serde::Deserialize;
 
 use crate::sinks::Failure;
-use crate::sinks::client::{Reply, TransferError, shorten};
+use crate::sinks::client::{Reply, TransferError};
 
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -54,8 +54,8 @@ impl Answer {
 
 pub(super) fn posted(reply: &Reply, is_event: bool, now: UnixMillis) -> Posted {
     let answer = Answer::of(reply);
-    let again = |code| Posted::Again(failure_of(code, &reply.text()), reply.pause(now));
-    let spoiled = |code| Posted::Spoiled(failure_of(code, &reply.text()));
+    let again = |code| Posted::Again(Failure::new(code, &reply.text()), reply.pause(now));
+    let spoiled = |code| Posted::Spoiled(Failure::new(code, &reply.text()));
     match (reply.status, answer.code) {
         (200, Some(0)) => match answer.ack_id {
             Some(ack_id) => Posted::Accepted(ack_id),
@@ -80,7 +80,7 @@ pub(super) fn posted(reply: &Reply, is_event: bool, now: UnixMillis) -> Posted {
 
 pub(super) fn polled(reply: &Reply) -> Polled {
     let answer = Answer::of(reply);
-    let never = |code| Polled::Never(failure_of(code, &reply.text()));
+    let never = |code| Polled::Never(Failure::new(code, &reply.text()));
     match (reply.status, answer.code, answer.acks) {
         (200, _, Some(acks)) => {
             let acknowledged = acks.into_iter().filter(|(_, is_indexed)| *is_indexed);
@@ -99,18 +99,18 @@ fn disabled_ack(reply: &Reply) -> Failure {
         "Indexer acknowledgement is disabled for the HEC token: enable it. The collector said {}",
         reply.text()
     );
-    failure_of("Splunk.DisabledAck", &message)
+    Failure::new("Splunk.DisabledAck", &message)
 }
 
 pub(super) fn not_acknowledged() -> Failure {
     let message = "Did not receive an acknowledgement from HEC before the HEC acknowledgement \
                    timeout expired. The data may have been indexed all the same.";
-    failure_of("Splunk.AckTimeout", message)
+    Failure::new("Splunk.AckTimeout", message)
 }
 
 pub(super) fn no_events() -> Failure {
     let message = "The record is not made of JSON objects with something in event.";
-    failure_of("Splunk.InvalidDataFormat", message)
+    Failure::new("Splunk.InvalidDataFormat", message)
 }
 
 /// Nobody said anything: the collector may take the records later.
@@ -125,11 +125,7 @@ pub(super) fn failure(error: &TransferError) -> Failure {
             "Splunk.InvalidEndpoint"
         }
     };
-    failure_of(code, &error.to_string())
-}
-
-fn failure_of(code: &'static str, message: &str) -> Failure {
-    Failure { code: code.into(), message: shorten(message) }
+    Failure::new(code, &error.to_string())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Requests to Splunk's HTTP event collector.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -51,12 +52,38 @@ pub(super) fn is_events(data: &[u8]) -> bool {
         return false;
     };
     let mut events = serde_json::Deserializer::from_str(text).into_iter::<Event>();
-    events.all(|event| event.is_ok_and(|Event { event: Something(is_something) }| is_something))
+    events.all(|event| event.is_ok_and(|Event(is_something)| is_something))
 }
 
-#[derive(Deserialize)]
-struct Event {
-    event: Something,
+/// Whether an object has something in `event`.
+struct Event(bool);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
+        deserializer.deserialize_map(EventVisitor)
+    }
+}
+
+struct EventVisitor;
+
+impl<'de> Visitor<'de> for EventVisitor {
+    type Value = Event;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+        let mut event = Event(false);
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            if key == "event" {
+                event.0 = map.next_value::<Something>()?.0;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(event)
+    }
 }
 
 /// Whether a value is more than null and empty text.

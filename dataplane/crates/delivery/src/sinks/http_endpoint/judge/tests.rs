@@ -17,7 +17,7 @@ fn reply_of(status: u16, headers: &str, body: &str) -> Reply {
 
 fn check(status: u16, headers: &str, body: &str, want: &str) {
     let (code, message) = match judge("id", &reply_of(status, headers, body), NOW) {
-        Verdict::Delivered => ("delivered".to_owned(), String::new()),
+        Verdict::Delivered => ("delivered".to_owned(), "".into()),
         Verdict::Refused(failure) => (format!("refused {}", failure.code), failure.message),
         Verdict::Again(failure, pause) => {
             let pause = pause.map(|pause| format!(" in {}s", pause.as_secs())).unwrap_or_default();
@@ -48,6 +48,7 @@ fn only_a_reply_that_keeps_to_the_contract_means_delivered() {
     check(&format!("{headers}; content-encoding: identity"), GOOD, "Content-Encoding");
     check(headers, "", "JSON");
     check(headers, "[]", "JSON");
+    check(headers, r#"["id",1]"#, "JSON");
     check(headers, r#"{"requestId":"id","timestamp":"1578090903599"}"#, "JSON");
     check(headers, r#"{"requestId":7,"timestamp":1}"#, "JSON");
     check(headers, r#"{"requestId":null,"timestamp":1}"#, "no requestId");

@@ -1,4 +1,5 @@
 use std::io::Read;
+use std::slice::from_ref;
 
 use expect_test::expect;
 use flate2::read::GzDecoder;
@@ -41,8 +42,8 @@ fn requests_hold_ten_thousand_records_at_most() {
         assert_eq!(parts(&records), want);
     };
     check(0, &[]);
-    check(1, &[0..1]);
-    check(10_000, &[0..10_000]);
+    check(1, from_ref(&(0..1)));
+    check(10_000, from_ref(&(0..10_000)));
     check(20_001, &[0..10_000, 10_000..20_000, 20_000..20_001]);
 }
 
@@ -66,7 +67,7 @@ fn requests_are_64_mib_at_most() {
 fn a_request_id_names_a_batch_and_its_records() {
     let records: Vec<DeliveryRecord> = (0..4).map(|at| record(at, "x")).collect();
     let id = |batch, range: Range<usize>| request_id(BatchId(batch), &records[range]);
-    expect!["0d1a0f3c-85a2-86f0-aa0d-6aba3ee9fa84"].assert_eq(&id(1, 0..4));
+    expect!["6c774336-c612-8698-90e8-565f52b75982"].assert_eq(&id(1, 0..4));
     assert_eq!(id(1, 0..4), id(1, 0..4));
     let others = [id(2, 0..4), id(1, 0..3), id(1, 1..4), id(1, 2..3)];
     for (at, other) in others.iter().enumerate() {
