@@ -21,13 +21,6 @@ pub fn index_name(index: &str, rotation: Option<IndexRotation>, arrival: UnixMil
     }
 }
 
-/// The id of a record's document: the same each time the record is delivered, and no other
-/// record's, even where two delivery streams fill one index.
-#[must_use]
-pub fn document_id(stream_uid: u64, origin: &Origin) -> String {
-    format!("{stream_uid:016x}.{}", record_id(origin))
-}
-
 /// A record's name in documents about what was refused: `sequence number.sub-record`, as AWS's.
 #[must_use]
 pub fn record_id(origin: &Origin) -> String {
@@ -77,6 +70,5 @@ mod tests {
         let origin =
             Origin { shard: ShardId(1), offset: Offset(7), sub: 2, sequence_number, arrival };
         assert_eq!(record_id(&origin), format!("{sequence_number}.2"));
-        assert_eq!(document_id(255, &origin), format!("00000000000000ff.{sequence_number}.2"));
     }
 }

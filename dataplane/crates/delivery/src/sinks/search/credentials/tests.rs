@@ -1,5 +1,11 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{RequestParts, SignedRequest, body_sha256};
 use expect_test::{Expect, expect};
+use operator_api::delivery_stream::SearchSigning;
 use operator_api::pods::{AwsCredentials, UserCredentials};
+use reqwest::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::secrets::Secrets;
