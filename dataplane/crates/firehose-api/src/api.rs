@@ -8,7 +8,6 @@ use aws_protocol::{ApiError, Encoding, ErrorCode, codec};
 use bytes::Bytes;
 use catalog::ChangeError;
 use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
-use encryption::MasterKeys;
 use model::{Clock, StreamName, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +36,9 @@ impl Identity {
     }
 }
 
+/// Knows keys by their ids and ARNs.
+pub type HasKey = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// What an [`Api`] is made of.
 pub struct ApiOptions {
     /// Which delivery streams there are.
@@ -49,8 +51,8 @@ pub struct ApiOptions {
     pub identity: Identity,
     /// Gives new delivery streams their identity.
     pub random: fn() -> u64,
-    /// What records can be encrypted with.
-    pub keys: Arc<MasterKeys>,
+    /// Whether records can be encrypted with the key of this id or ARN.
+    pub has_key: HasKey,
     /// What the users of the account may do; everything when nobody says.
     pub rights: Option<Arc<dyn Rights>>,
 }

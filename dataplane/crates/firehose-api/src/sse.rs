@@ -2,11 +2,10 @@
 
 use aws_protocol::ApiError;
 use catalog::delivery::DeliveryStream;
-use encryption::MasterKeys;
 use operator_api::Encryption;
 use serde::Serialize;
 
-use crate::api::Identity;
+use crate::api::{HasKey, Identity};
 use crate::errors::{invalid_argument, no_key};
 use crate::shape::{OneOf, shapes};
 use crate::texts::SSE_KEY_ARN;
@@ -38,7 +37,7 @@ pub(crate) struct EncryptionDescription {
 /// What a call asks for. Nothing asks for AWS's own key, as StartDeliveryStreamEncryption has it.
 pub(crate) fn encryption(
     given: Option<&EncryptionInput>,
-    keys: &MasterKeys,
+    has_key: &HasKey,
 ) -> Result<Encryption, ApiError> {
     let kind = given.and_then(|given| given.KeyType.as_deref()).unwrap_or(OWNED);
     let arn = given.and_then(|given| given.KeyARN.as_deref());
@@ -52,7 +51,7 @@ pub(crate) fn encryption(
         }
         (_, Some(arn)) => arn,
     };
-    match keys.contains(key) {
+    match has_key(key) {
         true => Ok(Encryption { key_id: key.to_owned() }),
         false => Err(no_key(key)),
     }

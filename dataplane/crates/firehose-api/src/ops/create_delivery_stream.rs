@@ -105,7 +105,7 @@ impl Request {
         )?;
         if let Some(given) = &self.DeliveryStreamEncryptionConfigurationInput {
             sse::check_direct_put(&stream)?;
-            stream.spec.encryption = Some(sse::encryption(Some(given), &api.options.keys)?);
+            stream.spec.encryption = Some(sse::encryption(Some(given), &api.options.has_key)?);
         }
         destination::create(destination, &mut stream, identity)?;
         Ok(stream)

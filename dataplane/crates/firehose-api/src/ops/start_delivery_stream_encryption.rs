@@ -25,7 +25,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     let given = request.DeliveryStreamEncryptionConfigurationInput.as_ref();
     let change = api.change_active(&name, |stream| {
         sse::check_direct_put(stream)?;
-        let encryption = Some(sse::encryption(given, &api.options.keys)?);
+        let encryption = Some(sse::encryption(given, &api.options.has_key)?);
         if stream.spec.encryption == encryption {
             return Ok(false);
         }

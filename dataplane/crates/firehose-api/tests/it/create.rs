@@ -1,14 +1,14 @@
 //! What a configuration becomes, and how it is told again.
 
 use base64_simd::STANDARD;
-use expect_test::{Expect, expect};
+use expect_test::{ExpectFile, expect_file};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, ROLE, bucket, with};
 
 /// Creates; checks that all that was given is told again, and can be given again; the spec is as
 /// expected.
-async fn check(kind: &str, configuration: Value, want: Expect) {
+async fn check(kind: &str, configuration: Value, want: ExpectFile) {
     let member = format!("{kind}DestinationConfiguration");
     let fixture = Fixture::with(json!({ member: configuration })).await;
     let described = fixture.describe("s").await;
@@ -139,27 +139,7 @@ async fn a_bucket() {
         "CloudWatchLoggingOptions": logging(),
     });
     let plain = with(bucket(), more);
-    check(
-        "S3",
-        plain.clone(),
-        expect![[r#"
-        {
-          "buffering": {
-            "intervalSeconds": 77,
-            "sizeMiB": 7
-          },
-          "destination": {
-            "s3": {
-              "bucket": "lake",
-              "compression": "HADOOP_SNAPPY",
-              "errorOutputPrefix": "bad/!{firehose:error-output-type}/",
-              "kmsKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/k",
-              "prefix": "in/!{timestamp:yyyy}/"
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("S3", plain.clone(), expect_file!["../golden/s3.txt"]).await;
     let extended = json!({
         "ProcessingConfiguration": lambda(),
         "S3BackupMode": "Enabled",
@@ -167,48 +147,7 @@ async fn a_bucket() {
         "FileExtension": ".json.gz",
         "CustomTimeZone": "Europe/Berlin",
     });
-    check(
-        "ExtendedS3",
-        with(plain, extended),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 77,
-            "sizeMiB": 7
-          },
-          "destination": {
-            "s3": {
-              "bucket": "lake",
-              "compression": "HADOOP_SNAPPY",
-              "customTimeZone": "Europe/Berlin",
-              "errorOutputPrefix": "bad/!{firehose:error-output-type}/",
-              "fileExtension": ".json.gz",
-              "kmsKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/k",
-              "prefix": "in/!{timestamp:yyyy}/"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("ExtendedS3", with(plain, extended), expect_file!["../golden/extended_s3.txt"]).await;
 }
 
 #[tokio::test]
@@ -232,44 +171,7 @@ async fn a_partitioned_bucket_and_its_processors() {
             processor("AppendDelimiterToRecord", json!([parameter("Delimiter", "\\n")])),
         ]},
     });
-    check(
-        "ExtendedS3",
-        with(bucket(), more),
-        expect![[r#"
-        {
-          "buffering": {
-            "intervalSeconds": 60,
-            "sizeMiB": 64
-          },
-          "destination": {
-            "s3": {
-              "bucket": "lake",
-              "errorOutputPrefix": "bad/",
-              "prefix": "!{partitionKeyFromQuery:customer}/"
-            }
-          },
-          "dynamicPartitioning": {
-            "enabled": true,
-            "retryDurationSeconds": 9
-          },
-          "processing": {
-            "appendDelimiter": "\n",
-            "cloudWatchLogExtraction": true,
-            "deaggregation": {
-              "delimiter": "Cg==",
-              "subRecordType": "DELIMITED"
-            },
-            "decompression": {
-              "format": "GZIP"
-            },
-            "metadataExtraction": {
-              "engine": "JQ-1.6",
-              "query": "{customer: .customer_id}"
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("ExtendedS3", with(bucket(), more), expect_file!["../golden/partitioned.txt"]).await;
 }
 
 #[tokio::test]
@@ -292,49 +194,7 @@ async fn a_bucket_of_columns() {
     let of = |conversion: Value| {
         with(bucket(), json!({"DataFormatConversionConfiguration": conversion}))
     };
-    check(
-        "ExtendedS3",
-        of(parquet.clone()),
-        expect![[r#"
-        {
-          "destination": {
-            "s3": {
-              "bucket": "lake"
-            }
-          },
-          "formatConversion": {
-            "input": {
-              "openX": {
-                "caseInsensitive": false,
-                "columnToJsonKeyMappings": {
-                  "ts": "timestamp"
-                },
-                "convertDotsInJsonKeysToUnderscores": true
-              }
-            },
-            "output": {
-              "parquet": {
-                "blockSizeMiB": 128,
-                "compression": "GZIP",
-                "enableDictionaryCompression": true,
-                "maxPaddingBytes": 9,
-                "pageSizeKiB": 128,
-                "writerVersion": "V2"
-              }
-            },
-            "schema": {
-              "glue": {
-                "catalogId": "000000000000",
-                "database": "d",
-                "region": "us-west-2",
-                "table": "t",
-                "versionId": "7"
-              }
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("ExtendedS3", of(parquet.clone()), expect_file!["../golden/parquet.txt"]).await;
     let orc = json!({
         "InputFormatConfiguration": {"Deserializer": {"HiveJsonSerDe": {"TimestampFormats": ["millis"]}}},
         "OutputFormatConfiguration": {"Serializer": {"OrcSerDe": {
@@ -344,68 +204,9 @@ async fn a_bucket_of_columns() {
             "DictionaryKeyThreshold": 0.75, "FormatVersion": "V0_11",
         }}},
     });
-    check(
-        "ExtendedS3",
-        of(with(parquet.clone(), orc)),
-        expect![[r#"
-        {
-          "destination": {
-            "s3": {
-              "bucket": "lake"
-            }
-          },
-          "formatConversion": {
-            "input": {
-              "hive": {
-                "timestampFormats": [
-                  "millis"
-                ]
-              }
-            },
-            "output": {
-              "orc": {
-                "blockSizeMiB": 64,
-                "bloomFilterColumns": [
-                  "a",
-                  "b"
-                ],
-                "bloomFilterFalsePositiveProbability": 0.25,
-                "compression": "ZLIB",
-                "dictionaryKeyThreshold": 0.75,
-                "enablePadding": true,
-                "formatVersion": "V0_11",
-                "paddingTolerance": 0.5,
-                "rowIndexStride": 2000,
-                "stripeSizeMiB": 8
-              }
-            },
-            "schema": {
-              "glue": {
-                "catalogId": "000000000000",
-                "database": "d",
-                "region": "us-west-2",
-                "table": "t",
-                "versionId": "7"
-              }
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("ExtendedS3", of(with(parquet.clone(), orc)), expect_file!["../golden/orc.txt"]).await;
     let off = with(parquet, json!({"Enabled": false}));
-    check(
-        "ExtendedS3",
-        of(off),
-        expect![[r#"
-        {
-          "destination": {
-            "s3": {
-              "bucket": "lake"
-            }
-          }
-        }"#]],
-    )
-    .await;
+    check("ExtendedS3", of(off), expect_file!["../golden/conversion_off.txt"]).await;
 }
 
 #[tokio::test]
@@ -424,119 +225,12 @@ async fn a_table_in_redshift() {
         "ProcessingConfiguration": lambda(),
         "S3BackupMode": "Disabled",
     });
-    check(
-        "Redshift",
-        redshift.clone(),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "FailedOnly",
-            "s3": {
-              "bucket": "lake",
-              "prefix": "way/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 90,
-            "sizeMiB": 9
-          },
-          "destination": {
-            "redshift": {
-              "clusterJdbcUrl": "jdbc:redshift://c.x.eu-west-1.redshift.amazonaws.com:5439/db",
-              "copyCommand": {
-                "copyOptions": "JSON 'auto'",
-                "dataTableColumns": "a,b",
-                "dataTableName": "t"
-              },
-              "credentials": {
-                "passwordRef": {
-                  "key": "redshift-password",
-                  "name": "s-delivery"
-                },
-                "usernameRef": {
-                  "key": "redshift-username",
-                  "name": "s-delivery"
-                }
-              },
-              "s3": {
-                "bucket": "lake",
-                "prefix": "way/"
-              }
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 10
-        }
-        redshift-password: "hunter2!"
-        redshift-username: "loader""#]],
-    )
-    .await;
+    check("Redshift", redshift.clone(), expect_file!["../golden/redshift.txt"]).await;
     let all = json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup()});
     check(
         "Redshift",
         with(redshift.clone(), all),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 90,
-            "sizeMiB": 9
-          },
-          "destination": {
-            "redshift": {
-              "clusterJdbcUrl": "jdbc:redshift://c.x.eu-west-1.redshift.amazonaws.com:5439/db",
-              "copyCommand": {
-                "copyOptions": "JSON 'auto'",
-                "dataTableColumns": "a,b",
-                "dataTableName": "t"
-              },
-              "credentials": {
-                "passwordRef": {
-                  "key": "redshift-password",
-                  "name": "s-delivery"
-                },
-                "usernameRef": {
-                  "key": "redshift-username",
-                  "name": "s-delivery"
-                }
-              },
-              "s3": {
-                "bucket": "lake",
-                "prefix": "way/"
-              }
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 10
-        }
-        redshift-password: "hunter2!"
-        redshift-username: "loader""#]],
+        expect_file!["../golden/redshift_backed_up.txt"],
     )
     .await;
     let mut managed = redshift;
@@ -544,60 +238,7 @@ async fn a_table_in_redshift() {
     let arn = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:warehouse";
     let secret = json!({"Enabled": true, "SecretARN": arn, "RoleARN": ROLE});
     let managed = with(managed, json!({"SecretsManagerConfiguration": secret}));
-    check(
-        "Redshift",
-        managed,
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "FailedOnly",
-            "s3": {
-              "bucket": "lake",
-              "prefix": "way/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 90,
-            "sizeMiB": 9
-          },
-          "destination": {
-            "redshift": {
-              "clusterJdbcUrl": "jdbc:redshift://c.x.eu-west-1.redshift.amazonaws.com:5439/db",
-              "copyCommand": {
-                "copyOptions": "JSON 'auto'",
-                "dataTableColumns": "a,b",
-                "dataTableName": "t"
-              },
-              "credentials": {
-                "passwordRef": {
-                  "key": "password",
-                  "name": "warehouse"
-                },
-                "usernameRef": {
-                  "key": "username",
-                  "name": "warehouse"
-                }
-              },
-              "s3": {
-                "bucket": "lake",
-                "prefix": "way/"
-              }
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 10
-        }"#]],
-    )
-    .await;
+    check("Redshift", managed, expect_file!["../golden/redshift_secret.txt"]).await;
 }
 
 #[tokio::test]
@@ -622,138 +263,19 @@ async fn documents_in_search_engines() {
             "DocumentIdOptions": {"DefaultDocumentIdFormat": "NO_DOCUMENT_ID"},
         }),
     );
-    check(
-        "Elasticsearch",
-        indexed.clone(),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 20,
-            "sizeMiB": 3
-          },
-          "destination": {
-            "elasticsearch": {
-              "documentId": "NO_DOCUMENT_ID",
-              "endpoint": "https://search:9200",
-              "indexName": "logs",
-              "indexRotation": "OneWeek",
-              "typeName": "t"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 11
-        }"#]],
-    )
-    .await;
+    check("Elasticsearch", indexed.clone(), expect_file!["../golden/elasticsearch.txt"]).await;
     let amazons = json!({"ClusterEndpoint": "https://search-x.us-west-2.es.amazonaws.com"});
     check(
         "Amazonopensearchservice",
         with(indexed, amazons),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 20,
-            "sizeMiB": 3
-          },
-          "destination": {
-            "opensearch": {
-              "credentials": {
-                "aws": {
-                  "region": "us-west-2"
-                }
-              },
-              "documentId": "NO_DOCUMENT_ID",
-              "endpoint": "https://search-x.us-west-2.es.amazonaws.com",
-              "indexName": "logs",
-              "indexRotation": "OneWeek",
-              "typeName": "t"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 11
-        }"#]],
+        expect_file!["../golden/opensearch.txt"],
     )
     .await;
     let collection = json!({"CollectionEndpoint": "https://collection"});
     check(
         "AmazonOpenSearchServerless",
         with(common, collection),
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 20,
-            "sizeMiB": 3
-          },
-          "destination": {
-            "opensearch": {
-              "credentials": {
-                "aws": {
-                  "region": "eu-west-1",
-                  "serverless": true
-                }
-              },
-              "endpoint": "https://collection",
-              "indexName": "logs",
-              "indexRotation": "NoRotation"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 11
-        }"#]],
+        expect_file!["../golden/serverless.txt"],
     )
     .await;
 }
@@ -773,40 +295,7 @@ async fn events_in_splunk() {
         "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0},
         "SecretsManagerConfiguration": {"Enabled": false},
     });
-    check(
-        "Splunk",
-        splunk,
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 0,
-            "sizeMiB": 1
-          },
-          "destination": {
-            "splunk": {
-              "hecAcknowledgmentTimeoutSeconds": 200,
-              "hecEndpoint": "https://splunk:8088",
-              "hecEndpointType": "Event",
-              "hecTokenRef": {
-                "key": "splunk-hec-token",
-                "name": "s-delivery"
-              }
-            }
-          },
-          "retryDurationSeconds": 0
-        }
-        splunk-hec-token: "token""#]],
-    )
-    .await;
+    check("Splunk", splunk, expect_file!["../golden/splunk.txt"]).await;
 }
 
 #[tokio::test]
@@ -824,54 +313,7 @@ async fn requests_to_a_service() {
         "ProcessingConfiguration": lambda(),
         "CloudWatchLoggingOptions": logging(),
     });
-    check(
-        "HttpEndpoint",
-        http,
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "FailedOnly",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 40,
-            "sizeMiB": 4
-          },
-          "destination": {
-            "httpEndpoint": {
-              "accessKeyRef": {
-                "key": "http-access-key",
-                "name": "s-delivery"
-              },
-              "commonAttributes": {
-                "a": "1",
-                "b": ""
-              },
-              "contentEncoding": "GZIP",
-              "name": "c",
-              "url": "http://collector:8080/in"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 12
-        }
-        http-access-key: "key""#]],
-    )
-    .await;
+    check("HttpEndpoint", http, expect_file!["../golden/http_endpoint.txt"]).await;
 }
 
 #[tokio::test]
@@ -898,61 +340,7 @@ async fn rows_in_snowflake() {
         "CloudWatchLoggingOptions": logging(),
         "ProcessingConfiguration": lambda(),
     });
-    check(
-        "Snowflake",
-        snowflake,
-        expect![[r#"
-        {
-          "backup": {
-            "mode": "AllRecords",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 1,
-            "sizeMiB": 16
-          },
-          "destination": {
-            "snowflake": {
-              "accountUrl": "https://org-acme.snowflakecomputing.com",
-              "contentColumnName": "c",
-              "dataLoadingOption": "VARIANT_CONTENT_AND_METADATA_MAPPING",
-              "database": "d",
-              "keyPassphraseRef": {
-                "key": "snowflake-key-passphrase",
-                "name": "s-delivery"
-              },
-              "metadataColumnName": "m",
-              "privateKeyRef": {
-                "key": "snowflake-private-key",
-                "name": "s-delivery"
-              },
-              "role": "r",
-              "schema": "s",
-              "table": "t",
-              "user": "loader"
-            }
-          },
-          "processing": {
-            "transform": {
-              "lambda": {
-                "bufferingSizeMiB": 0.5,
-                "functionArn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
-                "intervalSeconds": 90,
-                "retries": 5
-              }
-            }
-          },
-          "retryDurationSeconds": 13
-        }
-        snowflake-key-passphrase: "opensesame"
-        snowflake-private-key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMI""#]],
-    )
-    .await;
+    check("Snowflake", snowflake, expect_file!["../golden/snowflake.txt"]).await;
 }
 
 #[tokio::test]
@@ -982,54 +370,5 @@ async fn rows_in_iceberg() {
             ]},
         ]},
     });
-    check("Iceberg", iceberg, expect![[r#"
-        {
-          "backup": {
-            "mode": "FailedOnly",
-            "s3": {
-              "bucket": "lake",
-              "compression": "GZIP",
-              "errorOutputPrefix": "refused/!{firehose:error-output-type}/",
-              "prefix": "back/"
-            }
-          },
-          "buffering": {
-            "intervalSeconds": 0,
-            "sizeMiB": 1
-          },
-          "destination": {
-            "iceberg": {
-              "appendOnly": false,
-              "catalog": {
-                "glue": {
-                  "catalogId": "000000000000:s3tablescatalog/lake",
-                  "region": "us-west-2",
-                  "warehouseLocation": "s3://lake/warehouse"
-                }
-              },
-              "routing": {
-                "database": "({destinationDatabaseName: .d, destinationTableName: .t, operation: .o}) | .destinationDatabaseName",
-                "operation": "({destinationDatabaseName: .d, destinationTableName: .t, operation: .o}) | .operation",
-                "table": "({destinationDatabaseName: .d, destinationTableName: .t, operation: .o}) | .destinationTableName"
-              },
-              "schemaEvolution": true,
-              "tableCreation": true,
-              "tables": [
-                {
-                  "database": "d",
-                  "errorOutputPrefix": "t/",
-                  "partitionBy": [
-                    "day"
-                  ],
-                  "table": "t",
-                  "uniqueKeys": [
-                    "id"
-                  ]
-                }
-              ]
-            }
-          },
-          "processing": {},
-          "retryDurationSeconds": 14
-        }"#]]).await;
+    check("Iceberg", iceberg, expect_file!["../golden/iceberg.txt"]).await;
 }
