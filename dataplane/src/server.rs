@@ -401,7 +401,7 @@ impl Server {
                 let firehose = services.firehose.as_ref();
                 let not_here = || ApiError::new(ErrorCode::UnknownOperationException, NO_FIREHOSE);
                 let firehose = firehose.ok_or_else(not_here)?;
-                let reply = firehose.call(call.operation, call.encoding, &caller, &body);
+                let reply = firehose.call(call.operation, call.encoding, caller, &body);
                 Answer::Whole(reply.await?)
             }
         };

@@ -97,7 +97,10 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
             account: args.account_id.clone(),
         },
         random: rand::random,
-        keys: Arc::clone(&keys),
+        has_key: {
+            let keys = Arc::clone(&keys);
+            Arc::new(move |id: &str| keys.contains(id))
+        },
         rights: None,
     });
     let pace = ondemand::Pace {

@@ -52,7 +52,8 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Wanted> {
 
 impl Wanted {
     fn take(&mut self, manifest: Manifest) -> Result<(), Vec<String>> {
-        let texts = |wrong: Vec<SpecError>| wrong.iter().map(ToString::to_string).collect();
+        let text = |wrong: &SpecError| wrong.to_string();
+        let texts = |wrong: Vec<SpecError>| wrong.iter().map(text).collect::<Vec<_>>();
         match manifest {
             Manifest::Stream(stream) => {
                 self.streams.push(operator_core::validate(&stream).map_err(texts)?);

@@ -2,7 +2,6 @@
 
 use aws_protocol::ApiError;
 use bytes::Bytes;
-use model::StreamName;
 use serde::Serialize;
 
 use crate::api::Call;
@@ -37,15 +36,14 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     call.authorize(None).await?;
     let limit = request.Limit.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(PAGE_DEFAULT);
-    let after = request.ExclusiveStartDeliveryStreamName.as_deref();
-    let mut after: Option<StreamName> = after.and_then(|name| name.parse().ok());
+    let mut after = request.ExclusiveStartDeliveryStreamName;
     let kind = request.DeliveryStreamType.as_deref();
     let mut names = Vec::new();
     // One more than asked for tells whether there are more.
     while names.len() <= limit {
-        let step = call.api.options.catalog.list(after.as_ref(), STEP);
+        let step = call.api.options.catalog.list(after.as_deref(), STEP);
         let Some(last) = step.last() else { break };
-        after = Some(last.name.clone());
+        after = Some(last.name.to_string());
         let wanted = step.iter().filter(|stream| kind.is_none_or(|kind| type_of(stream) == kind));
         names.extend(wanted.map(|stream| stream.name.to_string()));
     }

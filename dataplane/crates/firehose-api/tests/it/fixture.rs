@@ -61,9 +61,10 @@ impl DeliveryCatalog for MemoryCatalog {
         self.streams.lock().unwrap().get(name).cloned()
     }
 
-    fn list(&self, after: Option<&StreamName>, limit: usize) -> Vec<Arc<DeliveryStream>> {
+    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<DeliveryStream>> {
         let streams = self.streams.lock().unwrap();
-        let listed = streams.iter().filter(|(name, _)| after.is_none_or(|after| after < *name));
+        let listed =
+            streams.iter().filter(|(name, _)| after.is_none_or(|after| after < name.as_str()));
         listed.take(limit).map(|(_, stream)| Arc::clone(stream)).collect()
     }
 
