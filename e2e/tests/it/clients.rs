@@ -78,6 +78,7 @@ fn run(command: Command) {
 fn run_on(leat: Leat, scheme: &str, mut command: Command) {
     let output = command
         .env("AWS_ENDPOINT_URL_KINESIS", format!("{scheme}://{}", leat.address()))
+        .env("AWS_ENDPOINT_URL_FIREHOSE", format!("{scheme}://{}", leat.address()))
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "any")
@@ -101,6 +102,11 @@ fn run_on(leat: Leat, scheme: &str, mut command: Command) {
 #[test]
 fn boto3_runs_every_operation_and_the_service_model_is_covered() {
     run(python("coverage.py"));
+}
+
+#[test]
+fn boto3_runs_every_operation_of_firehose_and_its_service_model_is_covered() {
+    run(python("firehose_coverage.py"));
 }
 
 #[test]
