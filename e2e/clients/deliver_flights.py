@@ -3,7 +3,8 @@ delivered, with that system's own client, and compares them row by row.
 
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
-READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX.
+READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE,
+and logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
 """
 
 import collections
@@ -46,7 +47,19 @@ def flights(archive):
             yield flight
 
 
-def put_all(stream, rows):
+def as_lines(rows):
+    return [json.dumps(row).encode() + b"\n" for row in rows]
+
+
+def as_logs(rows):
+    """One record, as a subscription of CloudWatch Logs sends it."""
+    events = [{"id": str(row["number"]), "timestamp": 1_700_000_000_000, "message": json.dumps(row)} for row in rows]
+    envelope = {"messageType": "DATA_MESSAGE", "owner": "000000000000", "logGroup": "flights", "logStream": "all",
+                "subscriptionFilters": ["all"], "logEvents": events}
+    return [gzip.compress(json.dumps(envelope).encode())]
+
+
+def put_all(stream, rows, encode):
     """Several at a time; what was refused is put again. How long it took."""
     client = boto3.client("firehose", config=Config(max_pool_connections=2 * WRITERS))
     deadline = time.monotonic() + 60
@@ -57,7 +70,7 @@ def put_all(stream, rows):
     done, lock = itertools.count(1), threading.Lock()
 
     def put(start):
-        batch = [{"Data": json.dumps(row).encode() + b"\n"} for row in rows[start:start + 500]]
+        batch = [{"Data": data} for data in encode(rows[start:start + 500])]
         while batch:
             reply = client.put_record_batch(DeliveryStreamName=stream, Records=batch)
             answers = reply["RequestResponses"]
@@ -126,7 +139,7 @@ class Search:
     """The documents of an index, page by page."""
 
     def __init__(self, endpoint, index):
-        self.endpoint, self.index = endpoint, index
+        self.endpoint, self.index, self.count = endpoint, index, -1
 
     def call(self, path, body=None):
         request = urllib.request.Request(f"{self.endpoint}/{path}", headers={"content-type": "application/json"},
@@ -135,8 +148,12 @@ class Search:
             return json.load(reply)
 
     def rows(self):
-        self.call(f"{self.index}*/_refresh", {})
-        if self.call(f"{self.index}*/_count")["count"] == 0:
+        # Reading all takes long: only when no more comes.
+        count = self.call(f"{self.index}*/_count")["count"]
+        if count != self.count:
+            self.count = count
+            return
+        if count == 0:
             return
         page = self.call(f"{self.index}*/_search?scroll=1m", {"size": 10_000, "sort": ["_doc"]})
         while page["hits"]["hits"]:
@@ -147,13 +164,34 @@ class Search:
         return ", ".join(sorted(self.call(f"{self.index}*/_settings")))
 
 
-READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search}
+class Taken:
+    """What the OpenTelemetry collector wrote to a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def rows(self):
+        with open(self.file, encoding="utf-8") as lines:
+            for line in lines:
+                if not line.endswith("\n"):
+                    return
+                for resource in json.loads(line)["resourceLogs"]:
+                    for scope in resource["scopeLogs"]:
+                        yield from (json.loads(log["body"]["stringValue"]) for log in scope["logRecords"])
+
+    def summary(self):
+        return "the collector"
+
+
+READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
+           "logs": Taken}
 
 
 def main(archive, stream, reader, *arguments):
     rows = list(flights(archive))
+    encode = as_logs if reader == "logs" else as_lines
     reader = READERS[reader](*arguments)
-    put_seconds = put_all(stream, rows)
+    put_seconds = put_all(stream, rows, encode)
     started = time.monotonic()
     while True:
         found = list(reader.rows())

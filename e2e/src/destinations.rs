@@ -1,14 +1,19 @@
 //! The real servers that delivery streams deliver to, each a process on free ports of this machine.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// How long a server may take to start: those on Java take their time on a busy machine.
 const START_MAX: Duration = Duration::from_secs(120);
+
+/// The user whom nothing belongs to.
+const NOBODY: u32 = 65_534;
 
 /// The access key that the S3 server knows.
 pub const ACCESS_KEY: &str = "leatkey";
@@ -48,6 +53,89 @@ impl Server {
         }
         command.arg(format!("-s3.config={}", identities.display()));
         Server::start(command, ports[0], directory)
+    }
+
+    /// Elasticsearch or OpenSearch, by its program's name and version, with its data in `directory`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn search(name: &str, version: &str, directory: &Path) -> anyhow::Result<Server> {
+        let home = servers().join(format!("{name}-{version}"));
+        let ports = free_ports(2)?;
+        let config = directory.join("config");
+        std::fs::create_dir_all(&config)?;
+        for entry in std::fs::read_dir(home.join("config"))? {
+            let file = entry?.path();
+            if let (true, Some(file_name)) = (file.is_file(), file.file_name()) {
+                // All but logs of the garbage collector, which go where the program is.
+                let text = std::fs::read_to_string(&file)?;
+                let lines = text.lines().filter(|line| !line.contains("gc.log"));
+                let text = lines.collect::<Vec<_>>().join("\n");
+                std::fs::write(config.join(file_name), text)?;
+            }
+        }
+        let settings = format!(
+            "network.host: 127.0.0.1\nhttp.port: {}\ntransport.port: {}\n\
+             discovery.type: single-node\npath.data: {at}/data\npath.logs: {at}/logs\n\
+             cluster.routing.allocation.disk.threshold_enabled: false\n{}",
+            ports[0],
+            ports[1],
+            if name == "elasticsearch" { "xpack.security.enabled: false\n" } else { "" },
+            at = directory.display(),
+        );
+        std::fs::write(config.join(format!("{name}.yml")), settings)?;
+        let mut command = Command::new(home.join("bin").join(name));
+        command.env(
+            if name == "opensearch" { "OPENSEARCH_PATH_CONF" } else { "ES_PATH_CONF" },
+            &config,
+        );
+        let temporary = directory.join("tmp");
+        std::fs::create_dir_all(&temporary)?;
+        let prefix = if name == "opensearch" { "OPENSEARCH" } else { "ES" };
+        command.env(format!("{prefix}_JAVA_OPTS"), "-Xms512m -Xmx512m");
+        command.env(format!("{prefix}_JAVA_HOME"), java_home()?).env("HOME", directory);
+        command.env(format!("{prefix}_TMPDIR"), &temporary);
+        if rustix::process::geteuid().is_root() {
+            // They refuse to run as root.
+            let above = directory.parent().context("a directory in another")?;
+            std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o755))?;
+            let chown = Command::new("chown").args(["-R", "nobody"]).arg(directory).status()?;
+            ensure!(chown.success(), "give {} to nobody", directory.display());
+            command.uid(NOBODY);
+        }
+        Server::start(command, ports[0], directory)
+    }
+
+    /// The OpenTelemetry collector: a Splunk HEC on the server's port, and on the other one that is
+    /// given back an HTTP endpoint as Firehose wants them, with the access key `key`. What they took is
+    /// in `directory/taken.jsonl`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn collector(directory: &Path) -> anyhow::Result<(Server, u16)> {
+        std::fs::create_dir_all(directory)?;
+        let ports = free_ports(2)?;
+        let config = format!(
+            "extensions: {{ack: {{}}}}
+receivers:
+  splunk_hec: {{endpoint: '127.0.0.1:{}', ack: {{extension: ack}}}}
+  awsfirehose: {{endpoint: '127.0.0.1:{}', encoding: cwlogs, access_key: key}}
+exporters:
+  file: {{path: '{}'}}
+service:
+  extensions: [ack]
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines: {{logs: {{receivers: [splunk_hec, awsfirehose], exporters: [file]}}}}
+",
+            ports[0],
+            ports[1],
+            directory.join("taken.jsonl").display()
+        );
+        let file = directory.join("collector.yaml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(servers().join("collector/collector"));
+        command.arg("--config").arg(&file);
+        Ok((Server::start(command, ports[0], directory)?, ports[1]))
     }
 
     fn start(mut command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
@@ -117,6 +205,20 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where `e2e/destinations/install.sh` puts servers.
+fn servers() -> PathBuf {
+    let named = std::env::var_os("LEAT_E2E_SERVERS").map(PathBuf::from);
+    named.unwrap_or_else(|| PathBuf::from("/var/tmp/leat-e2e-servers"))
+}
+
+/// Where Java is that runs without being told where.
+fn java_home() -> anyhow::Result<PathBuf> {
+    let java = Command::new("sh").args(["-c", "readlink -f \"$(command -v java)\""]).output()?;
+    let java = PathBuf::from(String::from_utf8(java.stdout)?.trim());
+    let home = java.ancestors().nth(2).context("java is not installed")?;
+    Ok(home.to_owned())
 }
 
 /// A program of the Python environment that `e2e/setup.sh` makes.

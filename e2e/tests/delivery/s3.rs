@@ -1,9 +1,6 @@
 //! Objects in an S3 server.
 
-use crate::{Site, flights};
-
-const CREDENTIALS: &str = "credentials: {accessKeyIdRef: {name: s3, key: id}, \
-    secretAccessKeyRef: {name: s3, key: secret}}";
+use crate::{CREDENTIALS, Site, flights};
 
 fn deliver(reader: &str, spec: &str, s3: &str) {
     let site = Site::new();
