@@ -109,3 +109,10 @@ fn a_file_without_rows_is_a_file() {
         assert_eq!(read_rows(&file.finish().unwrap()).len(), 0);
     }
 }
+
+#[test]
+fn files_go_from_thread_to_thread() {
+    fn check<T: Send>() {}
+    check::<Converter>();
+    check::<File>();
+}

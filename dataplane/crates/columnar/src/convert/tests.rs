@@ -437,8 +437,9 @@ proptest! {
             (any::<i64>(), "\\PC{0,12}", proptest::option::of(-1e9..1e9_f64)), 1..20,
         ),
     ) {
-        let converter = Converter::new(&conversion("{}", "{}"), &columns("a bigint; b string; c double"));
-        let mut file = converter.unwrap().begin().unwrap();
+        let columns = columns("a bigint; b string; c double");
+        let converter = Converter::new(&conversion("{}", "{}"), &columns).unwrap();
+        let mut file = converter.begin().unwrap();
         let mut want = Vec::new();
         for (a, b, c) in rows {
             let record = serde_json::json!({"a": a, "b": b, "c": c});
