@@ -40,7 +40,7 @@ struct Plan {
 
 #[derive(Debug)]
 enum Output {
-    Parquet(WriterProperties),
+    Parquet(Box<WriterProperties>),
     Orc(OrcSettings),
 }
 
@@ -61,7 +61,7 @@ impl Converter {
             }
             ConversionOutput { orc: Some(orc), .. } => Output::Orc(OrcSettings::new(&orc)?),
             ConversionOutput { parquet, .. } => {
-                Output::Parquet(parquet_file::properties(&parquet.unwrap_or_default())?)
+                Output::Parquet(Box::new(parquet_file::properties(&parquet.unwrap_or_default())?))
             }
         };
         Ok(Converter { plan: Arc::new(Plan { dialect, schema, output }) })
@@ -90,10 +90,11 @@ impl Converter {
         let plan = self.plan.clone();
         let sink = match &plan.output {
             Output::Parquet(properties) => {
-                Sink::Parquet(ParquetFile::new(plan.schema.arrow.clone(), properties.clone())?)
+                let schema = plan.schema.arrow.clone();
+                Sink::Parquet(Box::new(ParquetFile::new(schema, (**properties).clone())?))
             }
             Output::Orc(settings) => {
-                Sink::Orc(OrcFile::new(&plan.schema.columns, settings.clone()))
+                Sink::Orc(Box::new(OrcFile::new(&plan.schema.columns, settings.clone())))
             }
         };
         let fields = Fields::new(&plan.schema.columns, &plan.dialect);
@@ -133,8 +134,8 @@ pub struct File {
 }
 
 enum Sink {
-    Parquet(ParquetFile),
-    Orc(OrcFile),
+    Parquet(Box<ParquetFile>),
+    Orc(Box<OrcFile>),
 }
 
 impl File {
@@ -271,6 +272,8 @@ fn refused(index: u64, fault: Fault) -> Refused {
     }
 }
 
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod show;
 #[cfg(test)]

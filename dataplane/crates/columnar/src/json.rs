@@ -404,7 +404,9 @@ mod tests {
         }
 
         #[test]
-        fn strings_agree_with_serde_json(text in "\"(\\\\u[0-9a-f]{4}|\\\\[bnrt\"/]|[ -~]|é|😀){0,20}\"") {
+        fn strings_agree_with_serde_json(
+            text in "\"(\\\\u[0-9a-f]{4}|\\\\[bnrt\"/]|[ -~]|é|😀){0,20}\"",
+        ) {
             let mut scratch = String::new();
             let mut scanner = Scanner::new(&text);
             let ours = scanner.string(&mut scratch).ok().map(str::to_owned);

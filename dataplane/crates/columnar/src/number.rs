@@ -163,7 +163,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_decimal_is_the_number_it_says(number in -99_999_999_999_i64..99_999_999_999, scale in 0_u8..8) {
+        fn a_decimal_is_the_number_it_says(
+            number in -99_999_999_999_i64..99_999_999_999,
+            scale in 0_u8..8,
+        ) {
             let unit = 10_i64.pow(u32::from(scale));
             let sign = if number < 0 { "-" } else { "" };
             let (whole, rest) = (number.abs() / unit, number.abs() % unit);
@@ -175,7 +178,11 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_number_or_not(text in "[-+0-9.eE]{0,30}", precision in 1_u8..=38, scale in 0_u8..=38) {
+        fn any_text_is_a_number_or_not(
+            text in "[-+0-9.eE]{0,30}",
+            precision in 1_u8..=38,
+            scale in 0_u8..=38,
+        ) {
             let _ = parse_integer_or_hex(&text);
             let _ = parse_decimal(&text, precision, scale.min(precision));
         }

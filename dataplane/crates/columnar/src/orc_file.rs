@@ -297,3 +297,8 @@ fn type_number(type_: &HiveType) -> u64 {
         HiveType::Char(_) => 17,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod read;
+#[cfg(test)]
+mod tests;

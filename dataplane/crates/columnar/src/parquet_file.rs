@@ -57,8 +57,10 @@ impl ParquetFile {
         properties: WriterProperties,
     ) -> Result<ParquetFile, ParquetError> {
         // Without it a file means the same to every reader.
-        let options =
-            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_schema_root(SCHEMA_ROOT.to_owned())
+            .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
         Ok(ParquetFile { writer })
     }

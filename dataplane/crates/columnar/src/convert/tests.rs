@@ -1,18 +1,16 @@
 use expect_test::{Expect, expect};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Encoding;
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 
 use super::*;
 
-fn conversion(input: &str, output: &str) -> FormatConversion {
+pub(super) fn conversion(input: &str, output: &str) -> FormatConversion {
     let text = format!(r#"{{"input": {input}, "output": {output}, "schema": {{}}}}"#);
     serde_json::from_str(&text).unwrap()
 }
 
 /// `name type; name type`
-fn columns(schema: &str) -> Vec<Column> {
+pub(super) fn columns(schema: &str) -> Vec<Column> {
     let columns = schema.split(';').map(|column| {
         let (name, type_) = column.trim().split_once(' ').unwrap();
         Column { name: name.to_owned(), type_: type_.to_owned() }
@@ -20,19 +18,25 @@ fn columns(schema: &str) -> Vec<Column> {
     columns.collect()
 }
 
-fn read_parquet(file: &Bytes) -> Vec<RecordBatch> {
+pub(super) fn read_parquet(file: &Bytes) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap().build().unwrap();
     reader.collect::<Result<_, _>>().unwrap()
 }
 
+pub(super) fn read_rows(file: &Bytes) -> Vec<String> {
+    match file.starts_with(b"ORC") {
+        true => crate::orc_file::read::rows(file),
+        false => show::rows(&read_parquet(file)),
+    }
+}
+
 /// Each record's row, or why it has none.
-fn convert(input: &str, schema: &str, records: &[&str]) -> String {
-    let converter = Converter::new(&conversion(input, "{}"), &columns(schema)).unwrap();
+fn convert(input: &str, output: &str, schema: &str, records: &[&str]) -> String {
+    let converter = Converter::new(&conversion(input, output), &columns(schema)).unwrap();
     let mut file = converter.begin().unwrap();
     let outcomes = records.iter().map(|record| file.push(record.as_bytes()).err());
     let outcomes = outcomes.collect::<Vec<_>>();
-    let rows = show::rows(&read_parquet(&file.finish().unwrap()));
-    let mut rows = rows.into_iter();
+    let mut rows = read_rows(&file.finish().unwrap()).into_iter();
     let mut shown = String::new();
     for outcome in outcomes {
         shown += &outcome.map_or_else(|| rows.next().unwrap(), |error| error.to_string());
@@ -45,9 +49,12 @@ fn convert(input: &str, schema: &str, records: &[&str]) -> String {
 }
 
 fn check(input: &str, schema: &str, records: &[&str], want: Expect) {
-    want.assert_eq(&convert(input, schema, records));
+    want.assert_eq(&convert(input, PARQUET, schema, records));
+    want.assert_eq(&convert(input, ORC, schema, records));
 }
 
+pub(super) const PARQUET: &str = r#"{"parquet": {}}"#;
+pub(super) const ORC: &str = r#"{"orc": {}}"#;
 const OPEN_X: &str = r#"{"openX": {}}"#;
 const HIVE: &str = r#"{"hive": {}}"#;
 
@@ -361,108 +368,6 @@ fn a_conversion_that_cannot_be_is_refused() {
     });
 }
 
-/// Rows of many sizes, enough for several batches and pages.
-fn sample(output: &str, rows: usize) -> (File, Bytes) {
-    let schema = "a int; s string; l array<struct<x:bigint,y:string>>; d decimal(12,3)";
-    let converter = Converter::new(&conversion("{}", output), &columns(schema)).unwrap();
-    let fill = || {
-        let mut file = converter.begin().unwrap();
-        for row in 0..rows {
-            let elements = vec![format!(r#"{{"x":{row},"y":"{}"}}"#, row % 7); row % 4];
-            let record = format!(
-                r#"{{"a":{row},"s":"{}","l":[{}],"d":{row}.{}}}"#,
-                "text ".repeat(row % 50),
-                elements.join(","),
-                row % 1000,
-            );
-            file.push(record.as_bytes()).unwrap();
-        }
-        file
-    };
-    (fill(), fill().finish().unwrap())
-}
-
-#[test]
-fn the_same_records_make_the_same_bytes() {
-    for output in ["{}", r#"{"parquet":{"compression":"GZIP","writerVersion":"V2"}}"#] {
-        let (again, first) = sample(output, 20_000);
-        assert_eq!(again.rows(), 20_000);
-        assert!(again.source_bytes() > 2_000_000);
-        assert!(again.memory_bytes() >= first.len() / 2, "{} bytes", again.memory_bytes());
-        assert!(again.finish().unwrap() == first);
-    }
-}
-
-#[test]
-fn parquet_is_written_as_it_is_set() {
-    use parquet::basic::Compression;
-    let gzip = Compression::GZIP(Default::default());
-    for (parquet, compression, dictionary, encoding, version) in [
-        ("{}", Compression::SNAPPY, false, Encoding::PLAIN, 1),
-        (
-            r#"{"compression":"GZIP","enableDictionaryCompression":true}"#,
-            gzip,
-            true,
-            { Encoding::RLE_DICTIONARY },
-            1,
-        ),
-        (
-            r#"{"compression":"UNCOMPRESSED","writerVersion":"V2","pageSizeKiB":64}"#,
-            { Compression::UNCOMPRESSED },
-            false,
-            Encoding::DELTA_BINARY_PACKED,
-            2,
-        ),
-        (r#"{"maxPaddingBytes":8388608}"#, Compression::SNAPPY, false, Encoding::PLAIN, 1),
-    ] {
-        let (_, file) = sample(&format!(r#"{{"parquet":{parquet}}}"#), 10_000);
-        let reader = SerializedFileReader::new(file.clone()).unwrap();
-        let metadata = reader.metadata();
-        assert_eq!(metadata.file_metadata().version(), version, "{parquet}");
-        assert_eq!(metadata.file_metadata().created_by(), Some(crate::CREATED_BY));
-        assert!(metadata.file_metadata().key_value_metadata().is_none());
-        assert_eq!(metadata.num_row_groups(), 1);
-        let column = metadata.row_group(0).column(0);
-        assert_eq!(column.compression(), compression, "{parquet}");
-        assert_eq!(column.dictionary_page_offset().is_some(), dictionary, "{parquet}");
-        let encodings = column.encodings().collect::<Vec<_>>();
-        assert!(encodings.contains(&encoding), "{parquet}: {encodings:?}");
-        let rows = show::rows(&read_parquet(&file));
-        assert_eq!(rows.len(), 10_000);
-        assert_eq!(
-            rows[9_999],
-            format!(
-                "a=9999 s={:?} l=[(x=9999 y=\"3\"), (x=9999 y=\"3\"), (x=9999 y=\"3\")] d=9999.999",
-                "text ".repeat(49)
-            )
-        );
-    }
-}
-
-#[test]
-fn a_row_group_ends_at_the_size_of_a_block() {
-    let output = r#"{"parquet":{"compression":"UNCOMPRESSED","blockSizeMiB":64}}"#;
-    let converter = Converter::new(&conversion("{}", output), &columns("s string")).unwrap();
-    let mut file = converter.begin().unwrap();
-    let record = format!(r#"{{"s":"{}"}}"#, "x".repeat(1_000_000));
-    for _ in 0..150 {
-        file.push(record.as_bytes()).unwrap();
-    }
-    let reader = SerializedFileReader::new(file.finish().unwrap()).unwrap();
-    let sizes = reader.metadata().row_groups().iter().map(|group| group.num_rows());
-    assert_eq!(sizes.collect::<Vec<_>>(), [67, 67, 16]);
-}
-
-#[test]
-fn a_file_without_rows_is_a_file() {
-    let converter = Converter::new(&conversion("{}", "{}"), &columns("a int")).unwrap();
-    assert_eq!(converter.extension(), ".parquet");
-    let mut file = converter.begin().unwrap();
-    file.push(b"{").unwrap_err();
-    assert_eq!((file.rows(), file.source_bytes()), (0, 0));
-    assert_eq!(show::rows(&read_parquet(&file.finish().unwrap())).len(), 0);
-}
-
 /// What records are made of, and what breaks them.
 const RECORD_PARTS: &[&[u8]] = &[
     b"{\"a\":1}",
@@ -505,11 +410,13 @@ proptest! {
     fn any_bytes_are_rows_or_refused(
         records in proptest::collection::vec(any_record(), 1..16),
         is_open_x in any::<bool>(),
+        is_orc in any::<bool>(),
     ) {
         let schema = "a int; b string; c array<map<string,decimal(9,2)>>; \
             d struct<x:array<int>,y:date>; e timestamp; f map<int,struct<x:int>>";
         let input = if is_open_x { OPEN_X } else { HIVE };
-        let converter = Converter::new(&conversion(input, "{}"), &columns(schema)).unwrap();
+        let output = if is_orc { ORC } else { PARQUET };
+        let converter = Converter::new(&conversion(input, output), &columns(schema)).unwrap();
         let mut all = converter.begin().unwrap();
         let mut accepted = converter.begin().unwrap();
         for record in &records {
@@ -521,7 +428,7 @@ proptest! {
         let file = all.finish().unwrap();
         // Nothing of a record that was refused is in the file.
         prop_assert!(file == accepted.finish().unwrap());
-        prop_assert_eq!(show::rows(&read_parquet(&file)).len() as u64, rows);
+        prop_assert_eq!(read_rows(&file).len() as u64, rows);
     }
 
     #[test]
@@ -530,8 +437,9 @@ proptest! {
             (any::<i64>(), "\\PC{0,12}", proptest::option::of(-1e9..1e9_f64)), 1..20,
         ),
     ) {
-        let converter = Converter::new(&conversion("{}", "{}"), &columns("a bigint; b string; c double"));
-        let mut file = converter.unwrap().begin().unwrap();
+        let columns = columns("a bigint; b string; c double");
+        let converter = Converter::new(&conversion("{}", "{}"), &columns).unwrap();
+        let mut file = converter.begin().unwrap();
         let mut want = Vec::new();
         for (a, b, c) in rows {
             let record = serde_json::json!({"a": a, "b": b, "c": c});

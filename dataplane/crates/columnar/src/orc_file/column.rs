@@ -191,6 +191,7 @@ impl OrcColumn {
                 each::<Decimal128Type>(array, present, |value| {
                     push_varint(data, wide_zigzag(value));
                     scales.push(i64::from(*scale));
+                    known.add_decimal(value);
                 });
             }
             (Values::Timestamps { seconds, nanos }, _) => {
@@ -441,7 +442,9 @@ fn range_of(type_: &HiveType) -> statistics::Range {
         HiveType::Boolean => statistics::Range::Booleans(0),
         HiveType::Date => statistics::Range::Dates(None),
         HiveType::Timestamp => statistics::Range::Timestamps(None),
-        _ => statistics::Range::None,
+        HiveType::Decimal { scale, .. } => statistics::Range::Decimals(None, *scale),
+        HiveType::Binary => statistics::Range::Bytes(0),
+        HiveType::Array(_) | HiveType::Map(..) | HiveType::Struct(_) => statistics::Range::None,
     }
 }
 
@@ -466,4 +469,29 @@ fn split_micros(micros: i64) -> (i64, i64) {
     // One zero is not worth counting, so the count starts at two.
     let packed = if zeros < 2 { nanos << 3 } else { digits << 3 | (zeros - 1) };
     (second, packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_lose_their_zeros_and_early_seconds_gain_one() {
+        for (micros, want) in [
+            (0, (0, 0)),
+            (1, (0, 1 << 3 | 2)),
+            (10, (0, 1 << 3 | 3)),
+            (123_456, (0, 123_456 << 3 | 2)),
+            (100_000, (0, 1 << 3 | 7)),
+            (5_000_000, (5, 0)),
+            (-5_000_000, (-5, 0)),
+            (-4_500_000, (-4, 5 << 3 | 7)),
+            (-4_999_001, (-5, 999 << 3 | 2)),
+            (-4_999_000, (-4, 1 << 3 | 5)),
+            // Readers take it for half a second after 1970.
+            (-500_000, (0, 5 << 3 | 7)),
+        ] {
+            assert_eq!(split_micros(micros), want, "{micros}");
+        }
+    }
 }

@@ -302,6 +302,7 @@ impl BitRuns {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::read;
     use super::*;
 
     fn integers(values: impl IntoIterator<Item = i64>, is_signed: bool) -> Vec<u8> {
@@ -346,74 +347,6 @@ mod tests {
         assert_eq!(bits.finish(), [0xff, 0x80]);
     }
 
-    /// What a reader makes of it, written from the specification.
-    fn read_integers(mut bytes: &[u8], is_signed: bool) -> Vec<i64> {
-        let signed = |value: u64| match is_signed {
-            true => (value >> 1) as i64 ^ -((value & 1) as i64),
-            false => value as i64,
-        };
-        let widths = [26, 28, 30, 32, 40, 48, 56, 64];
-        let width =
-            |code: u8| if code < 24 { code as usize + 1 } else { widths[code as usize - 24] };
-        let mut values = Vec::new();
-        while let Some(header) = take(&mut bytes, 1).first().copied() {
-            if header >> 6 == 0 {
-                let value = take(&mut bytes, usize::from(header >> 3 & 7) + 1);
-                let value = value.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-                values.extend(vec![signed(value); usize::from(header & 7) + 3]);
-                continue;
-            }
-            let code = header >> 1 & 0x1f;
-            let count = (usize::from(header & 1) << 8 | usize::from(take(&mut bytes, 1)[0])) + 1;
-            if header >> 6 == 1 {
-                values.extend(unpack(&mut bytes, count, width(code)).into_iter().map(signed));
-                continue;
-            }
-            assert_eq!(header >> 6, 3);
-            let mut value = signed(varint(&mut bytes));
-            let step = varint(&mut bytes);
-            let step = (step >> 1) as i64 ^ -((step & 1) as i64);
-            values.push(value);
-            value += step;
-            values.push(value);
-            let sizes = match code {
-                0 => vec![step.unsigned_abs(); count - 2],
-                _ => unpack(&mut bytes, count - 2, width(code)),
-            };
-            for size in sizes {
-                value += if step < 0 { -(size as i64) } else { size as i64 };
-                values.push(value);
-            }
-        }
-        values
-    }
-
-    fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
-        let (taken, rest) = bytes.split_at(count.min(bytes.len()));
-        *bytes = rest;
-        taken
-    }
-
-    fn varint(bytes: &mut &[u8]) -> u64 {
-        let mut value = 0;
-        for shift in (0..).step_by(7) {
-            let byte = take(bytes, 1)[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        value
-    }
-
-    fn unpack(bytes: &mut &[u8], count: usize, width: usize) -> Vec<u64> {
-        let packed = take(bytes, (count * width).div_ceil(8));
-        let bit = |index: usize| u64::from(packed[index / 8] >> (7 - index % 8) & 1);
-        let value =
-            |start: usize| (start..start + width).fold(0, |sum, index| sum << 1 | bit(index));
-        (0..count).map(|index| value(index * width)).collect()
-    }
-
     /// Numbers of all widths, with repeats and steps among them.
     fn runs_of_integers() -> impl Strategy<Value = Vec<i64>> {
         let run = prop_oneof![
@@ -432,9 +365,9 @@ mod tests {
     proptest! {
         #[test]
         fn integers_are_read_as_they_were(values in runs_of_integers()) {
-            prop_assert_eq!(read_integers(&integers(values.clone(), true), true), values.clone());
+            prop_assert_eq!(read::integers(&integers(values.clone(), true), true), values.clone());
             let lengths = values.iter().map(|value| value & i64::MAX).collect::<Vec<_>>();
-            prop_assert_eq!(read_integers(&integers(lengths.clone(), false), false), lengths);
+            prop_assert_eq!(read::integers(&integers(lengths.clone(), false), false), lengths);
         }
 
         #[test]
@@ -447,17 +380,7 @@ mod tests {
             let mut encoder = ByteRuns::default();
             values.iter().for_each(|value| encoder.push(*value));
             let encoded = encoder.finish();
-            let (mut bytes, mut found) = (&encoded[..], Vec::new());
-            while let Some(header) = take(&mut bytes, 1).first().copied() {
-                match header {
-                    0x80.. => found.extend_from_slice(take(&mut bytes, 256 - usize::from(header))),
-                    _ => {
-                        let value = take(&mut bytes, 1)[0];
-                        found.extend(vec![value; usize::from(header) + 3]);
-                    }
-                }
-            }
-            prop_assert_eq!(found, values);
+            prop_assert_eq!(read::bytes(&encoded), values);
         }
     }
 }

@@ -18,14 +18,18 @@ pub(super) struct Statistics {
 /// The smallest and the largest value; nothing while there is none.
 #[derive(Clone, Debug)]
 pub(super) enum Range {
-    /// Of types that have none, or none that readers use.
+    /// Of types whose values are parts.
     None,
     Integers(Option<(i64, i64)>),
     Dates(Option<(i64, i64)>),
     /// Microseconds since 1970.
     Timestamps(Option<(i64, i64)>),
     Doubles(Option<(f64, f64)>),
+    /// In units of `10^-scale`, and the scale.
+    Decimals(Option<(i128, i128)>, u8),
     Texts(Option<(Vec<u8>, Vec<u8>)>),
+    /// How many bytes there are.
+    Bytes(u64),
     /// How many are true.
     Booleans(u64),
 }
@@ -66,7 +70,19 @@ impl Statistics {
         }
     }
 
+    pub(super) fn add_decimal(&mut self, value: i128) {
+        if let Range::Decimals(range, _) = &mut self.range {
+            *range = range.map_or(Some((value, value)), |(least, most)| {
+                Some((least.min(value), most.max(value)))
+            });
+        }
+    }
+
+    /// Adds a string, or bytes that are none.
     pub(super) fn add_text(&mut self, value: &[u8]) {
+        if let Range::Bytes(sum) = &mut self.range {
+            *sum += value.len() as u64;
+        }
         let Range::Texts(range) = &mut self.range else {
             return;
         };
@@ -90,7 +106,9 @@ impl Statistics {
             Range::Dates(_) => Range::Dates(None),
             Range::Timestamps(_) => Range::Timestamps(None),
             Range::Doubles(_) => Range::Doubles(None),
+            Range::Decimals(_, scale) => Range::Decimals(None, scale),
             Range::Texts(_) => Range::Texts(None),
+            Range::Bytes(_) => Range::Bytes(0),
             Range::Booleans(_) => Range::Booleans(0),
         };
         std::mem::replace(self, Statistics::new(empty))
@@ -121,6 +139,17 @@ impl Statistics {
                     self.add_text(most);
                 }
             }
+            Range::Decimals(range, _) => {
+                if let Some((least, most)) = range {
+                    self.add_decimal(*least);
+                    self.add_decimal(*most);
+                }
+            }
+            Range::Bytes(count) => {
+                if let Range::Bytes(sum) = &mut self.range {
+                    *sum += count;
+                }
+            }
             Range::Booleans(count) => {
                 if let Range::Booleans(sum) = &mut self.range {
                     *sum += count;
@@ -129,45 +158,85 @@ impl Statistics {
         }
     }
 
+    /// With a part for the type even if nothing is known: readers take its absence for another type.
     pub(super) fn message(&self) -> Message {
         let mut message = Message::default();
         message.uint(1, self.count);
-        let mut range = Message::default();
-        match &self.range {
-            _ if self.is_unknown => {}
-            Range::Integers(Some((least, most))) => {
-                range.sint(1, *least);
-                range.sint(2, *most);
-                message.message(2, range);
-            }
-            Range::Doubles(Some((least, most))) => {
-                range.double(1, *least);
-                range.double(2, *most);
-                message.message(3, range);
-            }
-            Range::Texts(Some((least, most))) => {
-                range.blob(1, least);
-                range.blob(2, most);
-                message.message(4, range);
-            }
-            Range::Booleans(count) => {
-                range.packed(1, [*count]);
-                message.message(5, range);
-            }
-            Range::Dates(Some((least, most))) => {
-                range.sint(1, *least);
-                range.sint(2, *most);
-                message.message(7, range);
-            }
-            Range::Timestamps(Some((least, most))) => {
-                // In milliseconds of UTC; what is beyond a reader allows for.
-                range.sint(3, least.div_euclid(1000));
-                range.sint(4, most.div_euclid(1000));
-                message.message(9, range);
-            }
-            _ => {}
+        if let Some((field, range)) = self.range.message(self.is_unknown) {
+            message.message(field, range);
         }
         message.uint(10, u64::from(self.has_null));
         message
     }
+}
+
+impl Range {
+    /// And its field's number.
+    fn message(&self, is_unknown: bool) -> Option<(u32, Message)> {
+        let mut message = Message::default();
+        let field = match self {
+            Range::None => return None,
+            Range::Integers(range) => {
+                if let Some((least, most)) = range {
+                    message.sint(1, *least);
+                    message.sint(2, *most);
+                }
+                2
+            }
+            Range::Doubles(range) => {
+                if let Some((least, most)) = range.filter(|_| !is_unknown) {
+                    message.double(1, least);
+                    message.double(2, most);
+                }
+                3
+            }
+            Range::Texts(range) => {
+                if let Some((least, most)) = range.as_ref().filter(|_| !is_unknown) {
+                    message.blob(1, least);
+                    message.blob(2, most);
+                }
+                4
+            }
+            Range::Booleans(count) => {
+                message.packed(1, [*count]);
+                5
+            }
+            Range::Decimals(range, scale) => {
+                if let Some((least, most)) = range {
+                    message.blob(1, decimal_text(*least, *scale).as_bytes());
+                    message.blob(2, decimal_text(*most, *scale).as_bytes());
+                }
+                6
+            }
+            Range::Dates(range) => {
+                if let Some((least, most)) = range {
+                    message.sint(1, *least);
+                    message.sint(2, *most);
+                }
+                7
+            }
+            Range::Bytes(sum) => {
+                message.sint(1, *sum as i64);
+                8
+            }
+            Range::Timestamps(range) => {
+                // In milliseconds of UTC; what is beyond a reader allows for.
+                if let Some((least, most)) = range {
+                    message.sint(3, least.div_euclid(1000));
+                    message.sint(4, most.div_euclid(1000));
+                }
+                9
+            }
+        };
+        Some((field, message))
+    }
+}
+
+fn decimal_text(value: i128, scale: u8) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let scale = usize::from(scale);
+    let digits = format!("{:0width$}", value.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let point = if scale == 0 { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
 }
