@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.command {
-            Command::Standalone(args) => roles::standalone::run(args).await,
+            Command::Standalone(args) => Box::pin(roles::standalone::run(args)).await,
             Command::Stream(args) => roles::stream::run(args).await,
             Command::Gateway(args) => roles::gateway::run(args).await,
             Command::InstallSeccomp(args) => roles::seccomp::run(&args),

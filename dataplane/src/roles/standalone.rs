@@ -108,15 +108,12 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         quiet_for: Duration::from_secs(args.on_demand_quiet),
     };
     let scaling = ondemand::start(Arc::clone(&catalog), heat, pace);
-    let keeper = |keys| {
+    let reconciler = |catalog: &Arc<LocalCatalog>| {
         let directory = args.data_dir.join("shards");
-        Keeper::new(engine.clone(), shards.clone(), directory, keys)
+        let keeper = Keeper::new(engine.clone(), shards.clone(), directory, Arc::clone(&keys));
+        Reconciler::new(Arc::clone(catalog), keeper, Arc::clone(&clock))
     };
-    let reconcile = async |catalog: &Arc<LocalCatalog>| {
-        let keeper = keeper(Arc::clone(&keys));
-        Reconciler::new(Arc::clone(catalog), keeper, Arc::clone(&clock)).start().await
-    };
-    let reconciling = [reconcile(&catalog).await, reconcile(&sources).await];
+    let reconciling = [reconciler(&catalog).start().await, reconciler(&sources).start().await];
     let secrets: Arc<dyn delivery::Secrets> =
         Arc::new(wanted.secrets.with(Arc::clone(&deliveries)));
     let delivering = Deliveries::new(deliveries::Parts {

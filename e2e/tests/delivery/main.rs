@@ -68,7 +68,7 @@ impl Site {
     }
 
     /// Runs a script of `e2e/clients`, which must end well.
-    fn python(&self, leat: &Leat, script: &str, args: &[&str]) -> String {
+    fn python(&self, leat: &Leat, script: &str, args: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
         let output = Command::new(python_bin("python"))
             .arg(script)
@@ -83,7 +83,7 @@ impl Site {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{out}\n{err}\n{}", leat.log());
-        println!("{out}");
-        out
+        // Shown with --nocapture, and when what follows fails.
+        eprintln!("{out}");
     }
 }

@@ -27,15 +27,25 @@ fn flights_arrive_in_s3_as_compressed_json() {
     deliver("json", "", "compression: GZIP");
 }
 
+/// The columns of the flights, and this about the files.
+fn columns(output: &str) -> String {
+    let numbers = "number year month day dep_time sched_dep_time arr_time sched_arr_time flight distance hour minute \
+        dep_delay arr_delay air_time";
+    let texts = "carrier tailnum origin dest time_hour";
+    let column = |type_| move |name| format!("{{name: {name}, type: {type_}}}");
+    let numbers = numbers.split_whitespace().map(column("int"));
+    let columns: Vec<String> =
+        numbers.chain(texts.split_whitespace().map(column("string"))).collect();
+    let columns = columns.join(", ");
+    format!("formatConversion: {{output: {output}, schema: {{columns: [{columns}]}}}}")
+}
+
 #[test]
 fn flights_arrive_in_s3_as_parquet() {
-    let columns = "number year month day dep_time sched_dep_time arr_time sched_arr_time flight distance hour minute \
-        dep_delay arr_delay air_time";
-    let number = |name| format!("{{name: {name}, type: int}}");
-    let text = |name| format!("{{name: {name}, type: string}}");
-    let columns = columns.split_whitespace().map(number);
-    let texts = ["carrier", "tailnum", "origin", "dest", "time_hour"].into_iter().map(text);
-    let columns: Vec<String> = columns.chain(texts).collect();
-    let conversion = format!("formatConversion: {{schema: {{columns: [{}]}}}}", columns.join(", "));
-    deliver("parquet", &conversion, "errorOutputPrefix: errors/");
+    deliver("parquet", &columns("{parquet: {}}"), "errorOutputPrefix: errors/");
+}
+
+#[test]
+fn flights_arrive_in_s3_as_orc() {
+    deliver("orc", &columns("{orc: {}}"), "errorOutputPrefix: errors/");
 }

@@ -250,7 +250,7 @@ impl<'a> Scanner<'a> {
         Ok(found)
     }
 
-    /// `\uXXXX`, or two of them for characters beyond 16 bits. Halves on their own stand for no
+    /// `\u` and four digits, or two of them for characters beyond 16 bits. Halves on their own stand for no
     /// character, so they are refused.
     fn unicode_escape(&mut self) -> Result<char, SyntaxError> {
         const WHAT: &str = "wrong \\u escape in a string";

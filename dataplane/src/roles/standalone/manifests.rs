@@ -155,7 +155,7 @@ pub(super) async fn apply_deliveries(
         let name = resource.metadata.name.as_deref().unwrap_or_default();
         let name: StreamName = name.parse().context("the resource is valid")?;
         let done = loop {
-            match apply_delivery(catalog, &name, &resource).await {
+            match Box::pin(apply_delivery(catalog, &name, &resource)).await {
                 Err(ChangeError::Conflict(_)) => {}
                 done => break done?,
             }
