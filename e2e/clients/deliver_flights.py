@@ -23,6 +23,7 @@ import urllib.request
 import zipfile
 
 import boto3
+import botocore.exceptions
 from botocore.config import Config
 
 WRITERS = 4
@@ -59,20 +60,35 @@ def as_logs(rows):
     return [gzip.compress(json.dumps(envelope).encode())]
 
 
+def is_active(client, stream):
+    try:
+        described = client.describe_delivery_stream(DeliveryStreamName=stream)
+    except botocore.exceptions.BotoCoreError:
+        return False
+    return described["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE"
+
+
 def put_all(stream, rows, encode):
-    """Several at a time; what was refused is put again. How long it took."""
-    client = boto3.client("firehose", config=Config(max_pool_connections=2 * WRITERS))
+    """Several at a time; what was refused is put again. How long it took, and the numbers of the rows of which nobody
+    knows whether they were put twice: the server went away before it answered."""
+    once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1})
+    client = boto3.client("firehose", config=once)
     deadline = time.monotonic() + 60
-    while client.describe_delivery_stream(DeliveryStreamName=stream)["DeliveryStreamDescription"][
-            "DeliveryStreamStatus"] != "ACTIVE":
+    while not is_active(client, stream):
         assert time.monotonic() < deadline, "the delivery stream does not become active"
         time.sleep(0.1)
-    done, lock = itertools.count(1), threading.Lock()
+    done, lock, perhaps_twice = itertools.count(1), threading.Lock(), set()
 
     def put(start):
         batch = [{"Data": data} for data in encode(rows[start:start + 500])]
         while batch:
-            reply = client.put_record_batch(DeliveryStreamName=stream, Records=batch)
+            try:
+                reply = client.put_record_batch(DeliveryStreamName=stream, Records=batch)
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                with lock:
+                    perhaps_twice.update(row["number"] for row in rows[start:start + 500])
+                time.sleep(0.05)
+                continue
             answers = reply["RequestResponses"]
             assert len(answers) == len(batch)
             batch = [record for record, answer in zip(batch, answers) if "ErrorCode" in answer]
@@ -84,7 +100,7 @@ def put_all(stream, rows, encode):
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(put, range(0, len(rows), 500)))
-    return time.monotonic() - started
+    return time.monotonic() - started, perhaps_twice
 
 
 class Objects:
@@ -191,21 +207,21 @@ def main(archive, stream, reader, *arguments):
     rows = list(flights(archive))
     encode = as_logs if reader == "logs" else as_lines
     reader = READERS[reader](*arguments)
-    put_seconds = put_all(stream, rows, encode)
+    put_seconds, perhaps_twice = put_all(stream, rows, encode)
     started = time.monotonic()
     while True:
         found = list(reader.rows())
-        if len(found) >= len(rows) or started + DELIVERED_MAX < time.monotonic():
+        if len({row["number"] for row in found}) >= len(rows) or started + DELIVERED_MAX < time.monotonic():
             break
         time.sleep(0.5)
     delivered_seconds = time.monotonic() - started
     wanted = {row["number"]: row for row in rows}
     times = collections.Counter(row["number"] for row in found)
     missing = len(wanted) - len(times)
-    repeated = sum(count - 1 for count in times.values())
+    repeated = sum(count - 1 for number, count in times.items() if number not in perhaps_twice)
     different = [row for row in found if wanted.get(row["number"]) != row]
     print(f"put {len(rows):,} flights in {put_seconds:.1f} s; delivered {delivered_seconds:.1f} s later to "
-          f"{reader.summary()}; missing {missing:,}, repeated {repeated:,}, different {len(different):,}")
+          f"{reader.summary()}; missing {missing:,}, repeated {repeated:,} (of {len(perhaps_twice):,} it cannot be told), different {len(different):,}")
     if different:
         print(f"for one: {different[0]}, wanted {wanted.get(different[0]['number'])}")
     if missing or repeated or different:

@@ -228,7 +228,10 @@ pub fn python_bin(name: &str) -> PathBuf {
 }
 
 /// Ports that nobody listens on, all different.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+///
+/// # Errors
+/// There are none.
+pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()

@@ -9,6 +9,7 @@ use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
 mod collector;
+mod kills;
 mod s3;
 mod search;
 
@@ -46,10 +47,15 @@ impl Site {
              stringData: {{id: {ACCESS_KEY}, secret: {SECRET_KEY}}}\n"
         );
         let yaml = format!("{secret}---\n{}", yaml.replace("S3", &self.s3.endpoint()));
+        std::fs::write(self.directory.path().join("resources.yaml"), yaml).unwrap();
+        Leat::start(&self.start(&[])).unwrap()
+    }
+
+    /// How to start it, again too, with further arguments.
+    fn start(&self, args: &[&str]) -> Start {
         let file = self.directory.path().join("resources.yaml");
-        std::fs::write(&file, yaml).unwrap();
         let start = Start::on(&self.directory.path().join("data"));
-        Leat::start(&start.with(&["-f", file.to_str().unwrap()])).unwrap()
+        start.with(&["-f", file.to_str().unwrap()]).with(args)
     }
 
     /// Puts the flights into a delivery stream with this spec, `backup` excepted, and has them read back.
@@ -69,21 +75,22 @@ impl Site {
 
     /// Runs a script of `e2e/clients`, which must end well.
     fn python(&self, leat: &Leat, script: &str, args: &[&str]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
-        let output = Command::new(python_bin("python"))
-            .arg(script)
-            .args(args)
-            .env("AWS_ENDPOINT_URL_FIREHOSE", leat.endpoint())
-            .env("AWS_ENDPOINT_URL_KINESIS", leat.endpoint())
-            .env("AWS_ENDPOINT_URL_S3", self.s3.endpoint())
-            .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
-            .envs([("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")])
-            .output()
-            .unwrap();
+        let output = self.script(&leat.endpoint(), script, args).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{out}\n{err}\n{}", leat.log());
         // Shown with --nocapture, and when what follows fails.
         eprintln!("{out}");
+    }
+
+    fn script(&self, endpoint: &str, script: &str, args: &[&str]) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+        let mut command = Command::new(python_bin("python"));
+        command.arg(script).args(args).env("AWS_ENDPOINT_URL_S3", self.s3.endpoint());
+        command.env("AWS_ENDPOINT_URL_FIREHOSE", endpoint);
+        command.env("AWS_ENDPOINT_URL_KINESIS", endpoint);
+        command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
+        command.envs([("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")]);
+        command
     }
 }

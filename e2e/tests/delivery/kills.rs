@@ -1,0 +1,80 @@
+//! Leat is killed again and again while it delivers.
+
+use std::time::{Duration, Instant};
+
+use e2e::Leat;
+use e2e::destinations::{Server, free_ports};
+use rand::RngExt;
+
+use crate::{CREDENTIALS, Site, flights};
+
+const KILLS: u32 = 20;
+/// How long all may take.
+const ALL_MAX: Duration = Duration::from_secs(400);
+
+/// Delivers the flights with this spec, and has them read back, while the process is killed.
+fn deliver(site: &Site, spec: &str, reader: &[&str]) {
+    let backup =
+        format!("backup: {{s3: {{bucket: lake, endpoint: S3, prefix: refused/, {CREDENTIALS}}}}}");
+    let first = site.leat(&format!(
+        "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {{name: flights}}\n\
+         spec:\n  {backup}\n  {spec}\n"
+    ));
+    first.stop().unwrap();
+    let address = format!("127.0.0.1:{}", free_ports(1).unwrap()[0]);
+    let start = site.start(&["--listen", &address]);
+    let mut leat = Leat::start(&start).unwrap();
+    let flights = flights();
+    let args = [&[flights.to_str().unwrap(), "flights"], reader].concat();
+    let mut script = site.script(&leat.endpoint(), "deliver_flights.py", &args).spawn().unwrap();
+    let started = Instant::now();
+    let mut kills = 0;
+    let status = loop {
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(300..1_500)));
+        if let Some(status) = script.try_wait().unwrap() {
+            break status;
+        }
+        if kills < KILLS {
+            leat.kill();
+            leat = Leat::start(&start).unwrap();
+            kills += 1;
+        }
+        if ALL_MAX < started.elapsed() {
+            let _ = script.kill();
+        }
+    };
+    assert!(status.success(), "{status} after {kills} kills\n{}", leat.log());
+    assert_eq!(kills, KILLS, "it was over too soon");
+    leat.stop().unwrap();
+}
+
+#[test]
+fn kills_lose_and_repeat_no_flight_on_its_way_to_s3() {
+    let site = Site::new();
+    let spec = format!(
+        "source: {{directPut: {{shardCount: 2}}}}
+  buffering: {{sizeMiB: 1, intervalSeconds: 2}}
+  processing: {{metadataExtraction: {{query: '{{carrier: .carrier}}'}}}}
+  dynamicPartitioning: {{enabled: true}}
+  destination:
+    s3:
+      {{bucket: lake, endpoint: S3, prefix: 'flights/!{{partitionKeyFromQuery:carrier}}/',
+      errorOutputPrefix: errors/, {CREDENTIALS}}}"
+    );
+    deliver(&site, &spec, &["json", "lake", "flights/"]);
+}
+
+#[test]
+fn kills_lose_and_repeat_no_flight_on_its_way_to_opensearch() {
+    let site = Site::new();
+    let directory = site.directory.path().join("opensearch");
+    let server = Server::search("opensearch", "2.19.4", &directory).unwrap();
+    let endpoint = server.endpoint();
+    let spec = format!(
+        "source: {{directPut: {{shardCount: 2}}}}
+  buffering: {{sizeMiB: 1, intervalSeconds: 1}}
+  destination:
+    opensearch: {{endpoint: '{endpoint}', indexName: flights}}"
+    );
+    deliver(&site, &spec, &["search", &endpoint, "flights"]);
+}
