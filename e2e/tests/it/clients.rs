@@ -152,6 +152,11 @@ fn the_aws_cli_runs_the_scenario() {
     run(python("awscli_core.py"));
 }
 
+#[test]
+fn the_aws_cli_runs_the_life_of_a_delivery_stream() {
+    run(python("awscli_firehose.py"));
+}
+
 #[tokio::test]
 async fn the_rust_sdk_runs_the_scenario() {
     let directory = tempfile::tempdir().unwrap();

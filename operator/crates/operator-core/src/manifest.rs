@@ -195,6 +195,26 @@ mod tests {
     }
 
     #[test]
+    fn the_manifests_of_the_pages_about_destinations_are_valid() {
+        let pages =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../dataplane/crates/delivery/destinations");
+        let mut count = 0;
+        for entry in std::fs::read_dir(pages).unwrap() {
+            let page = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            for block in page.split("```yaml\n").skip(1) {
+                let (yaml, _) = block.split_once("```").unwrap();
+                let manifests = parse_manifests(yaml).unwrap();
+                assert!(manifests.iter().any(|it| it.kind() == "deliverystream"), "{yaml}");
+                for manifest in manifests {
+                    manifest.validate().unwrap_or_else(|errors| panic!("{yaml}: {errors:#?}"));
+                    count += 1;
+                }
+            }
+        }
+        assert!(5 < count, "the pages were not found");
+    }
+
+    #[test]
     fn the_examples_are_valid() {
         let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../crds/examples");
         let mut kinds = BTreeSet::new();

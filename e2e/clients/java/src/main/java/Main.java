@@ -5,6 +5,7 @@ import java.lang.reflect.Proxy;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import software.amazon.awssdk.services.firehose.FirehoseClient;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
 import software.amazon.awssdk.services.kinesis.KinesisClient;
 
@@ -31,6 +32,10 @@ public class Main {
             new Scenario(joining(kinesis), kinesis, "sdk-java-async").run();
         }
         System.out.println("ok: java async");
+        try (FirehoseClient firehose = FirehoseClient.create()) {
+            new Delivery(firehose, "sdk-java").run();
+        }
+        System.out.println("ok: java firehose");
     }
 
     /** The async client as a sync one, waiting for each reply, so that the scenario is written once. */
