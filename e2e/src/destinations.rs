@@ -232,7 +232,14 @@ pub fn python_bin(name: &str) -> PathBuf {
 /// # Errors
 /// There are none.
 pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    // Below those that connections are given: one of them would take it before the server does.
+    let mut listeners = Vec::new();
+    for _ in 0..1_000 {
+        if listeners.len() == count {
+            break;
+        }
+        listeners.extend(TcpListener::bind(("127.0.0.1", rand::random_range(10_000..30_000))));
+    }
+    ensure!(listeners.len() == count, "no free ports");
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }

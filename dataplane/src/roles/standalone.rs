@@ -70,7 +70,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         &mut registry,
     )?;
     let shards = Shards::default();
-    let keys = Arc::new(master_keys(&args, &catalog)?);
+    let keys = Arc::new(master_keys(&args, &[&catalog, &sources])?);
     let heat = Heat::default();
     let metrics = streams_api::Metrics::register(&mut registry);
     let identity = Identity { region: args.region.clone(), account: args.account_id.clone() };
@@ -88,6 +88,19 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     };
     let api = Api::new(options(&catalog));
     let sources_api = Api::new(options(&sources));
+    let secrets: Arc<dyn delivery::Secrets> =
+        Arc::new(wanted.secrets.with(Arc::clone(&deliveries)));
+    let context = Arc::new(delivery::Context {
+        clock: Arc::clone(&clock),
+        stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets))),
+        secrets,
+        random: rand::random,
+        memory: delivery::Memory::new(args.memory_delivery << 20),
+        metrics: delivery::Metrics::register(&mut registry),
+        statuses: delivery::Statuses::default(),
+        region: args.region.clone(),
+        account: args.account_id.clone(),
+    });
     let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
         catalog: Arc::clone(&deliveries) as Arc<dyn DeliveryCatalog>,
         intake: Arc::new(intake::Sources(sources_api.clone())),
@@ -97,12 +110,23 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
             account: args.account_id.clone(),
         },
         random: rand::random,
+        check: {
+            let context = Arc::clone(&context);
+            let text = |error| format!("{:#}", anyhow::Error::from(error));
+            Arc::new(move |stream| delivery::check(&context, stream).map_err(text))
+        },
         has_key: {
             let keys = Arc::clone(&keys);
             Arc::new(move |id: &str| keys.contains(id))
         },
         rights: None,
     });
+    manifests::check_deliveries(&context, &wanted.deliveries)?;
+    // Whoever calls before all is ready waits.
+    let listener = TcpListener::bind(args.listen);
+    let listener = listener.await.with_context(|| format!("listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+
     let pace = ondemand::Pace {
         every: Duration::from_secs(args.on_demand_interval),
         quiet_for: Duration::from_secs(args.on_demand_quiet),
@@ -114,8 +138,6 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         Reconciler::new(Arc::clone(catalog), keeper, Arc::clone(&clock))
     };
     let reconciling = [reconciler(&catalog).start().await, reconciler(&sources).start().await];
-    let secrets: Arc<dyn delivery::Secrets> =
-        Arc::new(wanted.secrets.with(Arc::clone(&deliveries)));
     let delivering = Deliveries::new(deliveries::Parts {
         catalog: Arc::clone(&deliveries),
         sources: Arc::clone(&sources),
@@ -128,17 +150,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
             source_ip: args.listen.ip(),
             is_secure: true,
         },
-        context: Arc::new(delivery::Context {
-            clock: Arc::clone(&clock),
-            stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets))),
-            secrets,
-            random: rand::random,
-            memory: delivery::Memory::new(args.memory_delivery << 20),
-            metrics: delivery::Metrics::register(&mut registry),
-            statuses: delivery::Statuses::default(),
-            region: args.region.clone(),
-            account: args.account_id.clone(),
-        }),
+        context,
     });
     let delivering = delivering.start();
     let applied = manifests::apply(&*catalog, wanted.streams).await?;
@@ -147,9 +159,6 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         tracing::info!("{line}");
     }
 
-    let listener = TcpListener::bind(args.listen);
-    let listener = listener.await.with_context(|| format!("listen on {}", args.listen))?;
-    let address = listener.local_addr()?;
     let readiness = Readiness::default();
     let server = Server::new(ServerOptions {
         accounts: Arc::new(OneAccount {
@@ -168,7 +177,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
 
     tracing::info!("stopping");
     scaling.abort();
-    delivering.abort();
+    delivering.stop().await;
     reconciling.iter().for_each(tokio::task::JoinHandle::abort);
     engine.shutdown().await;
     tracing::info!("stopped");
@@ -194,12 +203,12 @@ fn authenticator(args: &StandaloneArgs) -> anyhow::Result<Authenticator> {
 }
 
 /// The keys of the file that was named; else of one beside the data, made at the first start.
-fn master_keys(args: &StandaloneArgs, catalog: &LocalCatalog) -> anyhow::Result<MasterKeys> {
+fn master_keys(args: &StandaloneArgs, catalogs: &[&LocalCatalog]) -> anyhow::Result<MasterKeys> {
     let named = args.encryption_key_file.clone();
     let file = named.clone().unwrap_or_else(|| args.data_dir.join("encryption.keys"));
     if named.is_none() && !file.exists() {
-        let streams = catalog.list(None, usize::MAX);
-        if let Some(stream) = streams.iter().find(|stream| !stream.data_keys.is_empty()) {
+        let mut streams = catalogs.iter().flat_map(|catalog| catalog.list(None, usize::MAX));
+        if let Some(stream) = streams.find(|stream| !stream.data_keys.is_empty()) {
             bail!(
                 "{} is missing, and records of stream {} were encrypted under its keys: restore it. A new \
                  one would have keys of the same names that open nothing",

@@ -26,11 +26,14 @@ fn deliver(site: &Site, spec: &str, reader: &[&str]) {
     let mut leat = Leat::start(&start).unwrap();
     let flights = flights();
     let args = [&[flights.to_str().unwrap(), "flights"], reader].concat();
-    let mut script = site.script(&leat.endpoint(), "deliver_flights.py", &args).spawn().unwrap();
+    // Slow enough for all kills, and settled when the last window has ended.
+    let mut script = site.script(&leat.endpoint(), "deliver_flights.py", &args);
+    script.env("SECONDS_BETWEEN_PUTS", "0.15").env("SECONDS_TO_SETTLE", "5");
+    let mut script = script.spawn().unwrap();
     let started = Instant::now();
     let mut kills = 0;
     let status = loop {
-        std::thread::sleep(Duration::from_millis(rand::rng().random_range(300..1_500)));
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(200..1_200)));
         if let Some(status) = script.try_wait().unwrap() {
             break status;
         }

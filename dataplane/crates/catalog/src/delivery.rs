@@ -1,6 +1,7 @@
 //! Delivery streams as the catalog knows them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use model::{StreamName, UnixMillis};
@@ -15,7 +16,7 @@ pub const NAME_CHARS_MAX: usize = 64;
 const SECRET_SUFFIX: &str = "-delivery";
 
 /// A delivery stream: what it should be, and where it is in its life.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct DeliveryStream {
     /// Its name, unique among delivery streams.
     pub name: StreamName,
@@ -51,6 +52,19 @@ pub enum DeliveryPhase {
     Active,
     /// On its way out.
     Deleting,
+}
+
+impl fmt::Debug for DeliveryStream {
+    /// Without its secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryStream")
+            .field("name", &self.name)
+            .field("uid", &self.uid)
+            .field("version", &self.version)
+            .field("phase", &self.phase)
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DeliveryStream {

@@ -52,6 +52,7 @@ pub struct ShardReader {
     handle: ShardHandle,
     names: Names,
     next: Offset,
+    expired: u64,
 }
 
 impl ShardReader {
@@ -69,7 +70,7 @@ impl ShardReader {
             (None, Start::Oldest) => handle.start_offset().await?,
             (None, Start::At(time)) => handle.offset_at(time).await?,
         };
-        Ok(ShardReader { handle, names, next })
+        Ok(ShardReader { handle, names, next, expired: 0 })
     }
 
     /// The offset of the next record to be read.
@@ -103,11 +104,17 @@ impl ShardReader {
         let request = ReadRequest { from: self.next, bytes_max, records_max, wait, charged: false };
         let reply = self.handle.read(request).await?;
         // Expired records are not waited for.
+        self.expired += reply.from().0.saturating_sub(self.next.0);
         self.next = self.next.max(reply.from());
         if let Some((last, _)) = reply.records().last() {
             self.next = Offset(last.offset.0 + 1);
         }
         Ok(reply)
+    }
+
+    /// How many records had expired before they were read, since this was last asked.
+    pub fn take_expired(&mut self) -> u64 {
+        std::mem::take(&mut self.expired)
     }
 
     /// Whether the shard is closed and all of it was read.

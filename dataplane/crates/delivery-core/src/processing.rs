@@ -30,13 +30,18 @@ mod logs;
 mod pieces;
 mod run;
 
-pub use failure::{Failed, FailureCode};
+pub use failure::{Failed, FailureCode, Failures};
 pub use keys::PartitionKeys;
 pub use pieces::PIECES_MAX;
 
 /// What one source record may become when it is decompressed, all its parts together. A step holds
 /// all that it makes, so whoever decompresses gives it few records at a time.
 pub const DECOMPRESSED_BYTES_MAX: usize = 16 << 20;
+/// DEFLATE makes no more than so many bytes of one (RFC 1951: 258 of two bits, and some more).
+const GZIP_RATIO_MAX: usize = 1_032;
+/// What programs are expected to make of a byte. One that makes more, up to
+/// [`TRANSFORMED_BYTES_MAX`], takes more memory than its delivery stream's part.
+const TRANSFORM_RATIO_EXPECTED: usize = 64;
 /// Records that a program makes of one.
 pub const TRANSFORMED_RECORDS_MAX: usize = 500;
 /// Bytes that a program makes of one record, all together.
@@ -199,6 +204,19 @@ impl Processor {
     #[must_use]
     pub fn is_quick(&self) -> bool {
         !self.expands() && self.query.is_none()
+    }
+
+    /// What a source record may become at the most, all its parts together.
+    #[must_use]
+    pub fn bytes_max(&self, data: &[u8]) -> usize {
+        let mut bytes = data.len();
+        if self.decompression {
+            bytes = bytes.saturating_mul(GZIP_RATIO_MAX).min(DECOMPRESSED_BYTES_MAX);
+        }
+        if let Transform::InPlace(_) = self.transform {
+            bytes = bytes.saturating_mul(TRANSFORM_RATIO_EXPECTED).min(TRANSFORMED_BYTES_MAX);
+        }
+        bytes
     }
 
     /// Whether records may become much larger than they are.

@@ -56,6 +56,10 @@ impl Identity {
 
     /// The pod's own: found where AWS puts it, kept until shortly before it expires.
     async fn own(&self, region: &str) -> Result<Arc<AwsCredential>, TransferError> {
+        // It becomes a part of the address that the pod's own token is sent to.
+        if !is_region(region) {
+            return Err(unknown("the region is no name of a region"));
+        }
         let find = async || {
             // The bucket is never asked for: only what finds credentials for it is of use here.
             let builder = AmazonS3Builder::from_env().with_region(region);
@@ -77,6 +81,12 @@ fn secret(connector: &Connector, of: &AwsCredentials) -> Result<Arc<AwsCredentia
         secret_key: text(&of.secret_access_key_ref)?,
         token: of.session_token_ref.as_ref().map(text).transpose()?,
     }))
+}
+
+/// Whether this can be a region's name, and nothing else in an address.
+pub(crate) fn is_region(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 fn unknown(error: &(impl ToString + ?Sized)) -> TransferError {
@@ -121,4 +131,20 @@ fn sign(
         Ok((HeaderName::from_static(name), secret_header(value.as_bytes())?))
     };
     headers.into_iter().map(pair).collect::<Result<HeaderMap<HeaderValue>, _>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_no_way_to_another_host() {
+        for text in ["us-east-1", "eu-central-2", "local"] {
+            assert!(is_region(text), "{text}");
+        }
+        for text in ["", "evil.example/#", "x@10.0.0.1/#", "us-east-1.evil.example", "a?b", "A"] {
+            assert!(!is_region(text), "{text}");
+        }
+        assert!(!is_region(&"a".repeat(65)));
+    }
 }

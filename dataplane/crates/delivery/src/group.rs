@@ -11,7 +11,7 @@ use model::{ShardId, StreamName};
 use operator_api::delivery_stream::StartingPosition;
 use shard::ShardHandle;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::worker::{self, Ended};
@@ -19,10 +19,8 @@ use crate::worker::{self, Ended};
 /// How long to wait before a shard that could not be read is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often to look for shards to read, though the catalog has not changed: closed ones end by
-/// themselves.
-const LOOK_PAUSE: Duration = Duration::from_secs(5);
-/// How long a delivery that is stopped may take to deliver what it has gathered.
-const STOP_MAX: Duration = Duration::from_secs(20);
+/// themselves. So often it is shown how long records have waited.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Finds a shard of a stream.
 pub type FindShard = Arc<dyn Fn(StreamUid, ShardId) -> Option<ShardHandle> + Send + Sync>;
@@ -46,8 +44,18 @@ pub fn consumer_names(stream: &DeliveryStream) -> Names {
 
 /// A delivery stream at work, until it is stopped or dropped.
 pub struct Group {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     running: tokio::task::JoinHandle<()>,
+}
+
+/// Whether a delivery stream is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    No,
+    /// When what was gathered is delivered.
+    Soon,
+    /// As it is.
+    Now,
 }
 
 impl Group {
@@ -61,7 +69,7 @@ impl Group {
         source: Source,
     ) -> Result<Group, SetupError> {
         let pipeline = Arc::new(Pipeline::new(context, &stream)?);
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::No);
         let reading = Reading {
             names: consumer_names(&stream),
             start: start_of(&stream),
@@ -74,11 +82,13 @@ impl Group {
         Ok(Group { stop, running: tokio::spawn(reading.run()) })
     }
 
-    /// Delivers what was gathered, for a bounded time, and stops.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        if tokio::time::timeout(STOP_MAX, &mut self.running).await.is_err() {
-            tracing::info!("a delivery was stopped before all that it had gathered was delivered");
+    /// Delivers what was gathered, for this time at the most, and stops. No worker is left when it returns.
+    pub async fn stop(mut self, within: Duration) {
+        self.stop.send_replace(Stop::Soon);
+        if tokio::time::timeout(within, &mut self.running).await.is_err() {
+            self.stop.send_replace(Stop::Now);
+            // It only waits for workers that were aborted.
+            let _ = (&mut self.running).await;
         }
     }
 }
@@ -109,7 +119,7 @@ struct Reading {
     start: Start,
     pipeline: Arc<Pipeline>,
     source: Source,
-    stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<Stop>,
     workers: JoinSet<(ShardId, Ended)>,
     running: HashMap<ShardId, AbortHandle>,
 }
@@ -118,19 +128,26 @@ impl Reading {
     async fn run(mut self) {
         let mut changes = self.source.catalog.changes();
         let mut stopped = self.stopped.clone();
-        while !*stopped.borrow_and_update() {
+        while *stopped.borrow_and_update() == Stop::No {
             changes.mark_unchanged();
+            self.pipeline.show_freshness();
             if let Some(stream) = self.source.catalog.get(&self.source.stream) {
                 self.start_workers(&stream);
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => {}
-                Some(ended) = self.workers.join_next() => self.ended(ended).await,
+                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
                 () = tokio::time::sleep(LOOK_PAUSE) => {}
             }
         }
-        while self.workers.join_next().await.is_some() {}
+        let now = stopped.wait_for(|stop| *stop == Stop::Now);
+        let all = async { while self.workers.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all => return,
+            _ = now => {}
+        }
+        self.workers.shutdown().await;
     }
 
     fn start_workers(&mut self, stream: &Stream) {
@@ -155,10 +172,14 @@ impl Reading {
         }
     }
 
-    async fn ended(&mut self, ended: Result<(ShardId, Ended), tokio::task::JoinError>) {
+    async fn ended(&mut self, ended: Result<(Id, (ShardId, Ended)), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.running.retain(|_, worker| worker.id() != id);
         match ended {
-            Ok((shard, ended)) => {
-                self.running.remove(&shard);
+            Ok((_, (shard, ended))) => {
                 if let Ended::Failed(what) = ended {
                     let stream = self.pipeline.name();
                     tracing::warn!(delivery_stream = %stream, %shard, "will read on in a second: {what}");
@@ -166,7 +187,6 @@ impl Reading {
                 }
             }
             Err(error) => {
-                self.running.retain(|_, worker| !worker.is_finished());
                 let stream = self.pipeline.name();
                 tracing::error!(delivery_stream = %stream, "a worker ended unexpectedly: {error}");
                 tokio::time::sleep(RETRY_PAUSE).await;

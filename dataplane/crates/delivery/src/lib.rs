@@ -32,7 +32,7 @@ mod worker;
 pub use group::{FindShard, Group, Source, consumer_names};
 pub use memory::Memory;
 pub use metrics::Metrics;
-pub use pipeline::{Context, SetupError, delivery_stream_arn};
+pub use pipeline::{Context, SetupError, check, delivery_stream_arn};
 pub use secrets::{MissingSecret, Secrets};
 pub use status::{Failing, Status, Statuses};
 pub use store::{ObjectStores, Putting, Store, StoreError, Stores};

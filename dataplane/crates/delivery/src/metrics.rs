@@ -40,6 +40,7 @@ pub struct Metrics {
     failed_conversion: ByStream,
     partitions_exceeded: ByStream,
     lost: ByStream,
+    expired: ByStream,
 }
 
 #[derive(Clone)]
@@ -61,6 +62,7 @@ pub(crate) struct StreamMetrics {
     pub(crate) failed_conversion: Counter,
     pub(crate) partitions_exceeded: Counter,
     pub(crate) lost: Counter,
+    pub(crate) expired: Counter,
 }
 
 /// What went to one destination.
@@ -103,6 +105,7 @@ impl Metrics {
                 "Lost_Records",
                 "Records that could not be delivered while the backup is switched off",
             ),
+            expired: add("Expired_Records", "Records that expired before they were delivered"),
         }
     }
 
@@ -122,6 +125,7 @@ impl Metrics {
             failed_conversion: counter(&self.failed_conversion),
             partitions_exceeded: counter(&self.partitions_exceeded),
             lost: counter(&self.lost),
+            expired: counter(&self.expired),
         }
     }
 }

@@ -12,6 +12,9 @@ use model::{Offset, ShardId, UnixMillis};
 use crate::pipeline::Objected;
 use crate::store::Store;
 
+/// What an object takes while it is being filled, beside what is in it: what a compressor looks back on.
+const WRITER_BYTES: usize = 256 << 10;
+
 /// An object cannot be filled. Its records have to be read again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FillError {
@@ -125,8 +128,8 @@ impl Series {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.filling.as_ref().map_or(0, |object| match &object.content {
-            Content::Text(writer) => writer.len(),
-            Content::Columns(file) => file.memory_bytes(),
+            Content::Text(writer) => WRITER_BYTES + writer.len(),
+            Content::Columns(file) => WRITER_BYTES + file.memory_bytes(),
         })
     }
 

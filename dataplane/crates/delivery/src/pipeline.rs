@@ -60,6 +60,14 @@ pub enum SetupError {
     /// What objects are to hold.
     #[error("spec.formatConversion")]
     Conversion(#[from] ConversionError),
+    /// A field that means nothing.
+    #[error("{field} {what}")]
+    Wrong {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A part of the spec that this version does not carry out.
     #[error("{field} is not supported by this version: {instead}")]
     Unsupported {
@@ -106,6 +114,14 @@ pub(crate) struct Objected {
     pub(crate) compression: ObjectCompression,
 }
 
+/// Whether a delivery stream can be set to work.
+///
+/// # Errors
+/// See [`SetupError`].
+pub fn check(context: &Arc<Context>, stream: &DeliveryStream) -> Result<(), SetupError> {
+    Pipeline::new(Arc::clone(context), stream).map(drop)
+}
+
 impl Pipeline {
     pub(crate) fn new(
         context: Arc<Context>,
@@ -117,19 +133,17 @@ impl Pipeline {
         let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
         let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
         let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
-        let transformer = transform
-            .and_then(|transform| Transformer::new(&context, &stream.name, source, transform));
+        let transformer = match transform {
+            Some(transform) => Transformer::new(&context, &stream.name, source, transform)?,
+            None => None,
+        };
         let backup = spec.backup.as_ref().filter(|it| it.mode != Some(BackupMode::Disabled));
         let backup_bucket = backup.and_then(|backup| backup.s3.as_ref());
         let backup_bucket = backup_bucket.map(|s3| setting.objected(s3, None)).transpose()?;
         let is_all = backup.is_some_and(|backup| backup.mode == Some(BackupMode::AllRecords));
         let output = setting.output()?;
         let errors = match &output {
-            Output::Objects(objected, _) => {
-                // What is about records is text, whatever the records become.
-                let compression = ObjectCompression::Uncompressed;
-                Some(Objected { compression, ..objected.clone() })
-            }
+            Output::Objects(objected, _) => Some(objected.clone()),
             Output::Sink(..) => backup_bucket.clone(),
         };
         let (buffer_bytes, interval) = buffering(spec);

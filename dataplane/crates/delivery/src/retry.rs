@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use delivery_core::backoff::Backoff;
 use model::{DeliveryRecord, UnixMillis};
-use tokio::time::Instant;
 
 use crate::pipeline::Context;
 use crate::sinks::{Attempt, Batch, Failure, Sink};
@@ -30,7 +29,6 @@ pub(crate) async fn deliver(
     mut batch: Batch,
     retry_for: Duration,
 ) -> Vec<Undelivered> {
-    let started = Instant::now();
     let backoff = Backoff::new(retry_for);
     let mut undelivered = Vec::new();
     for attempts in 1.. {
@@ -44,16 +42,27 @@ pub(crate) async fn deliver(
             undelivered.extend(failures.into_iter().filter_map(fate));
         };
         give_up(refused);
-        let Some((_, failure)) = again.first() else { break };
-        let next = backoff.next(attempts - 1, started.elapsed(), (context.random)());
-        let Some(next) = next else {
+        let Some((_, failure)) = again.first() else {
+            status.is_taken();
+            break;
+        };
+        if again.len() < batch.records.len() {
+            status.is_taken();
+        }
+        // From the first failure on, whatever batch it was of: a destination that is away gets one attempt
+        // for each batch once its time has passed, and the backup gets the rest as fast as it is read.
+        let elapsed = status.failing_for();
+        let Some(next) = backoff.next(attempts - 1, elapsed, (context.random)()) else {
             give_up(again);
             break;
         };
+        // A destination that asks to be left alone is, but for no longer than there is time.
+        let left = retry_for.saturating_sub(elapsed);
+        let pause = next.max(pause.unwrap_or_default()).min(left);
         status.fails(last_attempt, attempts, &failure.message);
         batch.records =
             again.iter().filter_map(|(at, _)| batch.records.get(*at).cloned()).collect();
-        tokio::time::sleep(next.max(pause.unwrap_or_default())).await;
+        tokio::time::sleep(pause).await;
     }
     status.succeeds();
     undelivered

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use model::{ShardId, StreamName, UnixMillis};
+use tokio::time::Instant;
 
 /// How each delivery stream is doing that is at work here. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ struct State {
     oldest: Option<UnixMillis>,
     behind: u64,
     failing: Option<Failing>,
+    /// Since when a service has taken nothing.
+    refused_since: Option<Instant>,
 }
 
 /// What keeps a delivery from going on.
@@ -102,6 +106,16 @@ impl ShardStatus {
     pub(crate) fn is_behind(&self, behind: u64, oldest: Option<UnixMillis>) {
         let mut state = self.lock();
         (state.behind, state.oldest) = (behind, oldest);
+    }
+
+    /// A service has taken records.
+    pub(crate) fn is_taken(&self) {
+        self.lock().refused_since = None;
+    }
+
+    /// How long a service has taken nothing; now is the first time if it had taken some before.
+    pub(crate) fn failing_for(&self) -> Duration {
+        self.lock().refused_since.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// An attempt failed. It is told once, and again each time twice as many have.

@@ -99,9 +99,7 @@ impl Store for S3Bucket {
     fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
         Box::pin(async move {
             let store = self.open()?;
-            // What S3 allows in a key and a path does not, empty parts for one, is left out.
-            let path = Path::parse(key).unwrap_or_else(|_| Path::from(key));
-            let put = store.put(&path, bytes.into()).await;
+            let put = store.put(&path(key).map_err(|e| self.failed(e.into()))?, bytes.into()).await;
             if let Err(
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
@@ -183,8 +181,14 @@ impl S3Bucket {
     fn text(&self, of: &SecretRef) -> Result<String, StoreError> {
         let bytes = self.secrets.get(of)?;
         let text = String::from_utf8(bytes).map_err(|_| malformed(of, "text"))?;
-        Ok(text.trim_end_matches('\n').to_owned())
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
+}
+
+/// The key as a path, in which no part is empty: what S3 allows, `//` or a `/` in front, is left out.
+fn path(key: &str) -> Result<Path, object_store::path::Error> {
+    let parts: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
+    Path::parse(parts.join("/"))
 }
 
 fn malformed(of: &SecretRef, what: &'static str) -> StoreError {

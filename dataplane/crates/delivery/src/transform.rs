@@ -12,8 +12,8 @@ use operator_api::delivery_stream::{LambdaTransform, StreamSource, Transform, We
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Url};
 
-use crate::aws::{Identity, Service};
-use crate::pipeline::{Context, delivery_stream_arn};
+use crate::aws::{Identity, Service, is_region};
+use crate::pipeline::{Context, SetupError, delivery_stream_arn};
 use crate::sinks::client::{Connector, Reply, TransferError, secret_header, send};
 
 /// Where AWS's own programs find the address of a Lambda that is not AWS's.
@@ -54,11 +54,11 @@ impl Transformer {
         name: &StreamName,
         source: Option<&StreamSource>,
         transform: &Transform,
-    ) -> Option<Transformer> {
+    ) -> Result<Option<Transformer>, SetupError> {
         let (mib, seconds, retries) = match (&transform.lambda, &transform.webhook) {
             (Some(it), _) => (it.buffering_size_mib, it.interval_seconds, it.retries),
             (_, Some(it)) => (it.buffering_size_mib, it.interval_seconds, it.retries),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         let Context { region, account, .. } = &**context;
         let source_arn = |source: &StreamSource| {
@@ -75,10 +75,11 @@ impl Transformer {
         let connector =
             Connector::new(tls, Arc::clone(&context.secrets), Duration::from_secs(timeout.into()));
         let callee = match (&transform.lambda, webhook) {
-            (Some(function), _) => lambda_callee(context, function),
-            (None, webhook) => Callee::Webhook(webhook?.clone()),
+            (Some(function), _) => lambda_callee(context, function)?,
+            (None, Some(webhook)) => Callee::Webhook(webhook.clone()),
+            (None, None) => return Ok(None),
         };
-        Some(Transformer {
+        Ok(Some(Transformer {
             context: Arc::clone(context),
             envelope,
             connector,
@@ -86,7 +87,7 @@ impl Transformer {
             call_bytes: lambda::call_bytes(mib.unwrap_or(CALL_MIB)),
             interval: Duration::from_secs(seconds.unwrap_or(INTERVAL_SECONDS).into()),
             retries: retries.unwrap_or(RETRIES),
-        })
+        }))
     }
 
     /// How much a call waits for.
@@ -169,17 +170,21 @@ impl Transformer {
     }
 }
 
-fn lambda_callee(context: &Context, function: &LambdaTransform) -> Callee {
+fn lambda_callee(context: &Context, function: &LambdaTransform) -> Result<Callee, SetupError> {
     // arn:aws:lambda:REGION:ACCOUNT:function:NAME, or a name.
     let region = function.function_arn.split(':').nth(3).unwrap_or(&context.region).to_owned();
+    if !is_region(&region) {
+        let field = "spec.processing.transform.lambda.functionArn";
+        return Err(SetupError::Wrong { field, what: "names no region" });
+    }
     let named = std::env::var(ENDPOINT_VARIABLE).ok().filter(|text| !text.is_empty());
     let endpoint = function.endpoint.clone().or(named);
-    Callee::Lambda {
+    Ok(Callee::Lambda {
         arn: function.function_arn.clone(),
         endpoint: endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com")),
         region,
         identity: Identity::new(function.credentials.clone()),
-    }
+    })
 }
 
 /// As the Invoke operation of Lambda's API has it.

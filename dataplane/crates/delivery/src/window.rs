@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use columnar::RefusedCode;
 use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, RefusedRecord};
-use delivery_core::processing::{Failed, FailureCode, Keyed, Outcome, Processor, StartError};
+use delivery_core::processing::{
+    Failed, FailureCode, Failures, Keyed, Outcome, Processor, StartError,
+};
 use model::{DeliveryRecord, Offset, ShardId, UnixMillis};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -21,6 +25,10 @@ use crate::transform::Transformer;
 
 /// Objects of a window that are on their way at the same time.
 const UPLOADS_MAX: usize = 4;
+/// What a document about a record takes, beside the record.
+const DOCUMENT_BYTES: usize = 1_024;
+/// Records of a batch, however small they are: so many a request of an HTTP endpoint takes.
+const BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Why a window cannot be delivered now. Its records have to be read again.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +37,11 @@ pub(crate) enum WindowError {
     Fill(#[from] FillError),
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It is not known whether an object arrived.
+    #[error("put an object")]
+    Upload(#[source] tokio::task::JoinError),
     /// Holds the delivery up until the prefix is mended: nothing is lost.
-    #[error("name an object of refused records")]
+    #[error("name an object of the backup, or of refused records")]
     Key(#[source] KeyError),
 }
 
@@ -52,6 +63,8 @@ pub(crate) struct Window {
     errors: BTreeMap<ErrorOutputType, Series>,
     copies: Series,
     uploads: JoinSet<()>,
+    /// The bytes of those.
+    on_their_way: Arc<AtomicUsize>,
     oldest: Option<UnixMillis>,
     holder: Option<Holder>,
 }
@@ -77,6 +90,7 @@ impl Window {
             errors: BTreeMap::new(),
             copies: Series::default(),
             uploads: JoinSet::new(),
+            on_their_way: Arc::default(),
             oldest: None,
             holder: None,
         }
@@ -87,11 +101,32 @@ impl Window {
         self.oldest
     }
 
-    /// Whether it holds more than its part of the memory there is.
-    pub(crate) fn is_large(&self) -> bool {
+    /// Whether taking these records may deliver something.
+    pub(crate) fn may_deliver(&self, records: &[DeliveryRecord]) -> bool {
+        let pipeline = &self.pipeline;
+        let coming: usize = records.iter().map(|record| record.data.len()).sum();
+        let series = self.objects.values().chain(self.errors.values()).chain([&self.copies]);
+        let most = series.map(Series::source_bytes).max().unwrap_or(0).max(self.batch_bytes);
+        // What was taken apart may be more records than these; what failed is written down as Base64.
+        pipeline.processor.expands()
+            || pipeline.transformer.is_some()
+            || pipeline.buffer_bytes
+                <= most + self.waiting_bytes + 2 * coming + DOCUMENT_BYTES * records.len()
+            || BATCH_RECORDS_MAX <= self.batch.len() + coming
+    }
+
+    /// Whether it is to end: it holds more than its part of the memory there is, or a service has taken a
+    /// batch of it, which would be delivered again with all the others of the window.
+    pub(crate) fn is_over(&self) -> bool {
+        0 < self.batches || self.is_large()
+    }
+
+    fn is_large(&self) -> bool {
         let series = self.objects.values().chain(self.errors.values()).chain([&self.copies]);
         let objects: usize = series.map(Series::memory_bytes).sum();
-        let held = objects + self.waiting_bytes + self.batch_bytes;
+        let records = self.waiting.len() + self.batch.len();
+        let held =
+            objects + self.waiting_bytes + self.batch_bytes + records * size_of::<DeliveryRecord>();
         self.pipeline.context().memory.allowance() < held
     }
 
@@ -141,15 +176,25 @@ impl Window {
         if let Some(to) = &pipeline.errors {
             for mut series in std::mem::take(&mut self.errors).into_values() {
                 let full = series.end(to)?;
-                self.upload(full, pipeline.metrics.backup.clone()).await;
+                self.upload(full, pipeline.metrics.backup.clone()).await?;
             }
         }
         if let Some(to) = &pipeline.copies {
             let full = self.copies.end(to)?;
-            self.upload(full, pipeline.metrics.backup.clone()).await;
+            self.upload(full, pipeline.metrics.backup.clone()).await?;
         }
-        while self.uploads.join_next().await.is_some() {}
+        while !self.uploads.is_empty() {
+            self.wait_for_upload().await?;
+        }
         Ok(())
+    }
+
+    /// Waits until an object has arrived.
+    async fn wait_for_upload(&mut self) -> Result<(), WindowError> {
+        match self.uploads.join_next().await {
+            Some(Err(error)) => Err(WindowError::Upload(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Puts source records aside, if all are to be.
@@ -159,18 +204,36 @@ impl Window {
         let none = PartitionKeys::default();
         for record in records {
             let what = (&record.data[..], record.origin.arrival);
-            // Its prefix has no expressions that could fail.
-            self.copies.push(to, Kind::Records(None), self.place, &none, what)?;
+            let pushed = self.copies.push(to, Kind::Records(None), self.place, &none, what)?;
+            if let Pushed::NoKey(error) = pushed {
+                return Err(WindowError::Key(error));
+            }
             if pipeline.buffer_bytes <= self.copies.source_bytes() {
                 let full = self.copies.end(to)?;
-                self.upload(full, pipeline.metrics.backup.clone()).await;
+                self.upload(full, pipeline.metrics.backup.clone()).await?;
             }
         }
         Ok(())
     }
 
-    /// Processes records that follow those that were.
+    /// Processes records that follow those that were, so many at a time as may become no more than there
+    /// is memory for.
     async fn process(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
+        let allowance = self.pipeline.context().memory.allowance();
+        let (mut some, mut bytes_max) = (Vec::new(), 0);
+        for record in records {
+            let becomes = self.pipeline.processor.bytes_max(&record.data);
+            if !some.is_empty() && allowance < bytes_max + becomes {
+                self.process_some(std::mem::take(&mut some)).await?;
+                bytes_max = 0;
+            }
+            bytes_max += becomes;
+            some.push(record);
+        }
+        self.process_some(some).await
+    }
+
+    async fn process_some(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -194,20 +257,24 @@ impl Window {
         let finished = on_own_thread(&pipeline, kept, Processor::finish).await?;
         self.fail(finished.failed).await?;
         pipeline.metrics.succeed_processing.inc_by(finished.records.len() as u64);
+        // What one source record became may fail many times, and is written down once.
+        let mut failed = Failures::default();
         for keyed in finished.records {
-            self.gather(keyed).await?;
+            self.gather(keyed, &mut failed).await?;
         }
-        Ok(())
+        self.fail(failed.into_all()).await
     }
 
-    async fn gather(&mut self, keyed: Keyed) -> Result<(), WindowError> {
+    async fn gather(&mut self, keyed: Keyed, failed: &mut Failures) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
         let (to, converter) = match &pipeline.output {
             Output::Objects(to, converter) => (to, converter.as_ref()),
             Output::Sink(..) => {
                 self.batch_bytes += keyed.item.record.data.len();
                 self.batch.push(keyed.item.record);
-                if pipeline.buffer_bytes <= self.batch_bytes {
+                let is_full = pipeline.buffer_bytes <= self.batch_bytes
+                    || BATCH_RECORDS_MAX <= self.batch.len();
+                if is_full {
                     self.deliver_batch().await?;
                 }
                 return Ok(());
@@ -221,7 +288,8 @@ impl Window {
             if pipeline.partitions_max <= self.objects.len() {
                 pipeline.metrics.partitions_exceeded.inc();
                 let what = "more partitions are active than may be";
-                return self.fail(vec![item.fail(FailureCode::PartitionsExceeded, what)]).await;
+                failed.push(item.fail(FailureCode::PartitionsExceeded, what));
+                return Ok(());
             }
             self.objects.insert(keys.clone(), Series::default());
         }
@@ -230,31 +298,26 @@ impl Window {
         let pushed = series.push(to, Kind::Records(converter), self.place, &keys, what)?;
         let is_full = pipeline.buffer_bytes <= series.source_bytes();
         let full = if is_full { series.end(to)? } else { None };
-        self.upload(full, pipeline.metrics.delivery.clone()).await;
+        self.upload(full, pipeline.metrics.delivery.clone()).await?;
         match pushed {
             Pushed::Taken => {
                 pipeline.metrics.succeed_conversion.inc_by(u64::from(converter.is_some()));
-                Ok(())
             }
             Pushed::NoKey(error) => {
-                let failed = item.fail(FailureCode::MetadataExtraction, error.to_string());
-                self.fail(vec![failed]).await
+                // Nor will there be an object for others of its partition.
+                self.objects.remove(&keys);
+                failed.push(item.fail(FailureCode::MetadataExtraction, error.to_string()));
             }
             Pushed::Unfit(refused) => {
                 pipeline.metrics.failed_conversion.inc();
-                let about = RefusedRecord {
-                    data: item.raw(),
-                    origin: &item.record.origin,
-                    error_code: refused.code.as_str(),
-                    error_message: &refused.message,
-                    attempts: 1,
-                    ended: pipeline.context().clock.now(),
-                    refusal: Refusal::FormatConversion { table: None },
+                let code = match refused.code {
+                    RefusedCode::ParseError => FailureCode::ConversionParse,
+                    RefusedCode::MalformedData => FailureCode::ConversionMalformed,
                 };
-                let what = (&about.line()[..], item.record.origin.arrival);
-                self.put_aside(about.output_type(), what).await
+                failed.push(item.fail(code, refused.message));
             }
         }
+        Ok(())
     }
 
     /// Writes down what could not be processed.
@@ -262,7 +325,15 @@ impl Window {
         let pipeline = Arc::clone(&self.pipeline);
         for Failed { raw, origin, code, message, records } in failed {
             pipeline.metrics.failed_processing.inc_by(records as u64);
-            let lambda_arn = pipeline.transformer.as_ref().and_then(Transformer::function_arn);
+            let output = code.error_output_type();
+            let refusal = match output {
+                ErrorOutputType::FormatConversionFailed => {
+                    Refusal::FormatConversion { table: None }
+                }
+                _ => Refusal::Processing {
+                    lambda_arn: pipeline.transformer.as_ref().and_then(Transformer::function_arn),
+                },
+            };
             let about = RefusedRecord {
                 data: &raw,
                 origin: &origin,
@@ -270,10 +341,10 @@ impl Window {
                 error_message: &message,
                 attempts: 1,
                 ended: pipeline.context().clock.now(),
-                refusal: Refusal::Processing { lambda_arn },
+                refusal,
             };
             let line = (&about.line()[..], origin.arrival);
-            self.put_aside(code.error_output_type(), line).await?;
+            self.put_aside(output, line).await?;
         }
         Ok(())
     }
@@ -318,7 +389,7 @@ impl Window {
         }
         if pipeline.buffer_bytes <= series.source_bytes() {
             let full = series.end(to)?;
-            self.upload(full, pipeline.metrics.backup.clone()).await;
+            self.upload(full, pipeline.metrics.backup.clone()).await?;
         }
         Ok(())
     }
@@ -330,23 +401,35 @@ impl Window {
     ) -> Result<(), WindowError> {
         let full = series.end(to)?;
         let metrics = self.pipeline.metrics.delivery.clone();
-        self.upload(full, metrics).await;
-        Ok(())
+        self.upload(full, metrics).await
     }
 
     /// Sends an object on its way, once there is room for it.
-    async fn upload(&mut self, full: Option<Full>, metrics: DeliveryMetrics) {
-        let Some(Full { store, key, bytes, source_bytes, records }) = full else { return };
-        while UPLOADS_MAX <= self.uploads.len() {
-            self.uploads.join_next().await;
+    async fn upload(
+        &mut self,
+        full: Option<Full>,
+        metrics: DeliveryMetrics,
+    ) -> Result<(), WindowError> {
+        let Some(Full { store, key, bytes, source_bytes, records }) = full else { return Ok(()) };
+        let allowance = self.pipeline.context().memory.allowance();
+        let is_too_much = |window: &Window| {
+            let on_their_way = window.on_their_way.load(Ordering::Relaxed);
+            UPLOADS_MAX <= window.uploads.len() || allowance < on_their_way + bytes.len()
+        };
+        while !self.uploads.is_empty() && is_too_much(self) {
+            self.wait_for_upload().await?;
         }
         let (pipeline, status) = (Arc::clone(&self.pipeline), Arc::clone(&self.status));
+        let (on_their_way, length) = (Arc::clone(&self.on_their_way), bytes.len());
+        on_their_way.fetch_add(length, Ordering::Relaxed);
         self.uploads.spawn(async move {
             retry::put(pipeline.context(), &status, &*store, &key, bytes).await;
             metrics.bytes.inc_by(source_bytes as u64);
             metrics.records.inc_by(records);
             metrics.success.inc();
+            on_their_way.fetch_sub(length, Ordering::Relaxed);
         });
+        Ok(())
     }
 
     /// Delivers the records that were gathered for a service.
@@ -357,15 +440,16 @@ impl Window {
             return Ok(());
         }
         let records = std::mem::take(&mut self.batch);
-        let (bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
+        let (mut bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
         let batch = Batch { id: self.batch_id(), records };
         self.batches += 1;
         let (context, status) = (pipeline.context(), &self.status);
         let undelivered = retry::deliver(context, status, &**sink, batch, pipeline.retry_for).await;
         let metrics = &pipeline.metrics.delivery;
+        bytes -= undelivered.iter().map(|it| it.record.data.len()).sum::<usize>();
         metrics.bytes.inc_by(bytes as u64);
         metrics.records.inc_by((count - undelivered.len()) as u64);
-        metrics.success.inc();
+        metrics.success.inc_by(u64::from(undelivered.len() < count));
         self.back_up(undelivered).await
     }
 

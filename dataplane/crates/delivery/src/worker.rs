@@ -1,7 +1,7 @@
 //! One shard of one delivery stream, window by window.
 //!
 //! ```text
-//!  read ─► process ─► gather ──full part──► deliver
+//!  read ─► process ─► gather ──full part──► remember how far the window goes ─► deliver the part
 //!                       │ time is up, or memory is short
 //!                       ▼
 //!            remember where the window ends ─► deliver the rest ─► remember that it is done
@@ -10,7 +10,7 @@
 //! A *window* is the piece of a shard that is dealt with as one. What is delivered of it is named by where
 //! it starts, so delivering it again, from the same start to the same end, replaces what was delivered
 //! before. Parts that are full are cut by what the records say alone; the last ones end where the window
-//! ends, which is why that is remembered, durably, before they are delivered.
+//! ends, which is why how far it goes is remembered, durably, before anything of it is delivered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,13 @@ use shard::{AppendError, OwnedRecord, ReadError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::group::Stop;
 use crate::pipeline::Pipeline;
 use crate::status::ShardStatus;
 use crate::window::{Window, WindowError};
 
 /// Read at a time.
-const READ_BYTES_MAX: usize = 4 << 20;
+const READ_BYTES_MAX: usize = 1 << 20;
 const READ_RECORDS_MAX: usize = 10_000;
 /// How long to wait for records before looking around.
 const READ_WAIT: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ pub(crate) async fn run(
     pipeline: Arc<Pipeline>,
     shard: Shard,
     reader: ShardReader,
-    stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<Stop>,
 ) -> Ended {
     let status = pipeline.status(shard.id);
     let mut worker = Worker { pipeline, status, shard, reader, stopped };
@@ -82,13 +83,15 @@ struct Worker {
     status: Arc<ShardStatus>,
     shard: Shard,
     reader: ShardReader,
-    stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<Stop>,
 }
 
 /// When a window ends.
 struct Until {
-    /// Where it ended the last time it was delivered.
+    /// Where it is to end because it came so far the last time it was delivered.
     end: Option<Offset>,
+    /// How far it is remembered that it goes: nothing behind it was delivered.
+    intended: Option<Offset>,
     /// By when it ends; from when its first record was read.
     deadline: Option<Instant>,
 }
@@ -97,13 +100,18 @@ impl Worker {
     /// Delivers one window.
     async fn window(&mut self) -> Result<(), Ended> {
         let start = self.reader.next();
-        let mut until = Until { end: self.reader.intent(), deadline: None };
+        let intent = self.reader.intent();
+        let mut until = Until { end: intent, intended: intent, deadline: None };
         let mut window =
             Window::new(&self.pipeline, Arc::clone(&self.status), self.shard.id, start);
         let ended = self.gather(&mut window, &mut until).await?;
         let end = self.reader.next();
+        if until.intended.is_some_and(|intended| end < intended) {
+            // Stopped before it came as far as the last time: cut here, what was delivered then would stay.
+            return Err(ended.unwrap_or(Ended::Stopped));
+        }
         if start < end || matches!(ended, Some(Ended::Finished)) {
-            if until.end.is_none() {
+            if until.intended != Some(end) {
                 self.reader.intend(end).await?;
             }
             window.finish().await?;
@@ -132,18 +140,29 @@ impl Worker {
             let records: Vec<DeliveryRecord> =
                 reply.owned_records().map(|record| self.delivery_record(record)).collect();
             drop(reply);
+            let expired = self.reader.take_expired();
+            if 0 < expired {
+                self.pipeline.metrics.expired.inc_by(expired);
+                let (stream, shard) = (self.pipeline.name(), self.shard.id);
+                tracing::error!(delivery_stream = %stream, %shard, "{expired} records expired before they were delivered");
+            }
             if records.is_empty() && self.reader.is_at_end() {
                 return Ok(Some(Ended::Finished));
             }
             if !records.is_empty() {
                 let interval = self.pipeline.interval();
                 until.deadline.get_or_insert_with(|| Instant::now() + interval);
+                let end = self.reader.next();
+                if until.intended < Some(end) && window.may_deliver(&records) {
+                    self.reader.intend(end).await?;
+                    until.intended = Some(end);
+                }
                 window.take(records).await?;
                 self.is_behind(window.oldest());
             }
             window.call_if_due().await?;
             let is_late = until.deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if until.end.is_none() && (is_late || window.is_large()) {
+            if until.end.is_none() && (is_late || window.is_over()) {
                 return Ok(None);
             }
         }
@@ -171,9 +190,9 @@ impl Worker {
     }
 }
 
-async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
+async fn is_stopped(stopped: &mut watch::Receiver<Stop>) {
     // Whoever could tell it to stop is gone: it is dropped with it.
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+    if stopped.wait_for(|stop| *stop != Stop::No).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -39,6 +39,9 @@ impl Identity {
 /// Knows keys by their ids and ARNs.
 pub type HasKey = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// Says what is wrong, and what to do.
+pub type Check = Arc<dyn Fn(&DeliveryStream) -> Result<(), String> + Send + Sync>;
+
 /// What an [`Api`] is made of.
 pub struct ApiOptions {
     /// Which delivery streams there are.
@@ -53,6 +56,8 @@ pub struct ApiOptions {
     pub random: fn() -> u64,
     /// Whether records can be encrypted with the key of this id or ARN.
     pub has_key: HasKey,
+    /// What stands in the way of carrying a delivery stream out.
+    pub check: Check,
     /// What the users of the account may do; everything when nobody says.
     pub rights: Option<Arc<dyn Rights>>,
 }

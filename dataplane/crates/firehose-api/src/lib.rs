@@ -30,6 +30,6 @@ mod source;
 mod sse;
 mod texts;
 
-pub use api::{Api, ApiOptions, HasKey, Identity, OPERATIONS};
+pub use api::{Api, ApiOptions, Check, HasKey, Identity, OPERATIONS};
 pub use intake::{Intake, PutError, Puts, RecordId};
 pub use rights::{Allowed, Right, Rights};

@@ -18,14 +18,20 @@ use catalog::{
     Catalog, ChangeError, LocalCatalog, LocalDeliveryCatalog, Phase, Settings, Stream, StreamUid,
 };
 use delivery::{Context, FindShard, Group, Source, consumer_names};
+use futures_util::future::join_all;
 use model::{Boundaries, StreamName, limits};
 use operator_api::delivery_stream::DirectPut;
 use serde_json::json;
 use streams_api::{Api, ShardKey, Shards};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How often what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long a delivery stream that was changed may take to deliver what it has gathered.
+const CHANGE_MAX: Duration = Duration::from_secs(20);
+/// The same when the process stops.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// What deliveries are made of.
 pub(super) struct Parts {
@@ -41,6 +47,21 @@ pub(super) struct Parts {
     pub(super) caller: Caller,
 }
 
+/// Deliveries at work.
+pub(super) struct Delivering {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Delivering {
+    /// Lets them deliver what they have gathered, for a bounded time.
+    pub(super) async fn stop(self) {
+        // Both fail only when it has ended already.
+        let _ = self.stop.send(());
+        let _ = self.running.await;
+    }
+}
+
 pub(super) struct Deliveries {
     parts: Parts,
     running: HashMap<StreamUid, Running>,
@@ -49,7 +70,15 @@ pub(super) struct Deliveries {
 struct Running {
     /// Of the delivery stream it was started with.
     destination_version: u64,
-    group: Group,
+    state: State,
+}
+
+enum State {
+    Working(Group),
+    /// Delivers what it had gathered, as it was before it was changed.
+    Stopping(JoinHandle<()>),
+    /// Cannot be set to work as it is. Its owner was told.
+    Refused,
 }
 
 /// Why a step could not be carried out. It is tried again.
@@ -57,8 +86,6 @@ struct Running {
 enum StepError {
     #[error(transparent)]
     Change(#[from] ChangeError),
-    #[error(transparent)]
-    Setup(#[from] delivery::SetupError),
     #[error("encryption of what producers put")]
     Encryption(#[source] ApiError),
     #[error("a shard did not forget the delivery stream")]
@@ -71,8 +98,27 @@ impl Deliveries {
     }
 
     /// Keeps up with the catalog in the background.
-    pub(super) fn start(mut self) -> JoinHandle<()> {
-        tokio::spawn(async move { self.run().await })
+    pub(super) fn start(mut self) -> Delivering {
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            tokio::select! {
+                () = self.run() => {}
+                _ = stopped => self.stop_all().await,
+            }
+        });
+        Delivering { stop, running }
+    }
+
+    /// Lets all deliver what they have gathered, for a bounded time.
+    async fn stop_all(&mut self) {
+        let stopping = self.running.drain().map(|(_, running)| async {
+            match running.state {
+                State::Working(group) => group.stop(SHUTDOWN_MAX).await,
+                State::Stopping(stopping) => stopping.abort(),
+                State::Refused => {}
+            }
+        });
+        join_all(stopping).await;
     }
 
     async fn run(&mut self) {
@@ -93,9 +139,10 @@ impl Deliveries {
 
     async fn reconcile_all(&mut self) -> bool {
         let mut failed = false;
+        self.remove_orphans().await;
         for stream in self.parts.catalog.list(None, usize::MAX) {
             match self.reconcile(&stream).await {
-                Ok(()) => {}
+                Ok(is_done) => failed |= !is_done,
                 // Somebody changed it meanwhile, which wakes us.
                 Err(StepError::Change(ChangeError::Conflict(_))) => failed = true,
                 Err(error) => {
@@ -108,36 +155,71 @@ impl Deliveries {
         failed
     }
 
-    async fn reconcile(&mut self, stream: &Arc<DeliveryStream>) -> Result<(), StepError> {
+    /// One step; whether it is done. What is changed in a catalog wakes us.
+    async fn reconcile(&mut self, stream: &Arc<DeliveryStream>) -> Result<bool, StepError> {
         if stream.phase == DeliveryPhase::Deleting {
             return self.delete(stream).await;
         }
         if stream.is_direct_put() && !self.has_source(stream).await? {
-            // The change that makes it active wakes us.
-            return Ok(());
+            return Ok(true);
         }
         if stream.phase == DeliveryPhase::Creating {
             let active = DeliveryStream { phase: DeliveryPhase::Active, ..(**stream).clone() };
             self.parts.catalog.replace(active).await?;
-            return Ok(());
+            return Ok(true);
         }
-        self.work(stream).await
+        let is_working = self.work(stream);
+        // What is put is delivered, however it is kept meanwhile.
+        if stream.is_direct_put() {
+            self.encrypt(stream).await?;
+        }
+        Ok(is_working)
     }
 
-    /// Starts delivering, or starts again with what was changed.
-    async fn work(&mut self, stream: &Arc<DeliveryStream>) -> Result<(), StepError> {
+    /// Starts delivering, or starts again with what was changed; whether it is done with that.
+    fn work(&mut self, stream: &Arc<DeliveryStream>) -> bool {
         let version = stream.destination_version;
-        let running = self.running.get(&stream.uid);
-        if running.is_some_and(|running| running.destination_version == version) {
-            return Ok(());
-        }
-        if let Some(running) = self.running.remove(&stream.uid) {
-            running.group.stop().await;
+        if let Some(running) = self.running.get_mut(&stream.uid) {
+            match &running.state {
+                State::Working(_) | State::Refused if running.destination_version == version => {
+                    return true;
+                }
+                State::Stopping(stopping) if !stopping.is_finished() => return false,
+                State::Stopping(_) | State::Refused => {}
+                State::Working(_) => {
+                    // Nobody else waits for it.
+                    let state = std::mem::replace(&mut running.state, State::Refused);
+                    if let State::Working(group) = state {
+                        let stopping = tokio::spawn(group.stop(CHANGE_MAX));
+                        running.state = State::Stopping(stopping);
+                    }
+                    return false;
+                }
+            }
         }
         let context = Arc::clone(&self.parts.context);
-        let group = Group::start(context, Arc::clone(stream), self.source_of(stream))?;
-        self.running.insert(stream.uid, Running { destination_version: version, group });
-        Ok(())
+        let group = Group::start(context, Arc::clone(stream), self.source_of(stream));
+        let state = group.map(State::Working).unwrap_or_else(|error| {
+            let error = anyhow::Error::from(error);
+            tracing::error!(delivery_stream = %stream.name, "delivers nothing until it is changed: {error:#}");
+            State::Refused
+        });
+        self.running.insert(stream.uid, Running { destination_version: version, state });
+        true
+    }
+
+    /// Removes what holds the records of delivery streams that are no more.
+    async fn remove_orphans(&self) {
+        for source in self.parts.sources.list(None, usize::MAX) {
+            let owner = self.parts.catalog.get(&source.name);
+            let is_owned = owner.is_some_and(|owner| owner.uid == source.uid);
+            if !is_owned && source.phase != Phase::Deleting {
+                let deleting = Stream { phase: Phase::Deleting, ..(*source).clone() };
+                if let Err(error) = self.parts.sources.replace(deleting).await {
+                    tracing::warn!(delivery_stream = %source.name, "will try again to remove what it held: {error}");
+                }
+            }
+        }
     }
 
     fn source_of(&self, stream: &DeliveryStream) -> Source {
@@ -172,6 +254,10 @@ impl Deliveries {
             self.parts.sources.create(made).await?;
             return Ok(false);
         };
+        if current.uid != stream.uid {
+            // What an earlier one of this name held is being removed.
+            return Ok(false);
+        }
         if current.phase == Phase::Active {
             let mut changed = (*current).clone();
             changed.settings.retention_hours = retention_hours;
@@ -180,15 +266,14 @@ impl Deliveries {
             }
             if changed != *current {
                 self.parts.sources.replace(changed).await?;
-            } else {
-                self.encrypt(stream, &current).await?;
             }
         }
         Ok(matches!(current.phase, Phase::Active | Phase::Updating))
     }
 
     /// Starts or stops encrypting what producers put.
-    async fn encrypt(&self, stream: &DeliveryStream, source: &Stream) -> Result<(), StepError> {
+    async fn encrypt(&self, stream: &DeliveryStream) -> Result<(), StepError> {
+        let Some(source) = self.parts.sources.get(&stream.name) else { return Ok(()) };
         let current = source.settings.encryption;
         let current = source.data_keys.iter().find(|key| Some(key.number) == current);
         let wanted = stream.spec.encryption.as_ref();
@@ -207,27 +292,36 @@ impl Deliveries {
         called.await.map(drop).map_err(StepError::Encryption)
     }
 
-    async fn delete(&mut self, stream: &DeliveryStream) -> Result<(), StepError> {
-        if let Some(running) = self.running.remove(&stream.uid) {
+    async fn delete(&mut self, stream: &DeliveryStream) -> Result<bool, StepError> {
+        match self.running.remove(&stream.uid).map(|running| running.state) {
             // What was not delivered is given up with its delivery stream.
-            drop(running);
+            Some(State::Working(group)) => group.stop(Duration::ZERO).await,
+            Some(State::Stopping(stopping)) if !stopping.is_finished() => {
+                let version = stream.destination_version;
+                let state = State::Stopping(stopping);
+                self.running.insert(stream.uid, Running { destination_version: version, state });
+                return Ok(false);
+            }
+            _ => {}
         }
         if stream.is_direct_put() {
             match self.parts.sources.get(&stream.name) {
-                Some(source) if source.phase == Phase::Deleting => return Ok(()),
-                Some(source) => {
-                    let deleting = Stream { phase: Phase::Deleting, ..(*source).clone() };
-                    self.parts.sources.replace(deleting).await?;
-                    return Ok(());
+                Some(source) if source.uid == stream.uid => {
+                    if source.phase != Phase::Deleting {
+                        let deleting = Stream { phase: Phase::Deleting, ..(*source).clone() };
+                        self.parts.sources.replace(deleting).await?;
+                    }
+                    return Ok(true);
                 }
-                None => {}
+                _ => {}
             }
         } else {
             self.forget(stream).await?;
         }
         self.parts.catalog.remove(stream.name.clone(), stream.version).await?;
+        self.parts.context.statuses.forget(&stream.name);
         tracing::info!(delivery_stream = %stream.name, "deleted");
-        Ok(())
+        Ok(true)
     }
 
     async fn forget(&self, stream: &DeliveryStream) -> Result<(), StepError> {

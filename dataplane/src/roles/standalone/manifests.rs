@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -145,6 +146,41 @@ fn new_stream(wanted: &ValidStream, settings: Settings) -> Stream {
     Stream::new(wanted.name.clone(), uid, SystemClock.now(), desired, settings)
 }
 
+/// Whether delivery streams can be carried out; everything that is wrong is in the error.
+pub(super) fn check_deliveries(
+    context: &Arc<delivery::Context>,
+    resources: &[DeliveryStreamResource],
+) -> anyhow::Result<()> {
+    let mut errors = Vec::new();
+    for resource in resources {
+        let name = resource.metadata.name.as_deref().unwrap_or_default();
+        let stream = new_delivery_stream(&name.parse()?, resource);
+        if let Err(error) = delivery::check(context, &stream) {
+            errors.push(format!("deliverystream/{name}: {:#}", anyhow::Error::from(error)));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    bail!("nothing was applied:\n  {}", errors.join("\n  "))
+}
+
+fn new_delivery_stream(name: &StreamName, resource: &DeliveryStreamResource) -> DeliveryStream {
+    DeliveryStream {
+        name: name.clone(),
+        uid: StreamUid(rand::random()),
+        version: 0,
+        created: SystemClock.now(),
+        updated: None,
+        phase: DeliveryPhase::Creating,
+        spec: resource.spec.clone(),
+        destination_version: 1,
+        tags: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        aws_only: BTreeMap::new(),
+    }
+}
+
 /// The same for delivery streams.
 pub(super) async fn apply_deliveries(
     catalog: &dyn DeliveryCatalog,
@@ -170,22 +206,8 @@ async fn apply_delivery(
     name: &StreamName,
     resource: &DeliveryStreamResource,
 ) -> Result<&'static str, ChangeError> {
-    let now = SystemClock.now();
     let Some(current) = catalog.get(name) else {
-        let made = DeliveryStream {
-            name: name.clone(),
-            uid: StreamUid(rand::random()),
-            version: 0,
-            created: now,
-            updated: None,
-            phase: DeliveryPhase::Creating,
-            spec: resource.spec.clone(),
-            destination_version: 1,
-            tags: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            aws_only: BTreeMap::new(),
-        };
-        catalog.create(made).await?;
+        catalog.create(new_delivery_stream(name, resource)).await?;
         return Ok("created");
     };
     if current.spec == resource.spec {
@@ -196,7 +218,7 @@ async fn apply_delivery(
     }
     let mut changed = (*current).clone();
     changed.spec = resource.spec.clone();
-    changed.updated = Some(now);
+    changed.updated = Some(SystemClock.now());
     changed.destination_version += 1;
     catalog.replace(changed).await?;
     Ok("configured")

@@ -22,6 +22,23 @@ pub struct Failed {
     pub records: usize,
 }
 
+/// Records that stay behind, each source record once for each run of its parts that fail.
+#[derive(Debug, Default)]
+pub struct Failures(Vec<Failed>);
+
+impl Failures {
+    /// One more.
+    pub fn push(&mut self, failed: Failed) {
+        push(&mut self.0, failed);
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn into_all(self) -> Vec<Failed> {
+        self.0
+    }
+}
+
 /// Adds `failed` unless what it was made of is in the last of `all` already.
 pub(super) fn push(all: &mut Vec<Failed>, failed: Failed) {
     if let Some(last) = all.last_mut()
@@ -50,6 +67,10 @@ pub enum FailureCode {
     MetadataExtraction,
     /// It is of one partition more than may be active.
     PartitionsExceeded,
+    /// It is no JSON object, or none that can be read.
+    ConversionParse,
+    /// It does not fit the columns.
+    ConversionMalformed,
     /// The function says that it could not process it.
     LambdaProcessingFailed,
     /// The function did not say what became of it.
@@ -86,6 +107,8 @@ impl FailureCode {
             FailureCode::Deaggregation => "RecordDeAggregation.InvalidJson",
             FailureCode::Jq => "Jq.ProcessingFailed",
             FailureCode::MetadataExtraction => "DynamicPartitioning.MetadataExtractionFailed",
+            FailureCode::ConversionParse => "DataFormatConversion.ParseError",
+            FailureCode::ConversionMalformed => "DataFormatConversion.MalformedData",
             FailureCode::PartitionsExceeded => "DynamicPartitioning.ActivePartitionsLimitExceeded",
             FailureCode::LambdaProcessingFailed => "Lambda.ProcessingFailedStatus",
             FailureCode::LambdaMissingRecordId => "Lambda.MissingRecordId",
@@ -107,6 +130,9 @@ impl FailureCode {
     pub fn error_output_type(self) -> ErrorOutputType {
         match self {
             FailureCode::Decompression => ErrorOutputType::DecompressionFailed,
+            FailureCode::ConversionParse | FailureCode::ConversionMalformed => {
+                ErrorOutputType::FormatConversionFailed
+            }
             _ => ErrorOutputType::ProcessingFailed,
         }
     }

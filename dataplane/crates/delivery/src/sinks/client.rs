@@ -116,6 +116,8 @@ fn build(
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
+        // As AWS; over HTTP/2, replies need not say how long they are.
+        .http1_only()
         // A proxy would be one more place where records go, that no resource names.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)

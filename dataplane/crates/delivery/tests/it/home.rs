@@ -144,7 +144,7 @@ impl Home {
     /// Puts a line for each number into one of the shards.
     pub(crate) async fn put(&self, numbers: std::ops::Range<u32>) {
         for number in numbers {
-            let mut records = RecordBuffer::with_capacity(2_048);
+            let mut records = RecordBuffer::with_capacity(20_000);
             records.push("key", line(number).as_bytes());
             let shard = &self.handles[number as usize % self.handles.len()];
             shard.append(records).await.unwrap();
@@ -199,6 +199,7 @@ impl Home {
 }
 
 pub(crate) fn line(number: u32) -> String {
-    let padding = "x".repeat(1_000);
+    // Of an object of 1 MiB, 65: so that some are full before their window ends.
+    let padding = "x".repeat(16_000);
     format!("{{\"number\":{number},\"kind\":\"k{}\",\"x\":\"{padding}\"}}\n", number / 15)
 }

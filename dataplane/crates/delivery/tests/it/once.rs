@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::home::{Home, line};
 
 /// Deliveries that are killed.
-const KILLS: u32 = 30;
+const KILLS: u32 = 16;
 const RECORDS_OF_A_LIFE: u32 = 150;
 const DELIVERED_MAX: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ async fn check(spec: &str) {
         }
     };
     let _ = tokio::time::timeout(DELIVERED_MAX, all).await;
-    group.stop().await;
+    group.stop(Duration::from_secs(20)).await;
     let mut times = BTreeMap::new();
     for line in home.stores.lines("lake", "") {
         *times.entry(format!("{line}\n")).or_insert(0_u32) += 1;

@@ -62,7 +62,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     call.authorize(Some(&name)).await?;
     let api = call.api;
     let stream = request.stream(api, name, &*destinations.only_one()?)?;
-    validate(&stream)?;
+    validate(api, &stream)?;
     let stored = api.options.catalog.create(stream).await;
     let stored = stored.map_err(|error| errors::change(&error, api.identity()))?;
     let arn = api.identity().arn(stored.name.as_str());
@@ -112,9 +112,10 @@ impl Request {
     }
 }
 
-/// The rules of the resource, which hold for whoever makes it.
-pub(super) fn validate(stream: &DeliveryStream) -> Result<(), ApiError> {
+/// The rules of the resource, which hold for whoever makes it, and whether it can be carried out.
+pub(super) fn validate(api: &Api, stream: &DeliveryStream) -> Result<(), ApiError> {
     let resource = operator_api::DeliveryStream::new(stream.name.as_str(), stream.spec.clone());
     operator_core::validate_delivery_stream(&resource)
-        .map_err(|errors| errors::invalid_spec(&errors))
+        .map_err(|errors| errors::invalid_spec(&errors))?;
+    (api.options.check)(stream).map_err(errors::invalid_argument)
 }

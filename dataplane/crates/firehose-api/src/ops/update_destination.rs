@@ -44,7 +44,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
             return Err(missing.clone());
         }
         destination::update(&*given, stream, api.identity())?;
-        validate(stream)?;
+        validate(api, stream)?;
         stream.destination_version += 1;
         stream.updated = Some(api.now());
         Ok(true)

@@ -161,6 +161,7 @@ impl Fixture {
             clock: Arc::new(TestClock(AtomicU64::new(1_700_000_000_000))),
             identity: Identity { region: "eu-west-1".into(), account: ACCOUNT.into() },
             random: || 7,
+            check: Arc::new(|_| Ok(())),
             has_key: Arc::new(|key| key == "alias/aws/kinesis" || key.ends_with(":key/managed")),
             rights,
         });
