@@ -8,6 +8,7 @@ use model::{DeliveryRecord, UnixMillis};
 use tokio::time::Instant;
 
 use crate::pipeline::Context;
+use crate::sinks::redshift::{LoadError, Redshift};
 use crate::sinks::{Attempt, Batch, Failure, Sink};
 use crate::status::ShardStatus;
 use crate::store::Store;
@@ -76,4 +77,30 @@ pub(crate) async fn put(
         tokio::time::sleep(pause.unwrap_or_default()).await;
     }
     status.succeeds();
+}
+
+/// Has objects loaded.
+///
+/// # Errors
+/// What was said last, when the time for retries has passed: they are not loaded, as far as is known.
+pub(crate) async fn load(
+    context: &Context,
+    status: &ShardStatus,
+    redshift: &Redshift,
+    manifest_key: &str,
+    retry_for: Duration,
+) -> Result<(), LoadError> {
+    let started = Instant::now();
+    let backoff = Backoff::new(retry_for);
+    let mut attempts = 0;
+    let loaded = loop {
+        let Err(error) = redshift.load(manifest_key).await else { break Ok(()) };
+        let pause = backoff.next(attempts, started.elapsed(), (context.random)());
+        let Some(pause) = pause else { break Err(error) };
+        attempts += 1;
+        status.fails(context.clock.now(), attempts, &crate::chain(&error));
+        tokio::time::sleep(pause).await;
+    };
+    status.succeeds();
+    loaded
 }

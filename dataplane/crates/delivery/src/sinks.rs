@@ -6,10 +6,12 @@
 pub(crate) mod client;
 mod guid;
 pub mod http_endpoint;
+pub mod redshift;
 pub mod search;
 pub mod splunk;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod tls;
 
 use std::borrow::Cow;
 use std::ops::Range;

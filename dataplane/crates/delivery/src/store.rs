@@ -99,9 +99,7 @@ impl Store for S3Bucket {
     fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
         Box::pin(async move {
             let store = self.open()?;
-            // What S3 allows in a key and a path does not, empty parts for one, is left out.
-            let path = Path::parse(key).unwrap_or_else(|_| Path::from(key));
-            let put = store.put(&path, bytes.into()).await;
+            let put = store.put(&path(key), bytes.into()).await;
             if let Err(
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
@@ -185,6 +183,12 @@ impl S3Bucket {
         let text = String::from_utf8(bytes).map_err(|_| malformed(of, "text"))?;
         Ok(text.trim_end_matches('\n').to_owned())
     }
+}
+
+/// What an object is put by: what S3 allows in a key and a path does not, empty parts for one, is left
+/// out.
+pub(crate) fn path(key: &str) -> Path {
+    Path::parse(key).unwrap_or_else(|_| Path::from(key))
 }
 
 fn malformed(of: &SecretRef, what: &'static str) -> StoreError {
