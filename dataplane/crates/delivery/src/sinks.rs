@@ -1,7 +1,8 @@
 //! Destinations: one module each.
 //!
 //! A sink makes one attempt at a time, and says of each record what became of it. When to try again, for
-//! how long, and where what was refused goes is decided once, for all of them, by who calls it.
+//! how long, and where what was refused goes is decided once, for all of them, by who calls it. `redshift`
+//! is no sink: it is given objects instead of records, and takes all of them or none.
 
 pub(crate) mod client;
 mod guid;

@@ -104,7 +104,13 @@ impl Session {
         let (user, database) = (parameter("user")?, parameter("database")?);
         self.say(&message(b'R', &3_u32.to_be_bytes())).await?;
         let (_, password) = self.message().await?;
-        self.saw(format!("{user}:{} at {database}", password.trim_end_matches('\0')));
+        let password = password.trim_end_matches('\0');
+        self.saw(format!("{user}:{password} at {database}"));
+        if password == "wrong" {
+            let error = b"SFATAL\0C28P01\0Mpassword authentication failed\0\0";
+            self.say(&message(b'E', error)).await?;
+            return None;
+        }
         let key = [7_u32.to_be_bytes(), 8_u32.to_be_bytes()].concat();
         let ready = message(b'Z', b"I");
         let welcome = [message(b'R', &[0; 4]), message(b'K', &key), ready.clone()].concat();

@@ -144,7 +144,11 @@ async fn a_server_that_cannot_be_reached_or_logged_in_to_is_told() {
     let error = crate::chain(&away.load("m").await.unwrap_err());
     assert!(error.starts_with("connect: Connection refused"), "{error}");
 
-    let mut of = destination(&secrets, port, PLAIN);
+    let database = Database::willing().await;
+    let mut of = destination(&secrets, database.port, PLAIN);
+    secrets.set("password", "wrong");
+    let error = redshift(&secrets, of.clone()).load("m").await.unwrap_err().to_string();
+    assert_eq!(error, "log in: 28P01 FATAL: password authentication failed");
     of.credentials.password_ref.key = "none".to_owned();
     let error = redshift(&secrets, of).load("m").await.unwrap_err().to_string();
     assert_eq!(error, "there is no entry none in Secret s: create it");
