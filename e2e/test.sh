@@ -13,7 +13,7 @@ trap 'rm -f "$log"' EXIT
 step() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "set up"
-e2e/setup.sh python3-venv curl openssl build-essential unzip \
+e2e/setup.sh python3-venv curl openssl build-essential unzip postgresql \
     javac:default-jdk-headless mvn:maven go:golang-go node:nodejs npm:npm
 e2e/clients/build.sh
 e2e/destinations/install.sh

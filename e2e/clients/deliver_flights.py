@@ -4,7 +4,7 @@ delivered, with that system's own client, and compares them row by row.
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
 READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE,
-and logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
+postgres URL TABLE, and logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
 """
 
 import collections
@@ -211,8 +211,29 @@ class Taken:
         return "the collector"
 
 
+class Postgres:
+    """The rows of a table."""
+
+    def __init__(self, url, table):
+        import psycopg
+        from psycopg.rows import dict_row
+        self.connection, self.table = psycopg.connect(url, autocommit=True, row_factory=dict_row), table
+        self.count = -1
+
+    def rows(self):
+        # As with documents.
+        count = self.connection.execute(f"SELECT count(*) FROM {self.table}").fetchone()["count"]
+        if count != self.count:
+            self.count = count
+            return []
+        return present(self.connection.execute(f"SELECT * FROM {self.table}"))
+
+    def summary(self):
+        return self.table
+
+
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
-           "logs": Taken}
+           "logs": Taken, "postgres": Postgres}
 
 
 def main(archive, stream, reader, *arguments):

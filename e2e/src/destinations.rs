@@ -138,6 +138,22 @@ service:
         Ok((Server::start(command, ports[0], directory)?, ports[1]))
     }
 
+    /// PostgreSQL behind `e2e/destinations/redshift.py`, which gives it Redshift's COPY from that S3
+    /// server, with its data in `directory`; on the port that is given back, PostgreSQL as it is. `sql` is
+    /// run in the database `dev`, that belongs to the user `loader` with the password `loaded`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn redshift(directory: &Path, s3: &Server, sql: &str) -> anyhow::Result<(Server, u16)> {
+        std::fs::create_dir_all(directory)?;
+        let ports = free_ports(2)?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/redshift.py");
+        let mut command = Command::new(python_bin("python"));
+        command.arg(script).args(ports.iter().map(u16::to_string));
+        command.arg(directory).args([&s3.endpoint(), sql]);
+        Ok((Server::start(command, ports[0], directory)?, ports[1]))
+    }
+
     fn start(mut command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
         let log = directory.join("log");
         let output = std::fs::File::create(&log)?;
@@ -186,10 +202,16 @@ service:
         }
     }
 
-    /// Its address.
+    /// `127.0.0.1:PORT`
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its address for HTTP.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address())
     }
 
     fn logged(&self) -> String {

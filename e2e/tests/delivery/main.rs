@@ -10,6 +10,7 @@ use e2e::{Leat, Start};
 
 mod collector;
 mod kills;
+mod redshift;
 mod s3;
 mod search;
 

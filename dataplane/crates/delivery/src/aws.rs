@@ -44,14 +44,21 @@ impl Identity {
         body: &[u8],
         now: UnixMillis,
     ) -> Result<HeaderMap, TransferError> {
-        let credential = match &self.of {
-            Some(of) => secret(connector, of)?,
-            None => {
-                let own = tokio::time::timeout(IDENTITY_TIMEOUT, self.own(service.region));
-                own.await.unwrap_or_else(|_| Err(unknown("nobody told it in 30 seconds")))?
-            }
-        };
+        let credential = self.credential(connector, service.region).await?;
         sign(service, &credential, url, body, now)
+    }
+
+    /// The access key, from the Secrets as they are now.
+    pub(crate) async fn credential(
+        &self,
+        connector: &Connector,
+        region: &str,
+    ) -> Result<Arc<AwsCredential>, TransferError> {
+        if let Some(of) = &self.of {
+            return secret(connector, of);
+        }
+        let own = tokio::time::timeout(IDENTITY_TIMEOUT, self.own(region));
+        own.await.unwrap_or_else(|_| Err(unknown("nobody told it in 30 seconds")))
     }
 
     /// The pod's own: found where AWS puts it, kept until shortly before it expires.

@@ -5,7 +5,8 @@
 //!   └ worker      one shard, window by window: a piece that is delivered whole, and again if need be
 //!      └ window   processes records, fills objects and batches, delivers them
 //!         ├ store     objects into buckets
-//!         └ sinks     batches to services, attempt by attempt
+//!         ├ sinks     batches to services, attempt by attempt
+//!         └ load      objects from their bucket into tables
 //! ```
 //!
 //! A place in a shard is remembered when everything before it is delivered, or in the backup. While a

@@ -12,8 +12,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Destinations as the resource and as CloudWatch name them.
-const DESTINATIONS: [(&str, &str); 5] = [
+const DESTINATIONS: [(&str, &str); 6] = [
     ("s3", "S3"),
+    ("redshift", "Redshift"),
     ("elasticsearch", "Elasticsearch"),
     ("opensearch", "AmazonOpenSearchService"),
     ("httpEndpoint", "HttpEndpoint"),
@@ -54,6 +55,8 @@ struct Delivered {
 /// The metrics of one delivery stream.
 pub(crate) struct StreamMetrics {
     pub(crate) delivery: DeliveryMetrics,
+    /// Of objects with records: those of the bucket, where they are only on their way in it.
+    pub(crate) objects: DeliveryMetrics,
     pub(crate) backup: DeliveryMetrics,
     pub(crate) succeed_processing: Counter,
     pub(crate) failed_processing: Counter,
@@ -112,11 +115,16 @@ impl Metrics {
     /// Those of one delivery stream.
     pub(crate) fn of(&self, name: &StreamName, destination: &Destination) -> StreamMetrics {
         let labels = StreamLabels { DeliveryStreamName: name.as_str().to_owned() };
-        let named = destination.names().first().and_then(|name| self.delivered.get(name));
+        let delivered = |name: Option<&&str>| {
+            // What has no name of CloudWatch's counts as the backup it comes with.
+            name.and_then(|name| self.delivered.get(name)).unwrap_or(&self.backup).of(&labels)
+        };
+        let names = destination.names();
+        let objects = if destination.redshift.is_some() { Some(&"s3") } else { names.first() };
         let counter = |family: &ByStream| family.get_or_create(&labels).clone();
         StreamMetrics {
-            // What has no name of CloudWatch's counts as the backup it comes with.
-            delivery: named.unwrap_or(&self.backup).of(&labels),
+            delivery: delivered(names.first()),
+            objects: delivered(objects),
             backup: self.backup.of(&labels),
             succeed_processing: counter(&self.succeed_processing),
             failed_processing: counter(&self.failed_processing),

@@ -6,16 +6,19 @@ use std::time::Duration;
 use catalog::StreamUid;
 use catalog::delivery::DeliveryStream;
 use columnar::{ConversionError, Converter};
-use delivery_core::objects::{ErrorOutputType, Naming, NamingError};
+use delivery_core::objects::redshift::CopyError;
+use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;
 use model::{Clock, ShardId, StreamName};
 use operator_api::delivery_stream::{
-    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, Objects, S3Destination,
+    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, Objects,
+    RedshiftDestination, S3Destination,
 };
 
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
+use crate::sinks::redshift::{Redshift, UrlError};
 use crate::sinks::{self, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
 use crate::store::{Store, Stores};
@@ -68,6 +71,15 @@ pub enum SetupError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Which database.
+    #[error("spec.destination.redshift.clusterJdbcUrl")]
+    Url(#[from] UrlError),
+    /// What is loaded into Redshift, and how.
+    #[error("spec.destination.redshift")]
+    Copy(#[from] CopyError),
+    /// Where Redshift loads from.
+    #[error("spec.destination.redshift.s3.prefix has an expression; remove it")]
+    Expression,
     /// A part of the spec that this version does not carry out.
     #[error("{field} is not supported by this version: {instead}")]
     Unsupported {
@@ -102,8 +114,21 @@ pub(crate) struct Pipeline {
 pub(crate) enum Output {
     /// Into objects.
     Objects(Objected, Option<Converter>),
+    /// Into objects, and from these into tables.
+    Loaded(Objected, Box<Redshift>),
     /// To a service.
     Sink(Arc<dyn Sink>, ErrorOutputType),
+}
+
+impl Output {
+    /// The objects that records are put into, and what they become there.
+    pub(crate) fn objects(&self) -> Option<(&Objected, Option<&Converter>)> {
+        match self {
+            Output::Objects(to, converter) => Some((to, converter.as_ref())),
+            Output::Loaded(to, _) => Some((to, None)),
+            Output::Sink(..) => None,
+        }
+    }
 }
 
 /// Objects in a bucket.
@@ -144,7 +169,7 @@ impl Pipeline {
         let output = setting.output()?;
         let errors = match &output {
             Output::Objects(objected, _) => Some(objected.clone()),
-            Output::Sink(..) => backup_bucket.clone(),
+            Output::Sink(..) | Output::Loaded(..) => backup_bucket.clone(),
         };
         let (buffer_bytes, interval) = buffering(spec);
         let partitioning = spec.dynamic_partitioning.as_ref();
@@ -215,12 +240,26 @@ impl Setting<'_> {
             let converter = conversion.map(converter).transpose()?;
             return Ok(Output::Objects(self.objected(s3, conversion)?, converter));
         }
+        if let Some(redshift) = &destination.redshift {
+            return self.loaded(redshift);
+        }
         if let Some((sink, output)) = sinks::open(destination, &parts) {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";
-        let instead = "use s3, elasticsearch, opensearch, httpEndpoint or splunk";
+        let instead = "use s3, redshift, elasticsearch, opensearch, httpEndpoint or splunk";
         Err(SetupError::Unsupported { field, instead })
+    }
+
+    fn loaded(&self, of: &RedshiftDestination) -> Result<Output, SetupError> {
+        let objected = self.objected(&of.s3, None)?;
+        let prefix = of.s3.prefix.as_deref().unwrap_or_default();
+        if Template::parse(prefix).is_ok_and(|prefix| prefix.has_expressions()) {
+            // Paths of manifests have none.
+            return Err(SetupError::Expression);
+        }
+        let redshift = Redshift::new(of.clone(), Arc::clone(&self.context.secrets))?;
+        Ok(Output::Loaded(objected, Box::new(redshift)))
     }
 
     fn objected(

@@ -7,6 +7,7 @@ use delivery_core::backoff::Backoff;
 use model::{DeliveryRecord, UnixMillis};
 
 use crate::pipeline::Context;
+use crate::sinks::redshift::{LoadError, Redshift};
 use crate::sinks::{Attempt, Batch, Failure, Sink};
 use crate::status::ShardStatus;
 use crate::store::Store;
@@ -85,4 +86,32 @@ pub(crate) async fn put(
         tokio::time::sleep(pause.unwrap_or_default()).await;
     }
     status.succeeds();
+}
+
+/// Has objects loaded.
+///
+/// # Errors
+/// What was said last, when the time for retries has passed: they are not loaded, as far as is known.
+pub(crate) async fn load(
+    context: &Context,
+    status: &ShardStatus,
+    redshift: &Redshift,
+    manifest_key: &str,
+    retry_for: Duration,
+) -> Result<(), LoadError> {
+    let backoff = Backoff::new(retry_for);
+    let mut attempts = 0;
+    let loaded = loop {
+        let Err(error) = redshift.load(manifest_key).await else {
+            status.is_taken();
+            break Ok(());
+        };
+        let pause = backoff.next(attempts, status.failing_for(), (context.random)());
+        let Some(pause) = pause else { break Err(error) };
+        attempts += 1;
+        status.fails(context.clock.now(), attempts, &crate::chain(&error));
+        tokio::time::sleep(pause).await;
+    };
+    status.succeeds();
+    loaded
 }

@@ -1,15 +1,18 @@
 //! Destinations: one module each.
 //!
 //! A sink makes one attempt at a time, and says of each record what became of it. When to try again, for
-//! how long, and where what was refused goes is decided once, for all of them, by who calls it.
+//! how long, and where what was refused goes is decided once, for all of them, by who calls it. `redshift`
+//! is no sink: it is given objects instead of records, and takes all of them or none.
 
 pub(crate) mod client;
 mod guid;
 pub mod http_endpoint;
+pub mod redshift;
 pub mod search;
 pub mod splunk;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod tls;
 
 use std::borrow::Cow;
 use std::ops::Range;

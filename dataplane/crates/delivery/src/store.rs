@@ -99,7 +99,7 @@ impl Store for S3Bucket {
     fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
         Box::pin(async move {
             let store = self.open()?;
-            let put = store.put(&path(key).map_err(|e| self.failed(e.into()))?, bytes.into()).await;
+            let put = store.put(&path(key), bytes.into()).await;
             if let Err(
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
@@ -185,10 +185,12 @@ impl S3Bucket {
     }
 }
 
-/// The key as a path, in which no part is empty: what S3 allows, `//` or a `/` in front, is left out.
-fn path(key: &str) -> Result<Path, object_store::path::Error> {
+/// What an object is put by: what S3 allows in a key and a path does not, `//` or a `/` in front, is left
+/// out.
+pub(crate) fn path(key: &str) -> Path {
     let parts: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
-    Path::parse(parts.join("/"))
+    let key = parts.join("/");
+    Path::parse(&key).unwrap_or_else(|_| Path::from(key))
 }
 
 fn malformed(of: &SecretRef, what: &'static str) -> StoreError {

@@ -1,5 +1,7 @@
 //! What is gathered of a window, and delivered of it.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,11 +19,12 @@ use tokio::time::Instant;
 use crate::memory::Holder;
 use crate::metrics::DeliveryMetrics;
 use crate::object::{FillError, Full, Kind, Place, Pushed, Series};
-use crate::pipeline::{Objected, Output, Pipeline};
+use crate::pipeline::{Output, Pipeline};
 use crate::retry::{self, Undelivered};
 use crate::sinks::{Batch, BatchId};
 use crate::status::ShardStatus;
 use crate::transform::Transformer;
+use load::Loading;
 
 /// Objects of a window that are on their way at the same time.
 const UPLOADS_MAX: usize = 4;
@@ -43,6 +46,9 @@ pub(crate) enum WindowError {
     /// Holds the delivery up until the prefix is mended: nothing is lost.
     #[error("name an object of the backup, or of refused records")]
     Key(#[source] KeyError),
+    /// Holds the delivery up until the prefix is mended: nothing is lost.
+    #[error("name a manifest")]
+    Manifest(#[source] KeyError),
 }
 
 /// Records of one shard that are dealt with as one piece.
@@ -56,6 +62,8 @@ pub(crate) struct Window {
     waiting_since: Option<Instant>,
     /// Objects by partition.
     objects: BTreeMap<PartitionKeys, Series>,
+    /// Objects that are on their way, or in their bucket, and yet to be loaded.
+    loading: Loading,
     /// Records that are to go to a service.
     batch: Vec<DeliveryRecord>,
     batch_bytes: usize,
@@ -84,6 +92,7 @@ impl Window {
             waiting_bytes: 0,
             waiting_since: None,
             objects: BTreeMap::new(),
+            loading: Loading::default(),
             batch: Vec::new(),
             batch_bytes: 0,
             batches: 0,
@@ -168,9 +177,10 @@ impl Window {
         self.process_waiting().await?;
         self.deliver_batch().await?;
         let pipeline = Arc::clone(&self.pipeline);
-        if let Output::Objects(to, _) = &pipeline.output {
+        if let Some((to, _)) = pipeline.output.objects() {
             for mut series in std::mem::take(&mut self.objects).into_values() {
-                self.end_of_records(&mut series, to).await?;
+                let full = series.end(to)?;
+                self.upload_records(full).await;
             }
         }
         if let Some(to) = &pipeline.errors {
@@ -186,7 +196,7 @@ impl Window {
         while !self.uploads.is_empty() {
             self.wait_for_upload().await?;
         }
-        Ok(())
+        self.load().await
     }
 
     /// Waits until an object has arrived.
@@ -267,18 +277,15 @@ impl Window {
 
     async fn gather(&mut self, keyed: Keyed, failed: &mut Failures) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
-        let (to, converter) = match &pipeline.output {
-            Output::Objects(to, converter) => (to, converter.as_ref()),
-            Output::Sink(..) => {
-                self.batch_bytes += keyed.item.record.data.len();
-                self.batch.push(keyed.item.record);
-                let is_full = pipeline.buffer_bytes <= self.batch_bytes
-                    || BATCH_RECORDS_MAX <= self.batch.len();
-                if is_full {
-                    self.deliver_batch().await?;
-                }
-                return Ok(());
+        let Some((to, converter)) = pipeline.output.objects() else {
+            self.batch_bytes += keyed.item.record.data.len();
+            self.batch.push(keyed.item.record);
+            let is_full =
+                pipeline.buffer_bytes <= self.batch_bytes || BATCH_RECORDS_MAX <= self.batch.len();
+            if is_full {
+                self.deliver_batch().await?;
             }
+            return Ok(());
         };
         let Keyed { item, query_keys } = keyed;
         let from_lambda = item.metadata.as_ref().map(|it| it.partition_keys.clone());
@@ -298,7 +305,7 @@ impl Window {
         let pushed = series.push(to, Kind::Records(converter), self.place, &keys, what)?;
         let is_full = pipeline.buffer_bytes <= series.source_bytes();
         let full = if is_full { series.end(to)? } else { None };
-        self.upload(full, pipeline.metrics.delivery.clone()).await?;
+        self.upload_records(full).await?;
         match pushed {
             Pushed::Taken => {
                 pipeline.metrics.succeed_conversion.inc_by(u64::from(converter.is_some()));
@@ -394,13 +401,11 @@ impl Window {
         Ok(())
     }
 
-    async fn end_of_records(
-        &mut self,
-        series: &mut Series,
-        to: &Objected,
-    ) -> Result<(), WindowError> {
-        let full = series.end(to)?;
-        let metrics = self.pipeline.metrics.delivery.clone();
+    async fn upload_records(&mut self, full: Option<Full>) -> Result<(), WindowError> {
+        if let (Output::Loaded(..), Some(full)) = (&self.pipeline.output, &full) {
+            self.loading.push(full);
+        }
+        let metrics = self.pipeline.metrics.objects.clone();
         self.upload(full, metrics).await
     }
 

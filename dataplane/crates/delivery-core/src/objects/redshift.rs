@@ -201,6 +201,13 @@ fn push_compression(
     Ok(())
 }
 
+/// Whether options of COPY say how Redshift gets at the bucket.
+#[must_use]
+pub fn grants_access(copy_options: &str) -> bool {
+    let words = ["IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID"];
+    Options::parse(copy_options).is_ok_and(|options| words.iter().any(|word| options.has(word)))
+}
+
 /// A text in single quotes. Releases differ on what a backslash means there.
 fn text(what: &'static str, text: &str) -> Result<String, CopyError> {
     if text.chars().any(|char| char == '\\' || char.is_control()) {

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use model::{Clock, DeliveryRecord, Offset, Origin, SequenceNumber, ShardId, UnixMillis};
 use operator_api::pods::SecretRef;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -129,6 +132,28 @@ pub(crate) fn raw_reply(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -
 
 pub(crate) fn json_reply(status: u16, body: &serde_json::Value) -> Act {
     reply(status, &["Content-Type: application/json"], body.to_string())
+}
+
+/// An authority, as PEM, and what servers with a certificate of it accept connections with.
+pub(crate) fn tls_acceptor(name: &str) -> (String, TlsAcceptor) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca_params = CertificateParams::new(Vec::new()).unwrap();
+    ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = ca_params.self_signed(&ca_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &Issuer::from_params(&ca_params, &ca_key)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    (ca.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A server on the loopback interface, until it is dropped.

@@ -263,3 +263,18 @@ fn is_one_command(command: &str, backslash_escapes: bool) -> bool {
     }
     quote.is_none() && [";", "$", "--", "/*"].iter().all(|sign| !outside.contains(sign))
 }
+
+#[test]
+fn options_may_say_how_redshift_gets_at_the_bucket() {
+    for (options, want) in [
+        ("", false),
+        ("JSON 'auto'", false),
+        ("JSON 'IAM_ROLE'", false),
+        ("iam_role default JSON 'auto'", true),
+        ("CREDENTIALS AS 'aws_iam_role=arn:aws:iam::1:role/copy'", true),
+        ("ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'", true),
+        ("IAM_ROLE 'no end", false),
+    ] {
+        assert_eq!(grants_access(options), want, "{options}");
+    }
+}

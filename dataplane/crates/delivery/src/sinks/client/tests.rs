@@ -1,10 +1,5 @@
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::TlsAcceptor;
-
 use super::*;
-use crate::sinks::testing::{Act, Server, TestSecrets, raw_reply, reply};
+use crate::sinks::testing::{Act, Server, TestSecrets, raw_reply, reply, tls_acceptor};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -66,27 +61,9 @@ async fn a_request_without_a_reply_says_why() {
     check(secret, "request");
 }
 
-/// An authority, as PEM, and a server with a certificate of it.
 async fn tls_server(name: &str) -> (String, Server) {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca_params = CertificateParams::new(Vec::new()).unwrap();
-    ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = ca_params.self_signed(&ca_key).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &Issuer::from_params(&ca_params, &ca_key)).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    (ca.pem(), Server::start_with(Some(acceptor), |_| reply(200, &[], "")).await)
+    let (ca, acceptor) = tls_acceptor(name);
+    (ca, Server::start_with(Some(acceptor), |_| reply(200, &[], "")).await)
 }
 
 #[tokio::test]

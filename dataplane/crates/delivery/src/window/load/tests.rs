@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use catalog::StreamUid;
+use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use expect_test::{Expect, expect};
+use model::{Offset, ShardId};
+use operator_api::delivery_stream::S3Destination;
+use prometheus_client::registry::Registry;
+
+use super::*;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::pipeline::{Context, Pipeline, SetupError};
+use crate::sinks::redshift::testing::{Act, Database};
+use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
+use crate::status::Statuses;
+use crate::store::{Putting, Store, Stores};
+
+/// Objects by key, in one bucket. Keys are what S3 makes of them.
+#[derive(Clone, Default)]
+struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
+
+impl Stores for TestBucket {
+    fn s3(&self, _: &S3Destination) -> Arc<dyn Store> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Store for TestBucket {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+        self.0.lock().unwrap().insert(path(key).into(), bytes);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Home {
+    bucket: TestBucket,
+    registry: Registry,
+    statuses: Statuses,
+    pipeline: Arc<Pipeline>,
+}
+
+fn pipeline(
+    bucket: &TestBucket,
+    registry: &mut Registry,
+    statuses: &Statuses,
+    port: u16,
+    (prefix, retry_seconds): (&str, u32),
+) -> Result<Pipeline, SetupError> {
+    let secrets = TestSecrets::default();
+    secrets.set("x", "hush");
+    let of = r#"{"name": "s", "key": "x"}"#;
+    let spec = format!(
+        r#"{{"buffering": {{"sizeMiB": 1}}, "retryDurationSeconds": {retry_seconds},
+            "destination": {{"redshift": {{
+                "clusterJdbcUrl": "jdbc:redshift://127.0.0.1:{port}/dev?ssl=false",
+                "credentials": {{"usernameRef": {of}, "passwordRef": {of}}},
+                "copyCommand": {{"dataTableName": "t", "copyOptions": "IAM_ROLE default"}},
+                "s3": {{"bucket": "way", "prefix": "{prefix}", "errorOutputPrefix": "e/"}}}}}}}}"#
+    );
+    let stream = DeliveryStream {
+        name: "clicks".parse().unwrap(),
+        uid: StreamUid(7),
+        version: 1,
+        created: NOW,
+        updated: None,
+        phase: DeliveryPhase::Active,
+        spec: serde_json::from_str(&spec).unwrap(),
+        destination_version: 1,
+        tags: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        aws_only: BTreeMap::new(),
+    };
+    let context = Context {
+        clock: Arc::new(StoppedClock),
+        secrets: Arc::new(secrets),
+        stores: Arc::new(bucket.clone()),
+        random: || 0.0,
+        memory: Memory::new(64 << 20),
+        metrics: Metrics::register(registry),
+        statuses: statuses.clone(),
+        region: "us-east-1".to_owned(),
+        account: "0".to_owned(),
+    };
+    Pipeline::new(Arc::new(context), &stream)
+}
+
+impl Home {
+    fn new(port: u16, retry_seconds: u32) -> Home {
+        let (bucket, mut registry) = (TestBucket::default(), Registry::default());
+        let statuses = Statuses::default();
+        let setting = ("in//", retry_seconds);
+        let pipeline = pipeline(&bucket, &mut registry, &statuses, port, setting).unwrap();
+        Home { bucket, registry, statuses, pipeline: Arc::new(pipeline) }
+    }
+
+    /// Three records of 600 KiB: a full object, and the rest.
+    async fn deliver_window(&self) {
+        let status = self.pipeline.status(ShardId(0));
+        let mut window = Window::new(&self.pipeline, status, ShardId(0), Offset(5));
+        window
+            .take((5..8).map(|offset| record(offset, "x".repeat(600 << 10))).collect())
+            .await
+            .unwrap();
+        window.finish().await.unwrap();
+    }
+
+    /// What is in the bucket, and what was counted.
+    fn check(&self, want: Expect) {
+        let mut text = String::new();
+        for (key, bytes) in &*self.bucket.0.lock().unwrap() {
+            match key.contains("manifests/") {
+                true => text += &format!("{key}\n  {}\n", String::from_utf8_lossy(bytes)),
+                false => text += &format!("{key}\n  {} bytes\n", bytes.len()),
+            }
+        }
+        let mut metrics = String::new();
+        prometheus_client::encoding::text::encode(&mut metrics, &self.registry).unwrap();
+        let counted = metrics.lines().filter(|line| {
+            line.contains("Records_total{") && line.contains("To") && !line.ends_with(" 0")
+        });
+        text.extend(counted.map(|line| format!("{line}\n")));
+        want.assert_eq(&text);
+    }
+}
+
+fn copies(database: &Database) -> Vec<String> {
+    database.seen().into_iter().filter(|statement| statement.starts_with("COPY")).collect()
+}
+
+#[tokio::test]
+async fn objects_of_a_window_are_loaded_by_one_copy() {
+    let database = Database::willing().await;
+    let home = Home::new(database.port, 0);
+    home.deliver_window().await;
+    home.check(expect![[r#"
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a
+          614400 bytes
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85
+          1228800 bytes
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
+        aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
+        aws_firehose_DeliveryToRedshift_Records_total{DeliveryStreamName="clicks"} 3
+    "#]]);
+    let copied = copies(&database);
+    expect![[r#"COPY "t" FROM 's3://way/in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba' MANIFEST IAM_ROLE default"#]].assert_eq(&copied.join("\n"));
+    // After a crash it is not known that they are loaded.
+    home.deliver_window().await;
+    assert_eq!(copies(&database), copied);
+    assert_eq!(home.bucket.0.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn objects_that_are_not_loaded_stay_and_are_listed() {
+    let database = Database::scripted(vec![Act::Refuse("42P01", "no such table")]).await;
+    let home = Home::new(database.port, 0);
+    home.deliver_window().await;
+    home.check(expect![[r#"
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a
+          614400 bytes
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85
+          1228800 bytes
+        in/errors/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-01bbae9a-af99-8d7a-a8bf-261f065c22a8
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
+        aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
+        aws_firehose_BackupToS3_Records_total{DeliveryStreamName="clicks"} 3
+    "#]]);
+    assert_eq!(home.statuses.of(home.pipeline.name()).failing(), None);
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_is_told_and_tried_again() {
+    let statuses = Arc::<Mutex<Option<Arc<crate::Status>>>>::default();
+    let failing = Arc::<Mutex<Vec<Option<String>>>>::default();
+    let (told, asked) = (Arc::clone(&failing), Arc::clone(&statuses));
+    let decide = move |statement: &str| {
+        if !statement.starts_with("COPY") {
+            return Act::Do;
+        }
+        let status = asked.lock().unwrap().clone().unwrap();
+        let mut told = told.lock().unwrap();
+        told.push(status.failing().map(|failing| failing.what));
+        if told.len() == 1 { Act::Refuse("53300", "too many connections") } else { Act::Do }
+    };
+    let database = Database::start(None, decide).await;
+    let home = Home::new(database.port, 60);
+    *statuses.lock().unwrap() = Some(home.statuses.of(home.pipeline.name()));
+    home.deliver_window().await;
+    let what = "load: 53300 ERROR: too many connections; DETAIL: A detail.";
+    assert_eq!(*failing.lock().unwrap(), [None, Some(what.to_owned())]);
+    assert_eq!(home.statuses.of(home.pipeline.name()).failing(), None);
+}
+
+#[test]
+fn a_prefix_with_expressions_is_refused() {
+    let (bucket, statuses) = (TestBucket::default(), Statuses::default());
+    let prefix = "!{timestamp:yyyy}/";
+    let refused = pipeline(&bucket, &mut Registry::default(), &statuses, 1, (prefix, 0));
+    assert!(matches!(refused, Err(SetupError::Expression)));
+}
