@@ -101,9 +101,10 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         region: args.region.clone(),
         account: args.account_id.clone(),
     });
+    let refused = intake::Refused::default();
     let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
         catalog: Arc::clone(&deliveries) as Arc<dyn DeliveryCatalog>,
-        intake: Arc::new(intake::Sources(sources_api.clone())),
+        intake: Arc::new(intake::Sources { api: sources_api.clone(), refused: refused.clone() }),
         clock: Arc::clone(&clock),
         identity: firehose_api::Identity {
             region: args.region.clone(),
@@ -112,8 +113,11 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         random: rand::random,
         check: {
             let context = Arc::clone(&context);
-            let text = |error| format!("{:#}", anyhow::Error::from(error));
-            Arc::new(move |stream| delivery::check(&context, stream).map_err(text))
+            Arc::new(move |stream| match delivery::check(&context, stream) {
+                // It is a delivery stream of another version: it takes nothing, and says why.
+                Ok(()) | Err(delivery::SetupError::Unsupported { .. }) => Ok(()),
+                Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+            })
         },
         has_key: {
             let keys = Arc::clone(&keys);
@@ -151,6 +155,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
             is_secure: true,
         },
         context,
+        refused,
     });
     let delivering = delivering.start();
     let applied = manifests::apply(&*catalog, wanted.streams).await?;

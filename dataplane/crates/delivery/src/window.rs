@@ -180,7 +180,7 @@ impl Window {
         if let Some((to, _)) = pipeline.output.objects() {
             for mut series in std::mem::take(&mut self.objects).into_values() {
                 let full = series.end(to)?;
-                self.upload_records(full).await;
+                self.upload_records(full).await?;
             }
         }
         if let Some(to) = &pipeline.errors {

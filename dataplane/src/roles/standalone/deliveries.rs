@@ -26,6 +26,8 @@ use streams_api::{Api, ShardKey, Shards};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::intake::Refused;
+
 /// How often what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long a delivery stream that was changed may take to deliver what it has gathered.
@@ -45,6 +47,8 @@ pub(super) struct Parts {
     pub(super) shards: Shards,
     pub(super) context: Arc<Context>,
     pub(super) caller: Caller,
+    /// Is told of what cannot be carried out.
+    pub(super) refused: Refused,
 }
 
 /// Deliveries at work.
@@ -199,11 +203,12 @@ impl Deliveries {
         }
         let context = Arc::clone(&self.parts.context);
         let group = Group::start(context, Arc::clone(stream), self.source_of(stream));
-        let state = group.map(State::Working).unwrap_or_else(|error| {
-            let error = anyhow::Error::from(error);
-            tracing::error!(delivery_stream = %stream.name, "delivers nothing until it is changed: {error:#}");
-            State::Refused
-        });
+        let why = group.as_ref().err().map(|error| chain(error));
+        if let Some(why) = &why {
+            tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");
+        }
+        self.parts.refused.set(stream.uid, why);
+        let state = group.map_or(State::Refused, State::Working);
         self.running.insert(stream.uid, Running { destination_version: version, state });
         true
     }
@@ -320,6 +325,7 @@ impl Deliveries {
         }
         self.parts.catalog.remove(stream.name.clone(), stream.version).await?;
         self.parts.context.statuses.forget(&stream.name);
+        self.parts.refused.set(stream.uid, None);
         tracing::info!(delivery_stream = %stream.name, "deleted");
         Ok(true)
     }
@@ -335,4 +341,10 @@ impl Deliveries {
         }
         Ok(())
     }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
