@@ -105,7 +105,18 @@ def put_all(stream, rows, encode):
     return time.monotonic() - started
 
 
-class Objects:
+class Reader:
+    """Reads what was delivered."""
+
+    def count(self):
+        """How many different rows there are, and so when it is time to look at them."""
+        return len({row["number"] for row in self.rows()})
+
+    def forget(self):
+        """What was read may have been written again since."""
+
+
+class Objects(Reader):
     """What is in a bucket below a prefix; each object is read once."""
 
     def __init__(self, bucket, prefix):
@@ -157,11 +168,11 @@ def present(rows):
     return ({name: value for name, value in row.items() if value is not None} for row in rows)
 
 
-class Search:
+class Search(Reader):
     """The documents of an index, page by page."""
 
     def __init__(self, endpoint, index):
-        self.endpoint, self.index, self.count, self.is_settled = endpoint, index, -1, False
+        self.endpoint, self.index = endpoint, index
 
     def call(self, path, body=None):
         request = urllib.request.Request(f"{self.endpoint}/{path}", headers={"content-type": "application/json"},
@@ -170,26 +181,21 @@ class Search:
             return json.load(reply)
 
     def rows(self):
-        # Reading all takes long: only when no more comes.
-        count, before, self.count = self.call(f"{self.index}*/_count")["count"], self.count, -1
-        if count != before and not self.is_settled:
-            self.count = count
-            return
-        if count == 0:
+        if self.count() == 0:
             return
         page = self.call(f"{self.index}*/_search?scroll=1m", {"size": 10_000, "sort": ["_doc"]})
         while page["hits"]["hits"]:
             yield from (hit["_source"] for hit in page["hits"]["hits"])
             page = self.call("_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
 
-    def forget(self):
-        self.is_settled = True
+    def count(self):
+        return self.call(f"{self.index}*/_count")["count"]
 
     def summary(self):
         return ", ".join(sorted(self.call(f"{self.index}*/_settings")))
 
 
-class Taken:
+class Taken(Reader):
     """What the OpenTelemetry collector wrote to a file."""
 
     def __init__(self, file):
@@ -204,14 +210,11 @@ class Taken:
                     for scope in resource["scopeLogs"]:
                         yield from (json.loads(log["body"]["stringValue"]) for log in scope["logRecords"])
 
-    def forget(self):
-        pass
-
     def summary(self):
         return "the collector"
 
 
-class Postgres:
+class Postgres(Reader):
     """The rows of a table."""
 
     def __init__(self, url, table):
@@ -243,8 +246,7 @@ def main(archive, stream, reader, *arguments):
     put_seconds = put_all(stream, rows, encode)
     started = time.monotonic()
     while True:
-        found = list(reader.rows())
-        if len({row["number"] for row in found}) >= len(rows) or started + DELIVERED_MAX < time.monotonic():
+        if reader.count() >= len(rows) or started + DELIVERED_MAX < time.monotonic():
             break
         time.sleep(0.5)
     delivered_seconds = time.monotonic() - started
