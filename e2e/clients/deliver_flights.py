@@ -3,7 +3,8 @@ delivered, with that system's own client, and compares them row by row.
 
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
-READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX.
+READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX,
+snowpipe ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE.
 """
 
 import collections
@@ -18,6 +19,7 @@ import sys
 import tarfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -147,7 +149,52 @@ class Search:
         return ", ".join(sorted(self.call(f"{self.index}*/_settings")))
 
 
-READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search}
+class Snowpipe:
+    """The rows of a table of Snowpipe's stand-in."""
+
+    def __init__(self, endpoint, database, schema, table):
+        self.address = f"{endpoint}/table/{database}/{schema}/{table}"
+
+    def rows(self):
+        with urllib.request.urlopen(self.address) as reply:
+            return map(json.loads, reply.read().splitlines())
+
+    def summary(self):
+        return self.address
+
+
+class Snowflake:
+    """The rows of a table, which is made first: numbers and texts."""
+
+    COLUMNS = ["number", "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
+               "sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time",
+               "distance", "hour", "minute", "time_hour"]
+
+    def __init__(self, endpoint, database, schema, table):
+        import snowflake.connector
+        address = urllib.parse.urlsplit(endpoint)
+        connection = snowflake.connector.connect(
+            user="any", password="any", account="any", host=address.hostname, port=address.port, protocol="http",
+            database=database, schema=schema, session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False})
+        self.cursor, self.table, self.seen = connection.cursor(), table, 0
+        kinds = {True: "INT", False: "VARCHAR"}
+        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number'}]}" for name in self.COLUMNS)
+        self.cursor.execute(f"CREATE TABLE {table} ({columns})")
+
+    def rows(self):
+        """None while more come, for all are read each time."""
+        seen, self.seen = self.seen, self.cursor.execute(f"SELECT COUNT(*) FROM {self.table}").fetchone()[0]
+        if seen != self.seen:
+            return []
+        self.cursor.execute(f"SELECT {', '.join(self.COLUMNS)} FROM {self.table}")
+        return present(dict(zip(self.COLUMNS, row)) for row in self.cursor.fetchall())
+
+    def summary(self):
+        return f"table {self.table}"
+
+
+READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search,
+           "snowpipe": Snowpipe, "snowflake": Snowflake}
 
 
 def main(archive, stream, reader, *arguments):

