@@ -205,6 +205,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 reply = {"code": refused.code, "message": refused.message}
                 print(f"{self.command} {url.path}: {refused}", flush=True)
         if not is_sent:
+            print(f"{self.command} {url.path}: not answered, on purpose", flush=True)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return

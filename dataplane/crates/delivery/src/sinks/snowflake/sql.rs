@@ -8,6 +8,7 @@ mod session;
 mod statement;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ impl Call<'_> {
     /// Inserts rows, and takes statements apart that some row spoils. When that cannot be done now,
     /// those that are left have been given back.
     async fn insert(&mut self, rows: Vec<Row>) -> Result<(), NotNow> {
-        let mut waiting = VecDeque::from([0..rows.len()]);
+        let mut waiting: VecDeque<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(part) = waiting.pop_front() {
             let some = &rows[part.clone()];
             if some.is_empty() {
@@ -167,12 +168,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    fn give_back(
-        &mut self,
-        rows: &[Row],
-        waiting: VecDeque<std::ops::Range<usize>>,
-        failure: &Failure,
-    ) {
+    fn give_back(&mut self, rows: &[Row], waiting: VecDeque<Range<usize>>, failure: &Failure) {
         let left = waiting.into_iter().flatten().map(|at| (rows[at].at, failure.clone()));
         self.attempt.again.extend(left);
     }
