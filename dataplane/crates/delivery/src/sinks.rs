@@ -5,10 +5,11 @@
 //! is no sink: it is given objects instead of records, and takes all of them or none.
 
 pub(crate) mod client;
-mod guid;
+pub(crate) mod guid;
 pub mod http_endpoint;
 pub mod redshift;
 pub mod search;
+pub mod snowflake;
 pub mod splunk;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +28,7 @@ use operator_api::delivery_stream::Destination;
 use crate::secrets::Secrets;
 use http_endpoint::HttpEndpointSink;
 use search::SearchSink;
+use snowflake::SnowflakeSink;
 use splunk::SplunkSink;
 
 /// Records that go to a destination together, and again together when the first attempt did not bring
@@ -101,10 +103,26 @@ impl Attempt {
 pub struct Parts {
     /// The delivery stream's ARN.
     pub arn: String,
+    /// What it reads, and as what records come out of it.
+    pub feed: Feed,
     /// Where secrets are looked up.
     pub secrets: Arc<dyn Secrets>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+/// What a delivery stream reads, and as what records come out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// The delivery stream's name.
+    pub name: String,
+    /// The stream it reads; `None` where producers put records into it.
+    pub source: Option<String>,
+    /// Tells it from all others, also from what it was before it was changed.
+    pub lineage: u128,
+    /// Whether the same records come out when the same are read again: what a function answers may
+    /// differ each time.
+    pub repeats: bool,
 }
 
 /// The sink of a destination, and what its refusals are called; `None` for destinations that have none.
@@ -115,6 +133,8 @@ pub fn open(destination: &Destination, parts: &Parts) -> Option<(Arc<dyn Sink>, 
         Arc::new(HttpEndpointSink::new(of.clone(), &parts.arn, secrets, clock))
     } else if let Some(of) = &destination.splunk {
         Arc::new(SplunkSink::new(of.clone(), secrets, clock))
+    } else if let Some(of) = &destination.snowflake {
+        Arc::new(SnowflakeSink::new(of.clone(), parts.feed.clone(), secrets, clock))
     } else if let Some(of) = &destination.elasticsearch {
         let engine = SearchEngine::Elasticsearch;
         Arc::new(SearchSink::new(of.clone(), engine, &parts.arn, secrets, clock))

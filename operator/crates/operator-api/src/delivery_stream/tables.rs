@@ -48,7 +48,7 @@ pub struct CopyCommand {
     pub copy_options: Option<String>,
 }
 
-/// Rows in Snowflake, by its streaming interface.
+/// Rows in Snowflake: by Snowpipe Streaming, or with INSERT statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -110,6 +110,21 @@ pub struct SnowflakeDestination {
     #[schemars(length(min = 1, max = 255))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_column_name: Option<String>,
+
+    /// Loads with INSERT statements, for accounts without Snowpipe Streaming. They need a warehouse,
+    /// and a row may come twice after a failure. Snowpipe Streaming when not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<SnowflakeSql>,
+}
+
+/// Rows are loaded into Snowflake with INSERT statements.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SnowflakeSql {
+    /// The warehouse that runs them. The user's default when not set.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warehouse: Option<String>,
 }
 
 /// How a record becomes a row of Snowflake.
