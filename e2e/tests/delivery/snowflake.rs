@@ -64,7 +64,7 @@ spec:
 #[test]
 fn flights_arrive_in_snowflake_by_streaming() {
     // Whatever goes wrong, each comes once.
-    let flags = "--fail-every 7 --busy-every 11 --lose-every 5 --forget-tokens-every 13";
+    let flags = "--fail-every 9 --busy-every 16 --lose-every 11 --forget-tokens-every 13";
     let flags: Vec<&str> = flags.split(' ').collect();
     let place = Place::new(|directory| Server::snowpipe(directory, &flags), "");
     let leat = place.leat();
