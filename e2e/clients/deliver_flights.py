@@ -30,7 +30,7 @@ import botocore.exceptions
 from botocore.config import Config
 
 WRITERS = 4
-DELIVERED_MAX = 240
+DELIVERED_MAX = 420
 NUMBERS = {"year", "month", "day", "dep_time", "sched_dep_time", "arr_time", "sched_arr_time", "flight", "distance",
            "hour", "minute", "dep_delay", "arr_delay", "air_time"}
 
@@ -240,6 +240,10 @@ class Snowpipe(Reader):
 
     def __init__(self, endpoint, database, schema, table):
         self.address = f"{endpoint}/table/{database}/{schema}/{table}"
+
+    def count(self):
+        with urllib.request.urlopen(self.address.replace("/table/", "/count/")) as reply:
+            return int(reply.read())
 
     def rows(self):
         with urllib.request.urlopen(self.address) as reply:

@@ -4,7 +4,7 @@ It is not Snowflake. What it says of a request is what the documentation says; w
 leaves open is decided here. It checks who signs (key-pair JWT), keeps channels with their continuation and
 offset tokens, commits rows some time after it has taken them, discards what is not committed when a channel
 is opened again, and leaves out rows whose members are not what a column takes. At /table/DATABASE/SCHEMA/TABLE
-it gives the rows that are committed: that is its own, Snowflake has SQL for it.
+it gives the rows that are committed, at /count/... how many: that is its own, Snowflake has SQL for it.
 
     snowpipe.py PORT PUBLIC_KEY ACCOUNT USER [--numbers COLUMN,...] [--commit-seconds S]
                 [--fail-every N] [--busy-every N] [--lose-every N] [--forget-tokens-every N]
@@ -224,6 +224,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "GET", "table", *table:
                 rows = account.tables.get(tuple(name.upper() for name in table), [])
                 return "".join(json.dumps(row) + "\n" for row in rows), True
+            case "GET", "count", *table:
+                return str(len(account.tables.get(tuple(name.upper() for name in table), []))), True
             case "GET", "v2", "streaming", "hostname":
                 account.check_jwt(authorization, self.headers.get("X-Snowflake-Authorization-Token-Type"))
                 return self.headers["Host"], True

@@ -41,14 +41,15 @@ impl Site {
         Site { directory, s3 }
     }
 
-    /// Leat with these resources. `S3` in them stands for the address of the server, and there is a Secret
-    /// `s3` with its access key.
+    /// Leat with these resources. `endpoint: S3` in them stands for the address of the server, and there
+    /// is a Secret `s3` with its access key.
     fn leat(&self, yaml: &str) -> Leat {
         let secret = format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: s3}}\n\
              stringData: {{id: {ACCESS_KEY}, secret: {SECRET_KEY}}}\n"
         );
-        let yaml = format!("{secret}---\n{}", yaml.replace("S3", &self.s3.endpoint()));
+        let endpoint = format!("endpoint: {}", self.s3.endpoint());
+        let yaml = format!("{secret}---\n{}", yaml.replace("endpoint: S3", &endpoint));
         std::fs::write(self.directory.path().join("resources.yaml"), yaml).unwrap();
         Leat::start(&self.start(&[])).unwrap()
     }
