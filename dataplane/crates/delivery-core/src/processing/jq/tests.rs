@@ -3,6 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod hostile;
+
 /// What `program` makes of `data`, each value in brackets, or why it does not.
 fn run(program: &str, data: &[u8]) -> String {
     let program = match Program::new(program) {

@@ -1,0 +1,166 @@
+//! Regular expressions.
+//!
+//! The library compiles one each time that it is used, and to any size: what is held for one grows
+//! with its size times its groups. Here both have a bound, and what is compiled is kept for a while.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use jaq_core::{Cv, ValT as _};
+use jaq_std::ValT as _;
+use regex_bites::bytes::{Regex, RegexBuilder};
+
+use super::value::{Error, Value, ValueR};
+use super::{Language, meter, text};
+
+/// Bytes of an expression, compiled.
+const COMPILED_BYTES_MAX: usize = 128 << 10;
+const GROUPS_MAX: usize = 64;
+/// Steps for compiling one.
+const COMPILE_STEPS: usize = 256;
+/// Expressions that are kept.
+const KEPT_MAX: usize = 8;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Rc<Pattern>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Pattern {
+    text: String,
+    flags: String,
+    regex: Regex,
+    all: bool,
+    with_empty: bool,
+}
+
+/// Applies an expression with flags, both bound in that order: gives what is between its matches, or
+/// what they are, or one after the other.
+pub(super) fn run(mut cv: Cv<'_, Language>, between: bool, matches: bool) -> ValueR {
+    let flags = cv.0.pop_var();
+    let pattern = cv.0.pop_var();
+    let pattern = kept(as_str(&pattern)?, as_str(&flags)?)?;
+    let bytes = cv.1.try_as_utf8_bytes()?;
+    let (mut out, mut end) = (Vec::new(), 0);
+    let mut chars = Chars { bytes, at: 0, count: 0 };
+    let mut searched = 0;
+    for found in pattern.regex.captures_iter(bytes) {
+        let Some(whole) = found.get(0) else { continue };
+        meter::work(meter::STEP);
+        meter::read((whole.end() - searched) * 4);
+        searched = whole.end();
+        if !pattern.with_empty && whole.as_bytes().is_empty() {
+            continue;
+        }
+        if between {
+            out.push(Value::string(&bytes[end..whole.start()], true));
+            end = whole.end();
+        }
+        if matches {
+            chars.move_to(whole.start());
+            let groups = found.iter().zip(pattern.regex.capture_names());
+            let groups = groups.filter_map(|(group, name)| Some((group?, name)));
+            let describe = |(group, name): (regex_bites::bytes::Match<'_>, Option<&str>)| {
+                describe(chars.count + chars.up_to(group.start()), group.as_bytes(), name)
+            };
+            out.push(groups.map(describe).collect::<Result<Value, Error>>()?);
+        }
+        if !pattern.all {
+            break;
+        }
+    }
+    if between {
+        out.push(Value::string(&bytes[end..], true));
+    }
+    Ok(out.into_iter().collect())
+}
+
+/// What a match is.
+fn describe(offset: usize, found: &[u8], name: Option<&str>) -> ValueR {
+    let length = text::char_starts(found).count();
+    let fields = [
+        ("offset", Value::from(offset)),
+        ("length", Value::from(length)),
+        ("string", Value::string(found, true)),
+    ];
+    let name = name.map(|name| ("name", Value::text(name)));
+    let fields = fields.into_iter().chain(name);
+    Value::from_map(fields.map(|(name, value)| (Value::text(name), value)))
+}
+
+/// How many characters there are up to a place that only moves on.
+struct Chars<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    count: usize,
+}
+
+impl Chars<'_> {
+    fn move_to(&mut self, at: usize) {
+        self.count += self.up_to(at);
+        self.at = at;
+    }
+
+    /// From that place.
+    fn up_to(&self, at: usize) -> usize {
+        meter::read(at - self.at);
+        text::char_starts(&self.bytes[self.at..at]).count()
+    }
+}
+
+fn kept(text: &str, flags: &str) -> Result<Rc<Pattern>, Error> {
+    let is_it = |it: &Rc<Pattern>| it.text == text && it.flags == flags;
+    if let Some(pattern) = KEPT.with_borrow(|kept| kept.iter().find(|it| is_it(it)).cloned()) {
+        return Ok(pattern);
+    }
+    meter::work(meter::STEP * COMPILE_STEPS + text.len() * 4);
+    let pattern = Rc::new(compile(text, flags)?);
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() == KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push(Rc::clone(&pattern));
+    });
+    Ok(pattern)
+}
+
+fn compile(text: &str, flags: &str) -> Result<Pattern, Error> {
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(COMPILED_BYTES_MAX);
+    let (mut all, mut with_empty) = (false, true);
+    for flag in flags.chars() {
+        match flag {
+            'g' => all = true,
+            'n' => with_empty = false,
+            'i' => {
+                builder.case_insensitive(true);
+            }
+            'm' => {
+                builder.multi_line(true);
+            }
+            's' => {
+                builder.dot_matches_new_line(true);
+            }
+            'l' => {
+                builder.swap_greed(true);
+            }
+            'x' => {
+                builder.ignore_whitespace(true);
+            }
+            'p' => {
+                builder.multi_line(true).dot_matches_new_line(true);
+            }
+            flag => return Err(Error::str(format_args!("invalid regex flag: {flag}"))),
+        }
+    }
+    let regex =
+        builder.build().map_err(|error| Error::str(format_args!("invalid regex: {error}")))?;
+    if GROUPS_MAX < regex.captures_len() {
+        let message = format_args!("invalid regex: it has more than {GROUPS_MAX} groups");
+        return Err(Error::str(message));
+    }
+    Ok(Pattern { text: text.to_owned(), flags: flags.to_owned(), regex, all, with_empty })
+}
+
+fn as_str(value: &Value) -> Result<&str, Error> {
+    std::str::from_utf8(value.try_as_utf8_bytes()?).map_err(Error::str)
+}
