@@ -14,6 +14,7 @@ pub(super) const MEMORY_BYTES_MAX: usize = 256 << 20;
 thread_local! {
     static WORK_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
     static MEMORY_LEFT: Cell<usize> = const { Cell::new(MEMORY_BYTES_MAX) };
+    static WALKS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What unwinding carries out of an evaluation.
@@ -28,6 +29,7 @@ pub(super) fn stop(why: &'static str) -> ! {
 pub(super) fn start(steps: usize) {
     WORK_LEFT.set(steps.saturating_mul(STEP));
     MEMORY_LEFT.set(MEMORY_BYTES_MAX);
+    WALKS.set(0);
 }
 
 /// Counts.
@@ -71,5 +73,25 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         MEMORY_LEFT.set(MEMORY_LEFT.get().saturating_add(self.0).min(MEMORY_BYTES_MAX));
+    }
+}
+
+/// A walk through the parts of a value. Walks are mostly in one another, and then what the innermost
+/// gives passes through all of them, which nobody else counts.
+#[derive(Debug)]
+pub(super) struct Walk(());
+
+impl Walk {
+    pub(super) fn new() -> Walk {
+        let walks = WALKS.get();
+        work(16 + walks);
+        WALKS.set(walks + 1);
+        Walk(())
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        WALKS.set(WALKS.get().saturating_sub(1));
     }
 }

@@ -53,9 +53,7 @@ fn write(value: &Value, out: &mut Text) -> Result<(), Full> {
             meter::work(super::meter::STEP / 4);
             out.put(number.to_string().as_bytes())
         }
-        Value::Str(string) => {
-            write_string(string.bytes(), string.is_text(), out)
-        }
+        Value::Str(string) => write_string(string.bytes(), string.is_text(), out),
         Value::Arr(array) => {
             out.put(b"[")?;
             for (index, item) in array.items().iter().enumerate() {
@@ -83,9 +81,8 @@ fn write(value: &Value, out: &mut Text) -> Result<(), Full> {
 
 fn write_string(bytes: &[u8], is_text: bool, out: &mut Text) -> Result<(), Full> {
     out.put(if is_text { b"\"" } else { b"b\"" })?;
-    let is_special = |byte: u8| {
-        matches!(byte, 0..=0x1F | b'"' | b'\\' | 0x7F) || !is_text && !byte.is_ascii()
-    };
+    let is_special =
+        |byte: u8| matches!(byte, 0..=0x1F | b'"' | b'\\' | 0x7F) || !is_text && !byte.is_ascii();
     for part in bytes.split_inclusive(|byte| is_special(*byte)) {
         // Before it goes on with a string that has no room.
         meter::read(part.len());

@@ -54,12 +54,17 @@ fn strings_stay_small() {
         (r#""x" * 30000000 | [match("x"; "g")] | length"#, MEMORY),
         (r#""\u0000" * 30000000 | tojson | length"#, STRING),
         (r#""\u0000" * 30000000 | tobytes | tostring | tojson | length"#, STRING),
-        (r#"now_strftime"#, "refused: undefined filter: now_strftime"),
         (r#"0 | strftime("%255Y" * 1000000)"#, r#"failed: "strftime: the format is too long""#),
         (r#"0 | strftime("%255Y" * 800) | length"#, "<204000>"),
-        (r#"0 | unguarded_strftime("%255Y" * 8)"#, "refused: holds unguarded_, which is not for programs"),
+        (
+            r#"0 | unguarded_strftime("%255Y" * 8)"#,
+            "refused: holds unguarded_, which is not for programs",
+        ),
         (r#""x" * 30000000 | [splits("x")] | length"#, MEMORY),
-        (r#""x" * 30000000 | ascii_downcase | ltrimstr("x") | rtrimstr("x") | length"#, "<29999998>"),
+        (
+            r#""x" * 30000000 | ascii_downcase | ltrimstr("x") | rtrimstr("x") | length"#,
+            "<29999998>",
+        ),
         (r#"def f: ("x" * 1000000) as $x | f; f"#, STEPS),
         (r#"def f($x): f($x + "x" * 1000000); f("")"#, STRING),
         (r#"[range(1000000) | "x" * 10000 | .[0:1]] | length"#, STEPS),
@@ -83,7 +88,10 @@ fn arrays_and_objects_stay_small() {
         (r#"[] | setpath([1000000000]; 1)"#, r#"failed: "index 1000000000 out of bounds""#),
         (r#"[] | .[-1000000000] = 1"#, r#"failed: "index -1000000000 out of bounds""#),
         (r#"[] | .[1e30:] = [1] | length"#, "failed: cannot use 1e30 as integer"),
-        (r#"[[range(100)], [range(100)], [range(100)], [range(100)]] | [combinations] | length"#, STEPS),
+        (
+            r#"[[range(100)], [range(100)], [range(100)], [range(100)]] | [combinations] | length"#,
+            STEPS,
+        ),
         (r#"[0, 1] | [combinations(60)] | length"#, STEPS),
         (r#"[range(3000) | [range(3000)]] | transpose | length"#, STEPS),
         (r#"[limit(100000000; repeat(0))] | length"#, STEPS),
@@ -104,8 +112,14 @@ fn arrays_and_objects_stay_small() {
         (r#"[range(60000)] | . as $x | reduce range(1000) as $i ([]; . + $x) | length"#, MEMORY),
         (r#"[range(60000)] | [limit(10000; repeat(.[1:]))] | length"#, MEMORY),
         (r#"[range(60000)] | [limit(10000; repeat(reverse))] | length"#, MEMORY),
-        (r#""[0]" | [limit(1000; repeat("[" + "0," * 500000 + "0]" | fromjson))] | length"#, MEMORY),
-        (r#""[" + "0," * 2000000 + "0]" | fromjson"#, r#"failed: "JSON of more than 1048576 values""#),
+        (
+            r#""[0]" | [limit(1000; repeat("[" + "0," * 500000 + "0]" | fromjson))] | length"#,
+            MEMORY,
+        ),
+        (
+            r#""[" + "0," * 2000000 + "0]" | fromjson"#,
+            r#"failed: "JSON of more than 1048576 values""#,
+        ),
     ]);
 }
 
@@ -216,9 +230,15 @@ fn the_interpreter_itself_ends() {
         ("def f(a; b): f(b; a | b); f(.; .)", STEPS),
         ("limit(infinite; repeat(0)) | empty", STEPS),
         ("skip(100000000; repeat(0))", STEPS),
-        ("[splits(\"\")] | length", "failed: SPLITS"),
-        ("null | .[0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3] | empty", STEPS),
-        ("last(null | .[0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3])", STEPS),
+        ("\"abc\" | [splits(\"\")] | length", "failed: SPLITS"),
+        (
+            "null | .[0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3] | empty",
+            STEPS,
+        ),
+        (
+            "last(null | .[0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3][0,1,2,3])",
+            STEPS,
+        ),
     ]);
 }
 
@@ -230,34 +250,41 @@ fn numbers_and_patterns_stay_small() {
         ("[jn(2000000000; 1999999999)]", r#"failed: "jn: the order is too large""#),
         ("[yn(2000000000; 1999999999)]", r#"failed: "yn: the order is too large""#),
         ("[jn(2; 1)] | length", "<1>"),
-        ("def f: (\"1\" * 400 | tonumber) as $x | $x * $x; [limit(1000000; repeat(f))] | length", STEPS),
+        (
+            "def f: (\"1\" * 400 | tonumber) as $x | $x * $x; [limit(1000000; repeat(f))] | length",
+            STEPS,
+        ),
         ("[ldexp(1; 2000000000)]", "<[1.7976931348623157e+308]>"),
-        (r#"[match("(a{1000}){1000}"; "g")]"#, "failed: REGEX"),
-        (r#"[match("a{100000}"; "g")]"#, "failed: REGEX"),
-        (r#"[match("(" * 49 + ")" * 49; "g")]"#, "failed: REGEX"),
-        (r#"[match("(" * 500 + ")" * 500; "g")]"#, "failed: REGEX"),
-        (r#"[match("()" * 500; "g")]"#, "failed: REGEX"),
-        (r#"[match("(a*)" * 60; "g")] | length"#, "failed: REGEX"),
+        (r#""a" | [match("(a{1000}){1000}"; "g")]"#, "failed: REGEX"),
+        (r#""a" | [match("a{100000}"; "g")]"#, "failed: REGEX"),
+        (r#""a" | [match("(" * 49 + ")" * 49; "g")]"#, "failed: REGEX"),
+        (r#""a" | [match("(" * 500 + ")" * 500; "g")]"#, "failed: REGEX"),
+        (r#""a" | [match("()" * 500; "g")]"#, "failed: REGEX"),
+        (r#""a" * 100 | [match("(a*)" * 60; "g")] | length"#, "failed: REGEX"),
         (r#""aaaa" | [match("(a|aa)+$"; "g")] | length"#, "<1>"),
-        (r#"[range(1000000) | test("a{500}\(.)")] | length"#, "failed: REGEX"),
-        (r#""a" * 300000 | test("(a*)*b")"#, "<false>"),
-        (r#""é€a" * 2 | [match("(a)|(€)"; "g") | .offset, (.captures | map(.offset))]"#, "<[1,[1],2,[2],4,[4],5,[5]]>"),
+        (r#"[range(1000000) | tostring | test("a{500}\(.)")] | length"#, "failed: REGEX"),
+        (r#""a" * 100000 | test("(a*)*b")"#, "<false>"),
+        (
+            r#""é€a" * 2 | [match("(a)|(€)"; "g") | .offset, (.captures | map(.offset))]"#,
+            "<[1,[1],2,[2],4,[4],5,[5]]>",
+        ),
     ]);
 }
 
 #[test]
 fn a_large_record_is_gone_through() {
-    let rows = format!("[{}]", vec![r#"{"id":1,"name":"x\ty","tags":["a","b"]}"#; 25_000].join(","));
+    let rows =
+        format!("[{}]", vec![r#"{"id":1,"name":"x\ty","tags":["a","b"]}"#; 25_000].join(","));
     let table = [
         ("length", "<25000>"),
         ("map(.id) | add", "<25000>"),
         ("map(.name |= ascii_upcase) | length", "<25000>"),
         ("tojson | fromjson | length", "<25000>"),
-        ("map([.id, .name] | @tsv) | join(\"\\n\") | length", "<174999>"),
+        ("map(.name | ascii_upcase) | join(\"\\n\") | length", "<99999>"),
         ("group_by(.id) | length", "<1>"),
         ("[.[] | select(.name | test(\"x\"))] | length", "<25000>"),
         ("reduce .[] as $it (0; . + $it.id)", "<25000>"),
-        ("[.. | strings] | length", "<75000>"),
+        ("[..] | length", "<175001>"),
     ];
     for (program, result) in table {
         let begun = std::time::Instant::now();

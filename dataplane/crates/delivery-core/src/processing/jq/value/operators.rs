@@ -84,7 +84,11 @@ fn repeat(string: &Str, times: &Num) -> Value {
         let len = string.bytes.len().saturating_mul(times).min(STRING_BYTES_MAX + 1);
         out.reserve(len);
         meter::copy(len);
-        (0..times).for_each(|_| out.bytes.extend_from_slice(&string.bytes));
+        out.bytes.extend_from_slice(&string.bytes);
+        while out.bytes.len() < len {
+            let more = out.bytes.len().min(len - out.bytes.len());
+            out.bytes.extend_from_within(..more);
+        }
     }
     Value::Str(Rc::new(out))
 }
@@ -126,7 +130,9 @@ fn split<'a>(string: &'a Str, separator: &'a [u8]) -> Box<dyn Iterator<Item = Va
     }
     if separator.is_empty() {
         let ends = text::char_starts(bytes).skip(1).chain([bytes.len()]);
-        return Box::new(text::char_starts(bytes).zip(ends).map(move |it| piece(&bytes[it.0..it.1])));
+        return Box::new(
+            text::char_starts(bytes).zip(ends).map(move |it| piece(&bytes[it.0..it.1])),
+        );
     }
     let mut start = 0;
     let ends = memchr::memmem::find_iter(bytes, separator).map(Some).chain([None]);
@@ -142,9 +148,7 @@ impl Rem for Value {
     fn rem(self, other: Value) -> ValueR {
         let is_int = |number: &Num| matches!(number, Num::Int(_) | Num::BigInt(_));
         match (self, other) {
-            (Value::Num(x), Value::Num(y))
-                if !(is_int(&x) && is_int(&y) && y == Num::Int(0)) =>
-            {
+            (Value::Num(x), Value::Num(y)) if !(is_int(&x) && is_int(&y) && y == Num::Int(0)) => {
                 Ok(Value::number(x % y))
             }
             (x, y) => Err(Error::math(x, Math::Rem, y)),

@@ -8,7 +8,8 @@ use jaq_core::val::Range;
 use jaq_core::{Exn, ValT};
 use jaq_json::Num;
 
-use super::super::{meter, text};
+use super::super::meter::{self, Walk};
+use super::super::text;
 use super::{
     Arr, Error, Held, ITEM_BYTES, NUMBER_BYTES_MAX, Obj, Str, Value, ValueR, ValueX, float,
 };
@@ -266,11 +267,12 @@ impl Value {
 
 /// The items, without a second list of them.
 fn items(array: Rc<Arr>) -> Box<dyn Iterator<Item = Value>> {
+    let walk = Walk::new();
     match Rc::try_unwrap(array) {
         Ok(Arr { items, held, .. }) => {
             let mut items = items.into_iter();
             Box::new(std::iter::from_fn(move || {
-                let _ = &held;
+                let _ = (&walk, &held);
                 meter::work(1);
                 items.next()
             }))
@@ -278,6 +280,7 @@ fn items(array: Rc<Arr>) -> Box<dyn Iterator<Item = Value>> {
         Err(shared) => {
             let mut at = 0..;
             Box::new(std::iter::from_fn(move || {
+                let _ = &walk;
                 meter::work(1);
                 shared.items.get(at.next()?).cloned()
             }))
@@ -287,11 +290,12 @@ fn items(array: Rc<Arr>) -> Box<dyn Iterator<Item = Value>> {
 
 /// The fields, without a second list of them.
 fn fields(object: Rc<Obj>) -> Box<dyn Iterator<Item = (Value, Value)>> {
+    let walk = Walk::new();
     match Rc::try_unwrap(object) {
         Ok(Obj { fields, held, .. }) => {
             let mut fields = fields.into_iter();
             Box::new(std::iter::from_fn(move || {
-                let _ = &held;
+                let _ = (&walk, &held);
                 meter::work(1);
                 fields.next()
             }))
@@ -299,6 +303,7 @@ fn fields(object: Rc<Obj>) -> Box<dyn Iterator<Item = (Value, Value)>> {
         Err(shared) => {
             let mut at = 0..;
             Box::new(std::iter::from_fn(move || {
+                let _ = &walk;
                 meter::work(1);
                 let (name, value) = shared.fields.get_index(at.next()?)?;
                 Some((name.clone(), value.clone()))
