@@ -180,6 +180,7 @@ fn range<'a>(from: Value, to: Value, by: Value) -> impl Iterator<Item = ValX<'a,
     let mut next = Some(Ok(from));
     std::iter::from_fn(move || {
         meter::work(meter::STEP);
+        meter::generate();
         let here: Value = match next.take()? {
             Ok(here) => here,
             Err(error) => return Some(Err(Exn::from(error))),

@@ -11,10 +11,13 @@ pub(super) const STEP: usize = 64;
 /// Bytes of all values that a program holds at one time.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 << 20;
 
+/// What evaluation may use of the stack.
+const EVALUATION_STACK_BYTES: usize = 16 << 20;
+
 thread_local! {
     static WORK_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
     static MEMORY_LEFT: Cell<usize> = const { Cell::new(MEMORY_BYTES_MAX) };
-    static WALKS: Cell<usize> = const { Cell::new(0) };
+    static STACK_START: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What unwinding carries out of an evaluation.
@@ -29,7 +32,7 @@ pub(super) fn stop(why: &'static str) -> ! {
 pub(super) fn start(steps: usize) {
     WORK_LEFT.set(steps.saturating_mul(STEP));
     MEMORY_LEFT.set(MEMORY_BYTES_MAX);
-    WALKS.set(0);
+    STACK_START.set(stack_position());
 }
 
 /// Counts.
@@ -38,6 +41,32 @@ pub(super) fn work(units: usize) {
         Some(left) => WORK_LEFT.set(left),
         None => stop("the program takes too many steps"),
     }
+}
+
+/// Counts a term, and ends what recurses too deep.
+pub(super) fn step() {
+    let depth = stack_bytes();
+    if EVALUATION_STACK_BYTES < depth {
+        stop("the program recurses too deep");
+    }
+    work(STEP + depth / 8_192);
+}
+
+/// Counts a value that is generated. On its way out it passes through all that waits on the stack.
+pub(super) fn generate() {
+    work(1 + stack_bytes() / 1_024);
+}
+
+/// What evaluation has on the stack.
+fn stack_bytes() -> usize {
+    stack_position().abs_diff(STACK_START.get())
+}
+
+/// About where the stack ends now.
+#[inline(never)]
+fn stack_position() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
 /// Counts going through so many bytes.
@@ -73,25 +102,5 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         MEMORY_LEFT.set(MEMORY_LEFT.get().saturating_add(self.0).min(MEMORY_BYTES_MAX));
-    }
-}
-
-/// A walk through the parts of a value. Walks are mostly in one another, and then what the innermost
-/// gives passes through all of them, which nobody else counts.
-#[derive(Debug)]
-pub(super) struct Walk(());
-
-impl Walk {
-    pub(super) fn new() -> Walk {
-        let walks = WALKS.get();
-        work(16 + walks);
-        WALKS.set(walks + 1);
-        Walk(())
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        WALKS.set(WALKS.get().saturating_sub(1));
     }
 }

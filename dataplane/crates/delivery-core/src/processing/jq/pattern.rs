@@ -14,7 +14,7 @@ use super::value::{Error, Value, ValueR};
 use super::{Language, meter, text};
 
 /// Bytes of an expression, compiled.
-const COMPILED_BYTES_MAX: usize = 128 << 10;
+const COMPILED_KIB_MAX: usize = 128;
 const GROUPS_MAX: usize = 64;
 /// Steps for compiling one.
 const COMPILE_STEPS: usize = 256;
@@ -29,6 +29,7 @@ struct Pattern {
     text: String,
     flags: String,
     regex: Regex,
+    compiled_kib: usize,
     all: bool,
     with_empty: bool,
 }
@@ -42,12 +43,11 @@ pub(super) fn run(mut cv: Cv<'_, Language>, between: bool, matches: bool) -> Val
     let bytes = cv.1.try_as_utf8_bytes()?;
     let (mut out, mut end) = (Vec::new(), 0);
     let mut chars = Chars { bytes, at: 0, count: 0 };
-    let mut searched = 0;
+    // Each state of it may be at each byte, though few mostly are.
+    meter::work(bytes.len().saturating_mul(8 * pattern.compiled_kib));
     for found in pattern.regex.captures_iter(bytes) {
         let Some(whole) = found.get(0) else { continue };
         meter::work(meter::STEP);
-        meter::read((whole.end() - searched) * 4);
-        searched = whole.end();
         if !pattern.with_empty && whole.as_bytes().is_empty() {
             continue;
         }
@@ -112,7 +112,7 @@ fn kept(text: &str, flags: &str) -> Result<Rc<Pattern>, Error> {
     if let Some(pattern) = KEPT.with_borrow(|kept| kept.iter().find(|it| is_it(it)).cloned()) {
         return Ok(pattern);
     }
-    meter::work(meter::STEP * COMPILE_STEPS + text.len() * 4);
+    meter::work(meter::STEP * COMPILE_STEPS + text.len() * 64);
     let pattern = Rc::new(compile(text, flags)?);
     KEPT.with_borrow_mut(|kept| {
         if kept.len() == KEPT_MAX {
@@ -125,7 +125,6 @@ fn kept(text: &str, flags: &str) -> Result<Rc<Pattern>, Error> {
 
 fn compile(text: &str, flags: &str) -> Result<Pattern, Error> {
     let mut builder = RegexBuilder::new(text);
-    builder.size_limit(COMPILED_BYTES_MAX);
     let (mut all, mut with_empty) = (false, true);
     for flag in flags.chars() {
         match flag {
@@ -152,13 +151,31 @@ fn compile(text: &str, flags: &str) -> Result<Pattern, Error> {
             flag => return Err(Error::str(format_args!("invalid regex flag: {flag}"))),
         }
     }
-    let regex =
-        builder.build().map_err(|error| Error::str(format_args!("invalid regex: {error}")))?;
+    let (regex, compiled_kib) = build(&mut builder)?;
     if GROUPS_MAX < regex.captures_len() {
         let message = format_args!("invalid regex: it has more than {GROUPS_MAX} groups");
         return Err(Error::str(message));
     }
-    Ok(Pattern { text: text.to_owned(), flags: flags.to_owned(), regex, all, with_empty })
+    Ok(Pattern {
+        text: text.to_owned(),
+        flags: flags.to_owned(),
+        regex,
+        compiled_kib,
+        all,
+        with_empty,
+    })
+}
+
+/// What it is compiled to, and about how large that is: it does not say, but is refused when too large.
+fn build(builder: &mut RegexBuilder) -> Result<(Regex, usize), Error> {
+    let mut kib = 1;
+    loop {
+        match builder.size_limit(kib << 10).build() {
+            Ok(regex) => return Ok((regex, kib)),
+            Err(_) if kib < COMPILED_KIB_MAX => kib *= 2,
+            Err(error) => return Err(Error::str(format_args!("invalid regex: {error}"))),
+        }
+    }
 }
 
 fn as_str(value: &Value) -> Result<&str, Error> {

@@ -45,7 +45,7 @@ pub(super) type ValueR = jaq_core::ValR<Value>;
 pub(super) type ValueX<'a> = jaq_core::ValX<'a, Value>;
 
 /// A value.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(in crate::processing) enum Value {
     #[default]
     Null,
@@ -160,7 +160,7 @@ impl Clone for Arr {
         let mut array = Arr::new();
         array.reserve(self.items.len());
         meter::work(self.items.len());
-        array.items.extend(self.items.iter().cloned());
+        array.items.extend(self.items.iter().map(Value::share));
         array.depth = self.depth;
         array
     }
@@ -212,7 +212,8 @@ impl Clone for Obj {
         let mut object = Obj::new();
         object.held.grow(self.fields.len() * FIELD_BYTES);
         meter::work(self.fields.len() * 4);
-        object.fields = self.fields.clone();
+        let fields = self.fields.iter().map(|(name, value)| (name.share(), value.share()));
+        object.fields = fields.collect();
         object.depth = self.depth;
         object
     }
@@ -225,7 +226,28 @@ fn one_deeper(depth: u32) -> u32 {
     depth + 1
 }
 
+impl Clone for Value {
+    /// Counted: whatever the interpreter makes to evaluate a term has a value with it, and a term can
+    /// be written so that it makes much.
+    fn clone(&self) -> Value {
+        meter::work(meter::STEP / 4);
+        self.share()
+    }
+}
+
 impl Value {
+    /// The same value once more.
+    fn share(&self) -> Value {
+        match self {
+            Value::Null => Value::Null,
+            Value::Bool(it) => Value::Bool(*it),
+            Value::Num(number) => Value::Num(number.clone()),
+            Value::Str(string) => Value::Str(Rc::clone(string)),
+            Value::Arr(array) => Value::Arr(Rc::clone(array)),
+            Value::Obj(object) => Value::Obj(Rc::clone(object)),
+        }
+    }
+
     /// A string.
     pub(super) fn string(bytes: &[u8], is_text: bool) -> Value {
         let mut string = Str::new(is_text);

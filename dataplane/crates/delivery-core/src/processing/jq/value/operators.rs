@@ -23,13 +23,13 @@ impl Add for Value {
             }
             (Value::Arr(mut x), Value::Arr(y)) => {
                 let array = Rc::make_mut(&mut x);
-                y.items.iter().for_each(|item| array.push(item.clone()));
+                y.items.iter().for_each(|item| array.push(item.share()));
                 Ok(Value::Arr(x))
             }
             (Value::Obj(mut x), Value::Obj(y)) => {
                 let object = Rc::make_mut(&mut x);
                 let fields = y.fields.iter();
-                fields.for_each(|(name, value)| object.insert(name.clone(), value.clone()));
+                fields.for_each(|(name, value)| object.insert(name.share(), value.share()));
                 Ok(Value::Obj(x))
             }
             (x, y) => Err(Error::math(x, Math::Add, y)),
@@ -101,7 +101,7 @@ fn merge(into: &mut Rc<Obj>, from: &Obj) {
     for (name, value) in &from.fields {
         match (into.fields.get_mut(name), value) {
             (Some(Value::Obj(into)), Value::Obj(from)) => merge(into, from),
-            _ => into.insert(name.clone(), value.clone()),
+            _ => into.insert(name.share(), value.share()),
         }
     }
 }

@@ -8,8 +8,7 @@ use jaq_core::val::Range;
 use jaq_core::{Exn, ValT};
 use jaq_json::Num;
 
-use super::super::meter::{self, Walk};
-use super::super::text;
+use super::super::{meter, text};
 use super::{
     Arr, Error, Held, ITEM_BYTES, NUMBER_BYTES_MAX, Obj, Str, Value, ValueR, ValueX, float,
 };
@@ -64,7 +63,7 @@ impl ValT for Value {
             }
             Value::Arr(array) => {
                 let (start, end) = bounds(&range, array.items.len())?;
-                Ok(array.items[start..end].iter().cloned().collect())
+                Ok(array.items[start..end].iter().map(Value::share).collect())
             }
             it => Err(Error::typ(it, "rangeable (array or string)")),
         }
@@ -137,14 +136,14 @@ impl ValT for Value {
                     Ok(bounds) => bounds,
                     Err(error) => return opt.fail(Value::Arr(array), |_| Exn::from(error)),
                 };
-                let before = array.items[start..end].iter().cloned().collect();
+                let before = array.items[start..end].iter().map(Value::share).collect();
                 let after = match change(before).next().transpose()? {
-                    None => Vec::new(),
-                    Some(Value::Arr(after)) => after.items.clone(),
+                    None => Rc::new(Arr::new()),
+                    Some(Value::Arr(after)) => after,
                     Some(it) => return Err(Exn::from(Error::typ(it, "array"))),
                 };
                 let (before, behind) = (array.items[..start].iter(), array.items[end..].iter());
-                Ok(before.chain(&after).chain(behind).cloned().collect())
+                Ok(before.chain(&after.items).chain(behind).map(Value::share).collect())
             }
             Value::Str(string) => {
                 let (start, end) = match string_range(&string, &range) {
@@ -267,22 +266,20 @@ impl Value {
 
 /// The items, without a second list of them.
 fn items(array: Rc<Arr>) -> Box<dyn Iterator<Item = Value>> {
-    let walk = Walk::new();
     match Rc::try_unwrap(array) {
         Ok(Arr { items, held, .. }) => {
             let mut items = items.into_iter();
             Box::new(std::iter::from_fn(move || {
-                let _ = (&walk, &held);
-                meter::work(1);
+                let _ = &held;
+                meter::generate();
                 items.next()
             }))
         }
         Err(shared) => {
             let mut at = 0..;
             Box::new(std::iter::from_fn(move || {
-                let _ = &walk;
-                meter::work(1);
-                shared.items.get(at.next()?).cloned()
+                meter::generate();
+                shared.items.get(at.next()?).map(Value::share)
             }))
         }
     }
@@ -290,23 +287,21 @@ fn items(array: Rc<Arr>) -> Box<dyn Iterator<Item = Value>> {
 
 /// The fields, without a second list of them.
 fn fields(object: Rc<Obj>) -> Box<dyn Iterator<Item = (Value, Value)>> {
-    let walk = Walk::new();
     match Rc::try_unwrap(object) {
         Ok(Obj { fields, held, .. }) => {
             let mut fields = fields.into_iter();
             Box::new(std::iter::from_fn(move || {
-                let _ = (&walk, &held);
-                meter::work(1);
+                let _ = &held;
+                meter::generate();
                 fields.next()
             }))
         }
         Err(shared) => {
             let mut at = 0..;
             Box::new(std::iter::from_fn(move || {
-                let _ = &walk;
-                meter::work(1);
+                meter::generate();
                 let (name, value) = shared.fields.get_index(at.next()?)?;
-                Some((name.clone(), value.clone()))
+                Some((name.share(), value.share()))
             }))
         }
     }
