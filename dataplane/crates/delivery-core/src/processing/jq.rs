@@ -9,8 +9,9 @@
 //! hold, how deep they are nested, and the work it is to go through them has a bound, and a program
 //! that comes to it ends the same way.
 //!
-//! What is not bounded well is the time of a regular expression with the flag `g`, which can grow with
-//! the square of the text.
+//! What is not bounded well is time. A value that is generated deep in a recursion passes through all
+//! of it, and a regular expression with the flag `g` can go through the rest of the text at each match:
+//! both are counted for less than the worst they can take, which is a minute.
 
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -47,7 +47,8 @@ pub(super) fn run(mut cv: Cv<'_, Language>, between: bool, matches: bool) -> Val
     meter::work(bytes.len().saturating_mul(8 * pattern.compiled_kib));
     for found in pattern.regex.captures_iter(bytes) {
         let Some(whole) = found.get(0) else { continue };
-        meter::work(meter::STEP);
+        // Before it is known where a match ends, what is behind it may have been gone through.
+        meter::work(meter::STEP + (bytes.len() - whole.end()) / 32);
         if !pattern.with_empty && whole.as_bytes().is_empty() {
             continue;
         }
