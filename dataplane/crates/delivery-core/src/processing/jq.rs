@@ -1,9 +1,10 @@
 //! jq programs: compiled once, run on a record at a time, and stopped when they run on.
 //!
 //! The interpreter knows no limits of its own. It does ask [`Limits`] for each term that it
-//! evaluates, so that is where one is counted and where it is left, by unwinding. So `def f: f; f` and `def f: [f]; f` both end.
-//! What generates without evaluating terms (`range`) is ours. Not part of the language here: whatever is not made of the record, which is
-//! the clock, the environment, local time, the log, and `halt`, for that ends the process.
+//! evaluates, so that is where one is counted and where it is left, by unwinding. So `def f: f; f` and
+//! `def f: [f]; f` both end. What generates without evaluating terms (`range`) is ours. Not part of the
+//! language here: whatever is not made of the record, which is the clock, the environment, local time,
+//! the log, and `halt`, for that ends the process.
 //!
 //! A single step can take much: `"x" * .count`. The values are ours, [`Value`], for that: what they
 //! hold, how deep they are nested, and the work it is to go through them has a bound, and a program
@@ -44,6 +45,9 @@ const STEPS_MAX: usize = 1_000_000;
 const BYTES_PER_STEP: usize = 2;
 /// Levels of a record. As jq 1.6.
 const DEPTH_MAX: usize = 256;
+/// But never more than these. What the interpreter makes for a step is not metered: it takes up to some
+/// 500 bytes, and may be freed by recursion.
+const STEPS_FOR_BYTES_MAX: usize = 500_000;
 /// Values in a record, names among them: while it is read, the meter does not see what they take.
 const VALUES_MAX: usize = 1 << 20;
 /// Words and signs of a program. Each may be a level deeper than the one before it, and reading one
@@ -53,8 +57,10 @@ const PROGRAM_WORDS_MAX: usize = 16_384;
 const MESSAGE_BYTES_MAX: usize = 400;
 
 /// What the interpreter makes to evaluate a program can be as deep as the program takes steps, and is
-/// freed level by level, on the stack. Memory is taken only for what is used of it.
-const STACK_BYTES: usize = 512 << 20;
+/// freed level by level, on the stack. Memory is taken only for what is used of it: less than 300 bytes a
+/// step, and up to twice as much when it is not optimized.
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 2 << 30 } else { 1 << 30 };
+
 /// What we add in jq itself.
 const LANGUAGE: &str = include_str!("jq/language.jq");
 /// Names that are left out.
@@ -131,7 +137,7 @@ impl Program {
         each: impl FnMut(Value) -> Result<(), String>,
     ) -> Result<(), String> {
         let input = parse(data)?;
-        meter::start(STEPS_MAX + data.len() / BYTES_PER_STEP);
+        meter::start(STEPS_MAX + (data.len() / BYTES_PER_STEP).min(STEPS_FOR_BYTES_MAX));
         let run = AssertUnwindSafe(|| self.evaluate(Value::take(input), each));
         catch_unwind(run).unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
             Ok(stopped) => Err(stopped.0.to_owned()),

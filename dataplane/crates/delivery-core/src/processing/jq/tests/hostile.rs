@@ -1,5 +1,7 @@
 //! Programs that are written to take the process down, or records that make them do it.
 
+use std::sync::Mutex;
+
 use super::*;
 
 const STOPPED: &str = "stopped";
@@ -13,7 +15,11 @@ const STOPS: [&str; 5] = [
     "failed: the program takes too much memory",
 ];
 
+/// A program may take much, and several at one time more than is there for the tests.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn all(table: &[(&str, &str)]) {
+    let _alone = ALONE.lock();
     let mut wrong = Vec::new();
     for (program, result) in table {
         let made = run(program, br#"{"count":100000000000,"a":"xyz"}"#);
@@ -404,6 +410,7 @@ fn nothing_else_grows_without_end() {
         "reduce range(500) as $i ({}; {a: ., b: .}) | [leaf_paths] | length".to_owned(),
         "reduce range(500) as $i ({}; {a: ., b: .}) | walk(if type == \"object\" then . else . end) | length".to_owned(),
     ];
+    let _alone = ALONE.lock();
     for program in table {
         let begun = std::time::Instant::now();
         let result = run(&program, b"0");
@@ -412,6 +419,31 @@ fn nothing_else_grows_without_end() {
         let memory = memory_bytes();
         assert!(memory < 768 << 20, "{program}: {memory} bytes");
         assert!(!result.is_empty(), "{program}");
+    }
+}
+
+/// What is made step by step is freed by recursion, here after as many steps as there can be.
+#[test]
+fn what_the_interpreter_made_is_freed() {
+    let _alone = ALONE.lock();
+    let record = format!("\"{}\"", "x".repeat(4 << 20));
+    let table = [
+        "def f(g): f(g | .); f(.)",
+        "def f(g): f(g | g); f(.)",
+        "def f(a): def g: a; f(g | g); f(.)",
+        "def f(a;b;c;d;e): f(a|b;b|c;c|d;d|e;e|a); f(.;.;.;.;.)",
+        "def f: . as $x | f; f",
+        "def f: label $x | f; f",
+        "null | [path(repeat(.a))] | length",
+        "null | last(path(repeat(.a))) | length",
+        "null | last(path(def f: .[0] | f; f))",
+        "reduce range(10000000) as $i (0; ., .)",
+        "def f($x; g): f(1; $x | g); f(0; .)",
+        "def f(g): try f(g, .) catch .; f(.)",
+    ];
+    for program in table {
+        let made = run(program, record.as_bytes());
+        assert!(STOPS.contains(&&*made), "{program}: {made}");
     }
 }
 
