@@ -58,7 +58,7 @@ const MESSAGE_BYTES_MAX: usize = 400;
 
 /// What the interpreter makes to evaluate a program can be as deep as the program takes steps, and is
 /// freed level by level, on the stack. Memory is taken only for what is used of it: less than 300 bytes a
-/// step, and up to twice as much when it is not optimized.
+/// step, and some 600 when it is not optimized.
 const STACK_BYTES: usize = if cfg!(debug_assertions) { 2 << 30 } else { 1 << 30 };
 
 /// What we add in jq itself.
