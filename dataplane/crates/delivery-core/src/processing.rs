@@ -47,7 +47,7 @@ pub const TRANSFORMED_RECORDS_MAX: usize = 500;
 /// Bytes that a program makes of one record, all together.
 pub const TRANSFORMED_BYTES_MAX: usize = 16 << 20;
 /// The longest delimiter to append.
-const DELIMITER_BYTES_MAX: usize = 64;
+const DELIMITER_CHARS_MAX: usize = 64;
 
 /// What a configuration asks for that cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,7 +173,7 @@ impl Processor {
         let processing = processing.unwrap_or(&none);
         let query = processing.metadata_extraction.as_ref();
         let delimiter = processing.append_delimiter.as_deref().unwrap_or_default();
-        if DELIMITER_BYTES_MAX * 4 < delimiter.len() {
+        if DELIMITER_CHARS_MAX < delimiter.chars().count() {
             return Err(refuse("processing.appendDelimiter", "holds at most 64 characters"));
         }
         Ok(Processor {
@@ -242,6 +242,7 @@ impl Item {
             code,
             message: message.into(),
             records: 1,
+            attempts: 1,
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Failed {
     pub message: String,
     /// How many records it made that failed.
     pub records: usize,
+    /// How many times it was tried.
+    pub attempts: u32,
 }
 
 /// Records that stay behind, each source record once for each run of its parts that fail.
@@ -49,6 +51,7 @@ pub(super) fn push(all: &mut Vec<Failed>, failed: Failed) {
         && !last.raw.is_empty()
     {
         last.records += failed.records;
+        last.attempts = last.attempts.max(failed.attempts);
         return;
     }
     all.push(failed);

@@ -1,53 +1,65 @@
 //! jq programs: compiled once, run on a record at a time, and stopped when they run on.
 //!
-//! The interpreter knows no limits of its own. It does ask [`Budget`] for each term that it
-//! evaluates, so that is where one is counted and where it is left, by unwinding: it has no other
-//! way out that a program's `try` could not take back. So `def f: f; f` and `def f: [f]; f` both end.
-//! What generates without evaluating terms (`range`) and what takes a text apart without
-//! (`fromjson`) are ours. Not part of the language here: whatever is not made of the record, which is
-//! the clock, the environment, local time, the log, and `halt`, for that ends the process.
+//! The interpreter knows no limits of its own. It does ask [`Limits`] for each term that it
+//! evaluates, so that is where one is counted and where it is left, by unwinding. So `def f: f; f` and
+//! `def f: [f]; f` both end. What generates without evaluating terms (`range`) is ours. Not part of the
+//! language here: whatever is not made of the record, which is the clock, the environment, local time,
+//! the log, and `halt`, for that ends the process.
 //!
-//! What is not bounded is what a single step takes: `"x" * 1000000000` is up to the program's author,
-//! and so is `"x" * .count`.
+//! A single step can take much: `"x" * .count`. The values are ours, [`Value`], for that: what they
+//! hold, how deep they are nested, and the work it is to go through them has a bound, and a program
+//! that comes to it ends the same way.
+//!
+//! What is not bounded well is time. A value that is generated deep in a recursion passes through all
+//! of it, and a regular expression with the flag `g` can go through the rest of the text at each match:
+//! both are counted for less than the worst they can take, which is a minute.
 
-use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use jaq_core::data::HasLut;
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::native::{self, bome, v};
-use jaq_core::{Compiler, Ctx, DataT, Exn, Filter, Lut, RunPtr, ValX, Vars};
+use jaq_core::{Compiler, Ctx, DataT, Exn, Filter, Lut, Vars};
 use jaq_json::{Val, read};
 
+use self::meter::Stopped;
+use self::value::NUMBER_BYTES_MAX;
 use super::StartError;
 
+mod functions;
 mod json;
+mod meter;
 mod number;
+mod pattern;
+mod text;
+mod value;
 
 pub(super) use json::{Out, write_record};
 pub(super) use number::number_text;
+pub(super) use value::Value;
 
 /// Terms that a program evaluates for one record: about a tenth of a second.
 const STEPS_MAX: usize = 1_000_000;
 /// And one more for so many bytes of the record, so that large ones can be gone through.
-const BYTES_PER_STEP: usize = 4;
+const BYTES_PER_STEP: usize = 2;
 /// Levels of a record. As jq 1.6.
 const DEPTH_MAX: usize = 256;
-/// Characters of a number in a record: larger ones take a time that grows with their square.
-const NUMBER_BYTES_MAX: usize = 400;
+/// But never more than these. What the interpreter makes for a step is not metered: it takes up to some
+/// 500 bytes, and may be freed by recursion.
+const STEPS_FOR_BYTES_MAX: usize = 500_000;
+/// Values in a record, names among them: while it is read, the meter does not see what they take.
+const VALUES_MAX: usize = 1 << 20;
 /// Words and signs of a program. Each may be a level deeper than the one before it, and reading one
 /// recurses: a chain of 65,536 minus signs would not fit the stack.
 const PROGRAM_WORDS_MAX: usize = 16_384;
 /// Bytes of a message that says what went wrong: it may quote the record.
 const MESSAGE_BYTES_MAX: usize = 400;
 
-/// A program makes values that are nested as deep as it takes steps, and those are freed level by
-/// level, on the stack. Memory is taken only for what is used of it.
-const STACK_BYTES: usize = 512 << 20;
-/// What evaluation alone may use of it.
-const EVALUATION_STACK_BYTES: usize = 64 << 20;
+/// What the interpreter makes to evaluate a program can be as deep as the program takes steps, and is
+/// freed level by level, on the stack. Memory is taken only for what is used of it: less than 300 bytes a
+/// step, and some 600 when it is not optimized.
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 2 << 30 } else { 1 << 30 };
 
 /// What we add in jq itself.
 const LANGUAGE: &str = include_str!("jq/language.jq");
@@ -64,54 +76,25 @@ const WITHOUT: [&str; 10] = [
     "stderr_empty",
     "strflocaltime",
 ];
-/// Names that are ours.
-const OURS: [&str; 2] = ["fromjson", "range"];
-
 /// A program.
 pub(super) struct Program(Filter<Language>);
 
-/// The language: jaq's values, and [`Budget`] as what evaluation carries along.
+/// The language: our values, and [`Limits`] as what evaluation carries along.
 struct Language;
 
 impl DataT for Language {
-    type V<'a> = Val;
-    type Data<'a> = &'a Budget<'a>;
+    type V<'a> = Value;
+    type Data<'a> = &'a Limits<'a>;
 }
 
-/// What is left for a record.
-struct Budget<'a> {
-    lut: &'a Lut<Language>,
-    steps: Cell<usize>,
-    stack_start: usize,
-}
+/// What is asked for each term.
+struct Limits<'a>(&'a Lut<Language>);
 
-/// What unwinding carries out of an evaluation.
-struct Stopped(&'static str);
-
-impl<'a> HasLut<'a, Language> for &'a Budget<'a> {
+impl<'a> HasLut<'a, Language> for &'a Limits<'a> {
     fn lut(&self) -> &'a Lut<Language> {
-        self.take_step();
-        self.lut
+        meter::step();
+        self.0
     }
-}
-
-impl Budget<'_> {
-    fn take_step(&self) {
-        let Some(left) = self.steps.get().checked_sub(1) else {
-            resume_unwind(Box::new(Stopped("the program takes too many steps")));
-        };
-        self.steps.set(left);
-        if EVALUATION_STACK_BYTES < stack_position().abs_diff(self.stack_start) {
-            resume_unwind(Box::new(Stopped("the program recurses too deep")));
-        }
-    }
-}
-
-/// About where the stack ends now.
-#[inline(never)]
-fn stack_position() -> usize {
-    let here = 0_u8;
-    std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
 /// Runs `work` where [`Program`]'s methods may be called: on a stack of their own.
@@ -135,6 +118,9 @@ impl Program {
     /// # Errors
     /// What is wrong with it, or that there is no thread to compile it on.
     pub(super) fn new(text: &str) -> Result<Program, String> {
+        if text.contains(functions::UNGUARDED) {
+            return Err(format!("holds {}, which is not for programs", functions::UNGUARDED));
+        }
         if PROGRAM_WORDS_MAX < count_words(text) {
             return Err(format!("has more than {PROGRAM_WORDS_MAX} words and signs"));
         }
@@ -148,11 +134,11 @@ impl Program {
     pub(super) fn run(
         &self,
         data: &[u8],
-        each: impl FnMut(Val) -> Result<(), String>,
+        each: impl FnMut(Value) -> Result<(), String>,
     ) -> Result<(), String> {
         let input = parse(data)?;
-        let steps = STEPS_MAX + data.len() / BYTES_PER_STEP;
-        let run = AssertUnwindSafe(|| self.evaluate(input, steps, each));
+        meter::start(STEPS_MAX + (data.len() / BYTES_PER_STEP).min(STEPS_FOR_BYTES_MAX));
+        let run = AssertUnwindSafe(|| self.evaluate(Value::take(input), each));
         catch_unwind(run).unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
             Ok(stopped) => Err(stopped.0.to_owned()),
             // The interpreter has places where it asserts what a program can break.
@@ -162,13 +148,11 @@ impl Program {
 
     fn evaluate(
         &self,
-        input: Val,
-        steps: usize,
-        mut each: impl FnMut(Val) -> Result<(), String>,
+        input: Value,
+        mut each: impl FnMut(Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        let budget =
-            Budget { lut: &self.0.lut, steps: Cell::new(steps), stack_start: stack_position() };
-        let context = Ctx::<Language>::new(&budget, Vars::new([]));
+        let limits = Limits(&self.0.lut);
+        let context = Ctx::<Language>::new(&limits, Vars::new([]));
         for output in self.0.id.run((context, input)) {
             match output.map_err(Exn::get_err) {
                 Ok(value) => each(value)?,
@@ -189,6 +173,7 @@ fn parse(data: &[u8]) -> Result<Val, String> {
 /// What has to hold before the interpreter's reader, which recurses, sees `data`.
 fn check(data: &[u8]) -> Result<(), String> {
     let mut depth = 0_usize;
+    let mut values = 0_usize;
     let mut number_bytes = 0;
     let mut bytes = data.iter();
     while let Some(byte) = bytes.next() {
@@ -209,9 +194,16 @@ fn check(data: &[u8]) -> Result<(), String> {
             b'#' => {
                 bytes.find(|byte| **byte == b'\n');
             }
-            b'[' | b'{' => depth += 1,
+            b'[' | b'{' => {
+                depth += 1;
+                values += 1;
+            }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' | b':' => values += 1,
             _ => {}
+        }
+        if VALUES_MAX < values {
+            return Err(format!("JSON of more than {VALUES_MAX} values"));
         }
         if DEPTH_MAX < depth {
             return Err(format!("JSON that is nested deeper than {DEPTH_MAX} levels"));
@@ -235,7 +227,7 @@ fn compile(text: &str) -> Result<Filter<Language>, String> {
     let ours_in_jq = jaq_core::load::parse(LANGUAGE, |parser| parser.defs()).unwrap_or_default();
     let definitions =
         jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(ours_in_jq);
-    let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    let functions = jaq_core::funs().chain(jaq_std::funs());
     let arena = Arena::default();
     let modules = Loader::new(definitions.filter(|it| !WITHOUT.contains(&it.name)))
         .load(&arena, File { code: text, path: () })
@@ -244,8 +236,9 @@ fn compile(text: &str) -> Result<Filter<Language>, String> {
     jaq_core::load::import(&modules, |_| Err(String::new()))
         .map_err(|_| "import: there are no files to import from".to_owned())?;
     let functions = functions
-        .filter(|(name, ..)| !WITHOUT.contains(name) && !OURS.contains(name))
-        .chain(ours());
+        .filter(|(name, ..)| !WITHOUT.contains(name) && !functions::OURS.contains(name))
+        .map(|(name, arguments, function)| (functions::guarded_name(name), arguments, function))
+        .chain(functions::all());
     Compiler::default().with_funs(functions).compile(modules).map_err(|errors| {
         let mut undefined = errors.iter().flat_map(|(_, errors)| errors);
         match undefined.next() {
@@ -272,55 +265,6 @@ fn describe_load(text: &str, errors: &jaq_core::load::Errors<&str, ()>) -> Strin
         },
     };
     format!("expected {} at byte {}", expected, span(text, found).start)
-}
-
-fn ours() -> impl Iterator<Item = native::Fun<Language>> {
-    type Ours = native::Filter<RunPtr<Language>>;
-    let functions: [Ours; 2] = [
-        ("fromjson", v(0), |cv| {
-            let parsed =
-                cv.1.try_as_utf8_bytes_owned()
-                    .and_then(|text| parse(&text).map_err(jaq_json::Error::str));
-            bome(parsed)
-        }),
-        ("range", v(3), |mut cv| {
-            let by = cv.0.pop_var();
-            let to = cv.0.pop_var();
-            let from = cv.0.pop_var();
-            let budget: &Budget<'_> = cv.0.data();
-            Box::new(range(from, to, by, budget))
-        }),
-    ];
-    functions.into_iter().map(|function: Ours| native::run::<Language>(function))
-}
-
-/// `from`, and `by` more each time, until `to`.
-fn range<'a>(
-    from: Val,
-    to: Val,
-    by: Val,
-    budget: &'a Budget<'a>,
-) -> impl Iterator<Item = ValX<'a, Val>> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    let direction = by.cmp(&Val::from(0_isize));
-    let mut next = Some(Ok(from));
-    std::iter::from_fn(move || {
-        budget.take_step();
-        let here: Val = match next.take()? {
-            Ok(here) => here,
-            Err(error) => return Some(Err(Exn::from(error))),
-        };
-        let more = match direction {
-            Greater => here < to,
-            Less => to < here,
-            Equal => here != to,
-        };
-        if !more {
-            return None;
-        }
-        next = Some(here.clone() + by.clone());
-        Some(Ok(here))
-    })
 }
 
 /// The start of what `value` is as a text.

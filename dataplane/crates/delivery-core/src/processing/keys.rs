@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jaq_json::{Num, Val};
+use jaq_json::Num;
 
-use super::jq::{Program, number_text};
+use super::jq::{Program, Value, number_text};
 
 /// Keys by their names.
 pub type PartitionKeys = BTreeMap<String, String>;
@@ -33,13 +33,13 @@ pub(super) fn extract(query: &Program, data: &[u8]) -> Result<PartitionKeys, Str
     keys.ok_or_else(|| "the query gives no value".to_owned())
 }
 
-fn decode(value: &Val) -> Result<PartitionKeys, String> {
-    let Val::Obj(fields) = value else {
+fn decode(value: &Value) -> Result<PartitionKeys, String> {
+    let Value::Obj(object) = value else {
         return Err("the query gives no object".to_owned());
     };
     let mut keys = PartitionKeys::new();
-    for (name, value) in fields.iter() {
-        let Val::TStr(name) = name else {
+    for (name, value) in object.fields() {
+        let Some(name) = name.as_text() else {
             return Err("the query gives an object with a key that is no string".to_owned());
         };
         let name = String::from_utf8_lossy(name).into_owned();
@@ -49,15 +49,17 @@ fn decode(value: &Val) -> Result<PartitionKeys, String> {
 }
 
 /// What jq's `tostring` makes of it; an integer keeps all its digits.
-fn text(value: &Val) -> Result<Option<String>, String> {
+fn text(value: &Value) -> Result<Option<String>, String> {
     match value {
-        Val::Null => Ok(None),
-        Val::Bool(value) => Ok(Some(value.to_string())),
-        Val::Num(number @ (Num::Int(_) | Num::BigInt(_))) => Ok(Some(number.to_string())),
-        Val::Num(Num::Float(number)) => Ok(Some(number_text(*number))),
-        Val::Num(Num::Dec(text)) => Ok(Some(number_text(text.parse().unwrap_or(f64::NAN)))),
-        Val::TStr(text) => Ok(Some(String::from_utf8_lossy(text).into_owned())),
-        Val::BStr(_) | Val::Arr(_) | Val::Obj(_) => {
+        Value::Null => Ok(None),
+        Value::Bool(value) => Ok(Some(value.to_string())),
+        Value::Num(number @ (Num::Int(_) | Num::BigInt(_))) => Ok(Some(number.to_string())),
+        Value::Num(Num::Float(number)) => Ok(Some(number_text(*number))),
+        Value::Num(Num::Dec(text)) => Ok(Some(number_text(text.parse().unwrap_or(f64::NAN)))),
+        Value::Str(string) if string.is_text() => {
+            Ok(Some(String::from_utf8_lossy(string.bytes()).into_owned()))
+        }
+        Value::Str(_) | Value::Arr(_) | Value::Obj(_) => {
             Err("partitionKeys values must be strings, numbers or booleans".to_owned())
         }
     }

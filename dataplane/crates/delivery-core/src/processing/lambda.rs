@@ -11,7 +11,7 @@ use bytes::Bytes;
 use model::Origin;
 use serde::Serialize;
 
-use super::{FailureCode, Item, Metadata, Outcome, failure, keys};
+use super::{Failed, FailureCode, Item, Metadata, Outcome, failure, keys};
 
 mod answer;
 
@@ -46,7 +46,7 @@ pub struct Calls {
     /// Each fits one call.
     pub calls: Vec<Vec<Item>>,
     /// Fits none.
-    pub failed: Vec<super::Failed>,
+    pub failed: Vec<Failed>,
 }
 
 /// The bytes of data of one call, of a size in MiB as it is configured.
@@ -176,7 +176,7 @@ impl<'a> CallRecord<'a> {
 pub fn decode(payload: &[u8], items: Vec<Item>) -> Outcome {
     if PAYLOAD_BYTES_MAX < payload.len() {
         let message = "The answer of the Lambda function is larger than 6 MB";
-        return fail_all(items, FailureCode::LambdaFunction, message);
+        return fail_all(items, FailureCode::LambdaFunction, message, 1);
     }
     // A list of fields would do for an object otherwise.
     let is_object = payload.trim_ascii_start().starts_with(b"{");
@@ -184,7 +184,7 @@ pub fn decode(payload: &[u8], items: Vec<Item>) -> Outcome {
     let Some(answer) = answer else {
         let message = "There was an error parsing returned records from the Lambda function. \
             Ensure that the returned records follow the status model required by Firehose.";
-        return fail_all(items, FailureCode::LambdaJsonProcessing, message);
+        return fail_all(items, FailureCode::LambdaJsonProcessing, message, 1);
     };
     let mut verdicts = HashMap::with_capacity(items.len());
     for record in answer.records.0 {
@@ -217,12 +217,13 @@ pub fn decode(payload: &[u8], items: Vec<Item>) -> Outcome {
     out
 }
 
-/// `items` as records that stay behind, for one reason: that of a call that failed for good.
+/// `items` as records that stay behind, for one reason: that of a call that failed for good, when it
+/// was made so many times.
 #[must_use]
-pub fn fail_all(items: Vec<Item>, code: FailureCode, message: &str) -> Outcome {
+pub fn fail_all(items: Vec<Item>, code: FailureCode, message: &str, attempts: u32) -> Outcome {
     let mut out = Outcome::default();
     for item in items {
-        failure::push(&mut out.failed, item.fail(code, message));
+        failure::push(&mut out.failed, Failed { attempts, ..item.fail(code, message) });
     }
     out
 }

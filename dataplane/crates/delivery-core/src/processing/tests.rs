@@ -64,7 +64,8 @@ fn run(processor: &Processor, records: Vec<DeliveryRecord>) -> String {
             .push(format!("{}.{} {key} {data} of {raw} {query_keys:?}", origin.offset, origin.sub));
     }
     for failed in [prepared.failed, transformed.failed, finished.failed].concat() {
-        let Failed { origin, raw, code, message, records } = failed;
+        let Failed { origin, raw, code, message, records, attempts } = failed;
+        assert_eq!(attempts, 1);
         let (at, raw) = (format!("{}.{}", origin.offset, origin.sub), text(&raw));
         lines.push(format!("{at} failed {records}: {} ({message}) {raw}", code.as_str()));
     }
@@ -390,7 +391,7 @@ fn what_cannot_be_followed_is_refused() {
         json!({ "deaggregation": { "delimiter": "Cg==" } }),
         json!({ "deaggregation": { "subRecordType": "DELIMITED", "delimiter": "%" } }),
         json!({ "deaggregation": { "subRecordType": "DELIMITED", "delimiter": "" } }),
-        json!({ "appendDelimiter": "x".repeat(300) }),
+        json!({ "appendDelimiter": "é".repeat(65) }),
     ];
     let errors: Vec<_> =
         refused.map(|it| processor(it).err().map_or("accepted".into(), |it| it.to_string())).into();
@@ -406,6 +407,7 @@ fn what_cannot_be_followed_is_refused() {
         processing.deaggregation.delimiter: holds 1 to 64 bytes
         processing.appendDelimiter: holds at most 64 characters"#]]
     .assert_eq(&errors.join("\n"));
+    assert!(processor(json!({ "appendDelimiter": "😀".repeat(64) })).is_ok());
 }
 
 #[test]

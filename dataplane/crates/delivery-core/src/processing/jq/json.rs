@@ -2,10 +2,10 @@
 
 use std::io;
 
-use jaq_json::{Num, Val};
+use jaq_json::Num;
 use serde::de::IgnoredAny;
 
-use super::{DEPTH_MAX, number_text};
+use super::{DEPTH_MAX, Value, number_text};
 
 /// Bytes that have a bound.
 pub(in crate::processing) struct Out {
@@ -51,27 +51,27 @@ impl io::Write for Out {
 ///
 /// # Errors
 /// A sentence: JSON has no such value, or there is no room.
-pub(in crate::processing) fn write_record(value: &Val, out: &mut Out) -> Result<(), String> {
+pub(in crate::processing) fn write_record(value: &Value, out: &mut Out) -> Result<(), String> {
     match value {
-        Val::TStr(text) | Val::BStr(text) => out.put(text),
+        Value::Str(string) => out.put(string.bytes()),
         value => write_json(value, out, 0),
     }
 }
 
-fn write_json(value: &Val, out: &mut Out, depth: usize) -> Result<(), String> {
+fn write_json(value: &Value, out: &mut Out, depth: usize) -> Result<(), String> {
     if DEPTH_MAX < depth {
         return Err(format!("the program gives JSON nested deeper than {DEPTH_MAX} levels"));
     }
     match value {
-        Val::Null => out.put(b"null"),
-        Val::Bool(true) => out.put(b"true"),
-        Val::Bool(false) => out.put(b"false"),
-        Val::Num(number) => out.put(json_number(number).as_bytes()),
-        Val::TStr(text) => write_string(text, out),
-        Val::BStr(_) => Err("the program gives bytes inside of JSON".to_owned()),
-        Val::Arr(values) => {
+        Value::Null => out.put(b"null"),
+        Value::Bool(true) => out.put(b"true"),
+        Value::Bool(false) => out.put(b"false"),
+        Value::Num(number) => out.put(json_number(number).as_bytes()),
+        Value::Str(string) if string.is_text() => write_string(string.bytes(), out),
+        Value::Str(_) => Err("the program gives bytes inside of JSON".to_owned()),
+        Value::Arr(array) => {
             out.put(b"[")?;
-            for (index, value) in values.iter().enumerate() {
+            for (index, value) in array.items().iter().enumerate() {
                 if 0 < index {
                     out.put(b",")?;
                 }
@@ -79,10 +79,10 @@ fn write_json(value: &Val, out: &mut Out, depth: usize) -> Result<(), String> {
             }
             out.put(b"]")
         }
-        Val::Obj(fields) => {
+        Value::Obj(object) => {
             out.put(b"{")?;
-            for (index, (name, value)) in fields.iter().enumerate() {
-                let Val::TStr(name) = name else {
+            for (index, (name, value)) in object.fields().enumerate() {
+                let Some(name) = name.as_text() else {
                     return Err("the program gives an object with a key that is no string".into());
                 };
                 if 0 < index {

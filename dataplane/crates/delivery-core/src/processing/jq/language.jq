@@ -25,3 +25,13 @@ def INDEX(key): INDEX(.[]; key);
 def ascii: [.] | implode;
 def date: todate;
 def leaf_paths: paths(scalars);
+
+# A format makes up to 255 characters of each of its own, and these loop as often as they are told.
+def strftime($format):
+  if ($format | isstring) and 4096 < ($format | utf8bytelength) then
+    error("strftime: the format is too long")
+  else unguarded_strftime($format) end;
+def jn(n; x): n as $n | if 10000 < ($n | abs) then error("jn: the order is too large")
+  else unguarded_jn($n; x) end;
+def yn(n; x): n as $n | if 10000 < ($n | abs) then error("yn: the order is too large")
+  else unguarded_yn($n; x) end;

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod hostile;
+
 /// What `program` makes of `data`, each value in brackets, or why it does not.
 fn run(program: &str, data: &[u8]) -> String {
     let program = match Program::new(program) {
@@ -152,6 +154,9 @@ fn what_is_not_made_of_the_record_is_not_there() {
 #[test]
 fn a_program_that_runs_on_is_stopped() {
     let steps = "failed: the program takes too many steps";
+    let nested = "failed: the program makes values that are nested too deep";
+    // Each term is counted for more the deeper it is, so which of the two comes first is a matter of how
+    // this is built.
     let deep = "failed: the program recurses too deep";
     let table = [
         ("def f: f; f", steps),
@@ -160,14 +165,15 @@ fn a_program_that_runs_on_is_stopped() {
         ("[range(infinite)]", steps),
         ("last(range(0; 1; 0))", steps),
         ("[repeat(1)] | length", steps),
-        ("until(false; [.])", steps),
-        ("def f: [[[[[[[[[[.]]]]]]]]]] | f; f", steps),
+        ("until(false; [.])", nested),
+        ("def f: [[[[[[[[[[.]]]]]]]]]] | f; f", nested),
         ("reduce range(1e9) as $i (0; . + $i)", steps),
         ("def f: [f]; f", deep),
         ("def f: 1 + f; f", deep),
     ];
     for (program, message) in table {
-        assert_eq!(run(program, b"0"), message, "{program}");
+        let made = run(program, b"0");
+        assert!(made == message || message == deep && made == steps, "{program}: {made}");
     }
     check("first(repeat(1)), [limit(3; range(infinite))]", "0", expect!["<1><[0,1,2]>"]);
     check(

@@ -292,3 +292,14 @@ proptest! {
         prop_assert_eq!(kept, data);
     }
 }
+
+#[test]
+fn a_call_that_failed_for_good_says_how_often_it_was_made() {
+    let items = vec![item(0, "one"), item(1, "two")];
+    let out = fail_all(items, FailureCode::LambdaTimedOut, "it took too long", 4);
+    let failed = out.failed.iter().map(|it| (&*it.raw, it.attempts, &*it.message));
+    let expected = [(&b"one"[..], 4, "it took too long"), (b"two", 4, "it took too long")];
+    assert_eq!(failed.collect::<Vec<_>>(), expected);
+    let refused = decode(b"[]", vec![item(0, "one")]);
+    assert_eq!(refused.failed.iter().map(|it| it.attempts).collect::<Vec<_>>(), [1]);
+}
