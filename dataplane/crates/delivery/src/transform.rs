@@ -136,7 +136,7 @@ impl Transformer {
             };
             let pause = backoff.next(attempt, Duration::ZERO, (self.context.random)());
             if failure.is_final || self.retries <= attempt {
-                return lambda::fail_all(items, failure.code, &failure.message);
+                return lambda::fail_all(items, failure.code, &failure.message, attempt + 1);
             }
             tokio::time::sleep(pause.unwrap_or_default()).await;
         }

@@ -330,7 +330,7 @@ impl Window {
     /// Writes down what could not be processed.
     async fn fail(&mut self, failed: Vec<Failed>) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
-        for Failed { raw, origin, code, message, records } in failed {
+        for Failed { raw, origin, code, message, records, attempts } in failed {
             pipeline.metrics.failed_processing.inc_by(records as u64);
             let output = code.error_output_type();
             let refusal = match output {
@@ -346,7 +346,7 @@ impl Window {
                 origin: &origin,
                 error_code: code.as_str(),
                 error_message: &message,
-                attempts: 1,
+                attempts,
                 ended: pipeline.context().clock.now(),
                 refusal,
             };

@@ -203,12 +203,15 @@ impl Deliveries {
         }
         let context = Arc::clone(&self.parts.context);
         let group = Group::start(context, Arc::clone(stream), self.source_of(stream));
-        let why = group.as_ref().err().map(|error| chain(error));
-        if let Some(why) = &why {
-            tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");
-        }
+        let (state, why) = match group {
+            Ok(group) => (State::Working(group), None),
+            Err(error) => {
+                let why = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");
+                (State::Refused, Some(why))
+            }
+        };
         self.parts.refused.set(stream.uid, why);
-        let state = group.map_or(State::Refused, State::Working);
         self.running.insert(stream.uid, Running { destination_version: version, state });
         true
     }
@@ -341,10 +344,4 @@ impl Deliveries {
         }
         Ok(())
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
