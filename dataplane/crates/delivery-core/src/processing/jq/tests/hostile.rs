@@ -54,7 +54,6 @@ fn a_step_does_not_take_all_memory() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes when it is not optimized")]
 fn strings_stay_small() {
     all(&[
         (r#""x" * 100000000000"#, STOPPED),
@@ -108,7 +107,6 @@ fn strings_stay_small() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes when it is not optimized")]
 fn arrays_and_objects_stay_small() {
     all(&[
         (r#"reduce range(60) as $i ([0]; [.[], .[]])"#, STOPPED),
@@ -159,7 +157,6 @@ fn arrays_and_objects_stay_small() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes when it is not optimized")]
 fn what_shares_itself_is_work() {
     const SHARED: &str = "reduce range(900) as $i ([]; [., .])";
     let table = [
@@ -223,7 +220,6 @@ fn values_do_not_nest_without_end() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes when it is not optimized")]
 fn the_interpreter_itself_ends() {
     all(&[
         ("def f(g): f(g | .); f(.)", STOPPED),
@@ -334,7 +330,6 @@ fn a_large_record_is_gone_through() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes when it is not optimized")]
 fn nothing_else_grows_without_end() {
     let rep = |part: &str, times: usize| part.repeat(times);
     let table = [
