@@ -6,19 +6,10 @@ import time
 import boto3
 from botocore.config import Config
 
+from refusals import refused
+
 kinesis = boto3.client("kinesis", config=Config(retries={"max_attempts": 0}))
 NAME = "boto3"
-
-
-def refused(code, call, **arguments):
-    """The call must be refused with this AWS error."""
-    try:
-        call(**arguments)
-    except kinesis.exceptions.ClientError as error:
-        found = error.response["Error"]["Code"]
-        assert found == code, f"{code} wanted, found {error}"
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{code} wanted, but the call succeeded")
 
 
 def iterator(shard, kind, **more):

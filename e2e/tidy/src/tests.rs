@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "storage",
         ],
     ),
-    ("delivery-core", &["auth", "model", "operator-api"]),
+    ("delivery-core", &["model", "operator-api"]),
     ("e2e", &["auth", "model"]),
     (
         "firehose-api",

@@ -9,6 +9,7 @@
 //! time they are read, which is why a delivery that is repeated after a crash overwrites itself.
 
 pub mod backoff;
+pub mod guid;
 pub mod objects;
 pub mod processing;
 

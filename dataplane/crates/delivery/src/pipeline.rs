@@ -18,12 +18,12 @@ use operator_api::delivery_stream::{
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
-use crate::sinks::guid::guid_of;
 use crate::sinks::redshift::{Redshift, UrlError};
 use crate::sinks::{self, Feed, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
 use crate::store::{Store, Stores};
 use crate::transform::Transformer;
+use delivery_core::guid::guid_of;
 
 const MIB: usize = 1 << 20;
 const BUFFER_MIB: usize = 5;

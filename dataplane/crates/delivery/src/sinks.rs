@@ -5,7 +5,6 @@
 //! is no sink: it is given objects instead of records, and takes all of them or none.
 
 pub(crate) mod client;
-pub(crate) mod guid;
 pub mod http_endpoint;
 pub mod redshift;
 pub mod search;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use columnar::RefusedCode;
+use delivery_core::guid::guid_of;
 use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, RefusedRecord};
 use delivery_core::processing::{
     Failed, FailureCode, Failures, Keyed, Outcome, Processor, StartError,
 };
 use model::{DeliveryRecord, Offset, ShardId, UnixMillis};
-use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -460,14 +460,12 @@ impl Window {
 
     fn batch_id(&self) -> BatchId {
         let Place { stream_uid, shard, start } = self.place;
-        let mut hash = Sha256::new();
-        hash.update(stream_uid.to_be_bytes());
-        hash.update(shard.0.to_be_bytes());
-        hash.update(start.0.to_be_bytes());
-        hash.update(self.batches.to_be_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.finalize()[..16]);
-        BatchId(u128::from_be_bytes(bytes))
+        let mut place = Vec::with_capacity(24);
+        place.extend(stream_uid.to_be_bytes());
+        place.extend(shard.0.to_be_bytes());
+        place.extend(start.0.to_be_bytes());
+        place.extend(self.batches.to_be_bytes());
+        BatchId(guid_of(&place))
     }
 }
 

@@ -2,10 +2,11 @@
 //! written again after a crash has the name it had before.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use model::{Offset, ShardId};
 use sha2::{Digest, Sha256};
+
+use crate::guid::{guid, half};
 
 /// The partition keys that a record's object is chosen by, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,18 +68,7 @@ impl Seed {
 
     /// A UUID of version 8, whose bits are the maker's own.
     pub(super) fn uuid(&self) -> String {
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.0[..16]);
-        bytes[6] = bytes[6] & 0x0f | 0x80;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let mut text = String::with_capacity(36);
-        for (at, byte) in bytes.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            push_hex(*byte, &mut text);
-        }
-        text
+        guid(half(&self.0))
     }
 
     /// The `index`th random string of a name: hexadecimal digits.
@@ -86,15 +76,10 @@ impl Seed {
         let mut hash = Sha256::new();
         hash.update(self.0);
         hash.update(index.to_be_bytes());
-        let mut text = String::with_capacity(RANDOM_CHARS + 1);
-        hash.finalize()[..RANDOM_CHARS.div_ceil(2)].iter().for_each(|it| push_hex(*it, &mut text));
+        let mut text = format!("{:032x}", half(&hash.finalize()));
         text.truncate(RANDOM_CHARS);
         text
     }
-}
-
-fn push_hex(byte: u8, text: &mut String) {
-    write!(text, "{byte:02x}").expect("a String takes all");
 }
 
 #[cfg(test)]

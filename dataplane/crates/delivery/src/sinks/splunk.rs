@@ -24,9 +24,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use self::judge::{Polled, Posted};
 use self::request::Cookies;
 use super::client::{Connector, Reply, TransferError, secret_header, send};
-use super::guid::guid;
 use super::{Attempt, Batch, BatchId, Failure, Sink};
 use crate::secrets::Secrets;
+use delivery_core::guid::guid;
 
 const ACK_TIMEOUT_SECONDS: u32 = 300;
 /// In which a request of a few MiB is read on any link worth having.

@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use model::{DeliveryRecord, UnixMillis};
 
 use crate::sinks::BatchId;
-use crate::sinks::guid::{guid, guid_of};
+use delivery_core::guid::{guid, guid_of};
 
 /// As AWS.
 const RECORDS_MAX: usize = 10_000;

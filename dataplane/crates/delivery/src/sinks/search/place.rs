@@ -4,7 +4,7 @@ use delivery_core::objects::search::index_name;
 use model::Origin;
 use operator_api::delivery_stream::{DocumentIdFormat, SearchDestination};
 
-use crate::sinks::guid::guid_of;
+use delivery_core::guid::guid_of;
 
 /// A document's place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use super::judge::{self, Answer, Ran};
 use super::statement::Column;
 use crate::secrets::Secrets;
 use crate::sinks::client::{Connector, Reply, TransferError, secret_header, send};
-use crate::sinks::guid::{guid, guid_of};
 use crate::sinks::snowflake::judge::NotNow;
 use crate::sinks::snowflake::key::Signer;
+use delivery_core::guid::{guid, guid_of};
 
 /// Snowflake says after three quarters of a minute where to ask for the answer.
 const TIMEOUT: Duration = Duration::from_secs(120);

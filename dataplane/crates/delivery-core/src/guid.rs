@@ -1,15 +1,21 @@
 //! Ids of the form that others expect: made of what they stand for, never of chance.
 
-use auth::body_sha256;
+use sha2::{Digest, Sha256};
 
 /// The first half of the SHA-256.
-pub(crate) fn guid_of(bytes: &[u8]) -> u128 {
-    let hash = body_sha256(bytes);
+#[must_use]
+pub fn guid_of(bytes: &[u8]) -> u128 {
+    half(&Sha256::digest(bytes))
+}
+
+/// The first half of a hash.
+pub(crate) fn half(hash: &[u8]) -> u128 {
     hash[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 /// As in `ed4acda5-034f-8f42-bba1-f29aea6d7d8f`: a UUID of version 8, whose bits are its maker's.
-pub(crate) fn guid(number: u128) -> String {
+#[must_use]
+pub fn guid(number: u128) -> String {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0b11 << 62;
     let number = (number & !VERSION & !VARIANT) | (8 << 76) | (0b10 << 62);
