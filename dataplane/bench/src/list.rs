@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use catalog::{Catalog, LocalCatalog, Settings, Stream, StreamUid};
+use catalog::{Entries, LocalCatalog, Settings, Stream, StreamUid};
 use model::{Boundaries, UnixMillis};
 
 use crate::{Args, say};

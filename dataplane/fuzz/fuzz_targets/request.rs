@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use auth::Caller;
 use aws_protocol::Encoding;
-use catalog::{Account, Catalog, Change, ChangeError, Stream};
+use catalog::{Account, Catalog, Change, ChangeError, Entries, Stream};
 use encryption::MasterKeys;
 use libfuzzer_sys::fuzz_target;
 use model::{Clock, StreamName, UnixMillis};
@@ -16,7 +16,7 @@ use streams_api::{Answer, Api, ApiOptions, Heat, Identity, Metrics, OPERATIONS, 
 /// No streams, and none can be made: what is fuzzed is what comes before.
 struct Empty(tokio::sync::watch::Sender<u64>);
 
-impl Catalog for Empty {
+impl Entries<Stream> for Empty {
     fn get(&self, _: &StreamName) -> Option<Arc<Stream>> {
         None
     }
@@ -40,7 +40,9 @@ impl Catalog for Empty {
     fn remove(&self, name: StreamName, _: u64) -> Change<'_, ()> {
         Box::pin(async move { Err(ChangeError::Missing(name)) })
     }
+}
 
+impl Catalog for Empty {
     fn account(&self) -> Account {
         Account::default()
     }

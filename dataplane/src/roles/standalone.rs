@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use auth::{Authenticator, Caller, CredentialStore};
-use catalog::delivery::DeliveryCatalog;
-use catalog::{Catalog, LocalCatalog, LocalDeliveryCatalog};
+use catalog::{Catalog, Entries, LocalCatalog};
+use delivery_catalog::{DeliveryCatalog, LocalDeliveryCatalog};
 use encryption::MasterKeys;
 use model::Clock;
 use prometheus_client::registry::Registry;
@@ -103,7 +103,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     });
     let refused = intake::Refused::default();
     let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
-        catalog: Arc::clone(&deliveries) as Arc<dyn DeliveryCatalog>,
+        catalog: Arc::clone(&deliveries) as Arc<DeliveryCatalog>,
         intake: Arc::new(intake::Sources { api: sources_api.clone(), refused: refused.clone() }),
         clock: Arc::clone(&clock),
         identity: firehose_api::Identity {

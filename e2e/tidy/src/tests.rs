@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["model"]),
     ("aws-protocol", &["auth", "model"]),
     ("bench", &["catalog", "model", "shard", "shard-log", "storage"]),
-    ("catalog", &["auth", "model", "operator-api", "storage"]),
+    ("catalog", &["auth", "model", "storage"]),
     (
         "dataplane",
         &[
@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "catalog",
             "catalog-kube",
             "delivery",
+            "delivery-catalog",
             "firehose-api",
             "node-config",
             "operator-api",
@@ -47,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "catalog",
             "columnar",
             "consumer",
+            "delivery-catalog",
             "delivery-core",
             "encryption",
             "model",
@@ -56,11 +58,20 @@ const ARROWS: &[(&str, &[&str])] = &[
             "storage",
         ],
     ),
+    ("delivery-catalog", &["catalog", "model", "operator-api"]),
     ("delivery-core", &["model", "operator-api"]),
     ("e2e", &["auth", "model"]),
     (
         "firehose-api",
-        &["auth", "aws-protocol", "catalog", "model", "operator-api", "operator-core"],
+        &[
+            "auth",
+            "aws-protocol",
+            "catalog",
+            "delivery-catalog",
+            "model",
+            "operator-api",
+            "operator-core",
+        ],
     ),
     ("model", &[]),
     (

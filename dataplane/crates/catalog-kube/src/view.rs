@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use catalog::{Account, Catalog, Change, ChangeError, Phase, Stream as Known};
+use catalog::{Account, Catalog, Change, ChangeError, Entries, Phase, Stream as Known};
 use either::Either;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Error};
@@ -87,7 +87,7 @@ impl NamespaceCatalog {
     }
 }
 
-impl Catalog for NamespaceCatalog {
+impl Entries<Known> for NamespaceCatalog {
     fn get(&self, name: &StreamName) -> Option<Arc<Known>> {
         self.entry(name).map(|entry| entry.known)
     }
@@ -140,7 +140,9 @@ impl Catalog for NamespaceCatalog {
             }
         })
     }
+}
 
+impl Catalog for NamespaceCatalog {
     fn account(&self) -> Account {
         Account::default()
     }

@@ -4,7 +4,6 @@
 //! compare-and-swap on a version, and come back to all readers. It does not know how shards store
 //! anything, nor who carries a change out.
 
-pub mod delivery;
 mod local;
 mod stream;
 
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use model::StreamName;
 use tokio::sync::watch;
 
-pub use local::{LocalCatalog, LocalDeliveryCatalog, OpenError};
+pub use local::{LocalCatalog, OpenError, Store, Stored};
 pub use stream::{
     Account, Commitment, Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings,
     ShardMetric, Stream, StreamUid,
@@ -24,26 +23,29 @@ pub use stream::{
 /// A change under way.
 pub type Change<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChangeError>> + Send + 'a>>;
 
-/// Streams by name.
-pub trait Catalog: Send + Sync {
-    /// The stream of this name, as of the last change seen. Never waits.
-    fn get(&self, name: &StreamName) -> Option<Arc<Stream>>;
+/// What there is of a kind, by name.
+pub trait Entries<T>: Send + Sync {
+    /// The one of this name, as of the last change seen. Never waits.
+    fn get(&self, name: &StreamName) -> Option<Arc<T>>;
 
-    /// Up to `limit` streams by name, after `after`. Never waits.
-    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<Stream>>;
+    /// Up to `limit` of them by name, after `after`. Never waits.
+    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<T>>;
 
     /// A number that grows with every change, to wait on.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// Adds a stream. Its version is given to it.
-    fn create(&self, stream: Stream) -> Change<'_, Arc<Stream>>;
+    /// Adds one. Its version is given to it.
+    fn create(&self, entry: T) -> Change<'_, Arc<T>>;
 
-    /// Replaces a stream, if the stored one still has the version of this one.
-    fn replace(&self, stream: Stream) -> Change<'_, Arc<Stream>>;
+    /// Replaces one, if the stored one still has the version of this one.
+    fn replace(&self, entry: T) -> Change<'_, Arc<T>>;
 
-    /// Removes a stream, if the stored one still has this version.
+    /// Removes one, if the stored one still has this version.
     fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()>;
+}
 
+/// Streams by name, and what holds for all of them together.
+pub trait Catalog: Entries<Stream> {
     /// What holds for all streams together. Never waits.
     fn account(&self) -> Account;
 

@@ -7,12 +7,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use model::StreamName;
 use tokio::sync::watch;
 
-use crate::delivery::{DeliveryCatalog, DeliveryStream};
 use crate::stream::{Account, Stream};
-use crate::{Catalog, Change, ChangeError};
-use store::Store;
+use crate::{Catalog, Change, ChangeError, Entries};
 
-mod delivery_file;
+pub use store::{Store, Stored};
+
 mod file;
 mod store;
 
@@ -53,7 +52,7 @@ impl LocalCatalog {
     /// See [`OpenError`].
     pub fn open(directory: &Path) -> Result<LocalCatalog, OpenError> {
         let mut account = Account::default();
-        let streams = Store::open(directory, |file, bytes| {
+        let streams = Store::open_with(directory, |file, bytes| {
             let is_account = file.file_name() == Some(ACCOUNT_FILE.as_ref());
             if is_account {
                 account = file::decode_account(bytes)?;
@@ -64,7 +63,7 @@ impl LocalCatalog {
     }
 }
 
-impl Catalog for LocalCatalog {
+impl Entries<Stream> for LocalCatalog {
     fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
         self.streams.get(name)
     }
@@ -78,17 +77,19 @@ impl Catalog for LocalCatalog {
     }
 
     fn create(&self, stream: Stream) -> Change<'_, Arc<Stream>> {
-        Box::pin(self.streams.create(stream))
+        self.streams.create(stream)
     }
 
     fn replace(&self, stream: Stream) -> Change<'_, Arc<Stream>> {
-        Box::pin(self.streams.replace(stream))
+        self.streams.replace(stream)
     }
 
     fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()> {
-        Box::pin(self.streams.remove(name, version))
+        self.streams.remove(name, version)
     }
+}
 
+impl Catalog for LocalCatalog {
     fn account(&self) -> Account {
         self.account.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -105,48 +106,6 @@ impl Catalog for LocalCatalog {
             self.streams.changed();
             Ok(account)
         })
-    }
-}
-
-/// Delivery streams of a single process.
-pub struct LocalDeliveryCatalog {
-    streams: Store<DeliveryStream>,
-}
-
-impl LocalDeliveryCatalog {
-    /// Opens the catalog in `directory`, which is created if need be. Reads all of it.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open(directory: &Path) -> Result<LocalDeliveryCatalog, OpenError> {
-        let streams = Store::open(directory, |_, _| Ok(false))?;
-        Ok(LocalDeliveryCatalog { streams })
-    }
-}
-
-impl DeliveryCatalog for LocalDeliveryCatalog {
-    fn get(&self, name: &StreamName) -> Option<Arc<DeliveryStream>> {
-        self.streams.get(name)
-    }
-
-    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<DeliveryStream>> {
-        self.streams.list(after, limit)
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.streams.changes()
-    }
-
-    fn create(&self, stream: DeliveryStream) -> Change<'_, Arc<DeliveryStream>> {
-        Box::pin(self.streams.create(stream))
-    }
-
-    fn replace(&self, stream: DeliveryStream) -> Change<'_, Arc<DeliveryStream>> {
-        Box::pin(self.streams.replace(stream))
-    }
-
-    fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()> {
-        Box::pin(self.streams.remove(name, version))
     }
 }
 

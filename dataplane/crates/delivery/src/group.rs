@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::delivery::DeliveryStream;
 use catalog::{Catalog, Stream, StreamUid};
 use consumer::{Names, ShardReader, Start, readable};
+use delivery_catalog::DeliveryStream;
 use model::{ShardId, StreamName};
 use operator_api::delivery_stream::StartingPosition;
 use shard::ShardHandle;

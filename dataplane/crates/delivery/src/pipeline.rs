@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::StreamUid;
-use catalog::delivery::DeliveryStream;
 use columnar::{ConversionError, Converter};
+use delivery_catalog::DeliveryStream;
 use delivery_core::objects::redshift::CopyError;
 use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;

@@ -7,7 +7,7 @@ use auth::Caller;
 use aws_protocol::{ApiError, Encoding, ErrorCode, codec};
 use bytes::Bytes;
 use catalog::ChangeError;
-use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
+use delivery_catalog::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
 use model::{Clock, StreamName, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ pub type Check = Arc<dyn Fn(&DeliveryStream) -> Result<(), String> + Send + Sync
 /// What an [`Api`] is made of.
 pub struct ApiOptions {
     /// Which delivery streams there are.
-    pub catalog: Arc<dyn DeliveryCatalog>,
+    pub catalog: Arc<DeliveryCatalog>,
     /// Takes records.
     pub intake: Arc<dyn Intake>,
     /// What time it is.

@@ -11,7 +11,7 @@ mod snowflake;
 mod splunk;
 
 use aws_protocol::ApiError;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use operator_api::delivery_stream::DeliveryStreamSpec;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! From calls to delivery streams and back: what all shapes have in common.
 
 use aws_protocol::ApiError;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use operator_api::delivery_stream::DeliveryStreamSpec;
 use operator_api::pods::SecretRef;
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use auth::Caller;
 use aws_protocol::{ApiError, ErrorCode};
 use catalog::ChangeError;
-use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::StreamName;
 use operator_core::SpecError;
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 
 /// What a record that was put is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! stream, whose entries have the names that AWS asks for in a secret's JSON.
 
 use aws_protocol::ApiError;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use operator_api::pods::SecretRef;
 
 use crate::draft::{Draft, Told};

@@ -1,7 +1,7 @@
 //! Where records come from: producers or a stream.
 
 use aws_protocol::{ApiError, Timestamp};
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use operator_api::delivery_stream::{DirectPut, Source, StreamSource};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Encryption of what producers put.
 
 use aws_protocol::ApiError;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use operator_api::Encryption;
 use serde::Serialize;
 

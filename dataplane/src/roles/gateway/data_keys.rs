@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use catalog::{Catalog, ChangeError, DataKey, Stream};
+use catalog::{ChangeError, DataKey, Entries, Stream};
 use catalog_kube::{NamespaceCatalog, Streams};
 use encryption::MasterKeys;
 

@@ -13,11 +13,9 @@ use std::time::Duration;
 
 use auth::Caller;
 use aws_protocol::{ApiError, Encoding};
-use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
-use catalog::{
-    Catalog, ChangeError, LocalCatalog, LocalDeliveryCatalog, Phase, Settings, Stream, StreamUid,
-};
+use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{Context, FindShard, Group, Source, consumer_names};
+use delivery_catalog::{DeliveryPhase, DeliveryStream, LocalDeliveryCatalog};
 use futures_util::future::join_all;
 use model::{Boundaries, StreamName, limits};
 use operator_api::delivery_stream::DirectPut;

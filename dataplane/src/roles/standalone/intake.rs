@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_protocol::{ApiError, Blob, ErrorCode};
 use bytes::Bytes;
 use catalog::StreamUid;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use firehose_api::{Intake, PutError, Puts, RecordId};
 use model::HashKey;
 use streams_api::{Api, Outgoing};

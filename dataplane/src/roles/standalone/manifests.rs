@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
 use catalog::{Catalog, ChangeError, Mode, Phase, RecordLimits, Settings, Stream, StreamUid};
+use delivery_catalog::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, StreamName};
 use operator_api::DeliveryStream as DeliveryStreamResource;
 use operator_core::{Manifest, SpecError, ValidMode, ValidStream};
@@ -183,7 +183,7 @@ fn new_delivery_stream(name: &StreamName, resource: &DeliveryStreamResource) -> 
 
 /// The same for delivery streams.
 pub(super) async fn apply_deliveries(
-    catalog: &dyn DeliveryCatalog,
+    catalog: &DeliveryCatalog,
     resources: Vec<DeliveryStreamResource>,
 ) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
@@ -202,7 +202,7 @@ pub(super) async fn apply_deliveries(
 }
 
 async fn apply_delivery(
-    catalog: &dyn DeliveryCatalog,
+    catalog: &DeliveryCatalog,
     name: &StreamName,
     resource: &DeliveryStreamResource,
 ) -> Result<&'static str, ChangeError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, ChangeError, LocalCatalog, Mode, Phase, Stream};
+use catalog::{ChangeError, Entries, LocalCatalog, Mode, Phase, Stream};
 use model::{Clock, ScaleLimits, ShardId, ShardLoad};
 use shard::SystemClock;
 use streams_api::{Heat, ShardKey};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, ChangeError, LocalCatalog, Phase, Stream};
+use catalog::{ChangeError, Entries, LocalCatalog, Phase, Stream};
 use futures_util::future::join_all;
 use model::{Clock, Offset, ShardId, ShardState, UnixMillis};
 use shard::Unavailable;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::LocalDeliveryCatalog;
-use catalog::delivery::{DeliveryCatalog, DeliveryStream};
+use catalog::Entries;
 use delivery::{MissingSecret, Secrets};
+use delivery_catalog::{DeliveryStream, LocalDeliveryCatalog};
 use k8s_openapi::api::core::v1::Secret;
 use operator_api::pods::SecretRef;
 

@@ -11,21 +11,30 @@ use storage::crashsafe;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::OpenError;
-use crate::ChangeError;
+use crate::{Change, ChangeError, Entries};
 
 /// What can be stored.
-pub(super) trait Stored: Sized + Send + Sync {
+pub trait Stored: Sized + Send + Sync + 'static {
+    /// Its name, and that of its file.
     fn name(&self) -> &StreamName;
     /// Grows with every stored change.
     fn version(&self) -> u64;
+
+    /// Gives it another.
     fn set_version(&mut self, version: u64);
+
+    /// What is in its file.
     fn encode(&self) -> Vec<u8>;
-    /// The value, or what is wrong.
+
+    /// The value of a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     fn decode(bytes: &[u8]) -> Result<Self, String>;
 }
 
 /// Values by their names.
-pub(super) struct Store<T> {
+pub struct Store<T> {
     directory: PathBuf,
     values: RwLock<BTreeMap<StreamName, Arc<T>>>,
     /// Held while a change is being stored, so that they are stored in order.
@@ -34,9 +43,16 @@ pub(super) struct Store<T> {
 }
 
 impl<T: Stored> Store<T> {
-    /// Reads all files of `directory`. `take` is shown each, and says whether it was something else than
-    /// a value.
-    pub(super) fn open(
+    /// Opens those in `directory`, which is created if need be. Reads all of it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(directory: &Path) -> Result<Store<T>, OpenError> {
+        Store::open_with(directory, |_, _| Ok(false))
+    }
+
+    /// The same. `take` is shown each file, and says whether it was something else than a value.
+    pub(super) fn open_with(
         directory: &Path,
         mut take: impl FnMut(&Path, &[u8]) -> Result<bool, String>,
     ) -> Result<Store<T>, OpenError> {
@@ -60,28 +76,6 @@ impl<T: Stored> Store<T> {
         })
     }
 
-    pub(super) fn get(&self, name: &StreamName) -> Option<Arc<T>> {
-        self.values.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    pub(super) fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<T>> {
-        let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
-        // A name to start after need not exist, nor even be a name.
-        let start = match after.map(str::parse::<StreamName>) {
-            None => Bound::Unbounded,
-            Some(Ok(name)) => Bound::Excluded(name),
-            Some(Err(_)) => {
-                let behind = |value: &&Arc<T>| after < Some(value.name().as_str());
-                return values.values().filter(behind).take(limit).cloned().collect();
-            }
-        };
-        values.range((start, Bound::Unbounded)).take(limit).map(|(_, v)| Arc::clone(v)).collect()
-    }
-
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
     pub(super) fn changed(&self) {
         self.changes.send_modify(|number| *number += 1);
     }
@@ -89,32 +83,6 @@ impl<T: Stored> Store<T> {
     /// Until the guard is dropped nothing else is stored.
     pub(super) async fn storing(&self) -> MutexGuard<'_, ()> {
         self.storing.lock().await
-    }
-
-    pub(super) async fn create(&self, value: T) -> Result<Arc<T>, ChangeError> {
-        let _storing = self.storing().await;
-        if self.get(value.name()).is_some() {
-            return Err(ChangeError::Exists(value.name().clone()));
-        }
-        self.store(value).await
-    }
-
-    pub(super) async fn replace(&self, value: T) -> Result<Arc<T>, ChangeError> {
-        let _storing = self.storing().await;
-        self.check_version(value.name(), value.version())?;
-        self.store(value).await
-    }
-
-    pub(super) async fn remove(&self, name: StreamName, version: u64) -> Result<(), ChangeError> {
-        let _storing = self.storing().await;
-        self.check_version(&name, version)?;
-        let path = self.path(&name);
-        unblock(move || crashsafe::remove_file(&path)).await?;
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        values.remove(&name);
-        drop(values);
-        self.changed();
-        Ok(())
     }
 
     /// Writes a file that is no value's.
@@ -147,6 +115,62 @@ impl<T: Stored> Store<T> {
             Some(current) if current.version() == version => Ok(()),
             Some(_) => Err(ChangeError::Conflict(name.clone())),
         }
+    }
+}
+
+impl<T: Stored> Entries<T> for Store<T> {
+    fn get(&self, name: &StreamName) -> Option<Arc<T>> {
+        self.values.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<T>> {
+        let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
+        // A name to start after need not exist, nor even be a name.
+        let start = match after.map(str::parse::<StreamName>) {
+            None => Bound::Unbounded,
+            Some(Ok(name)) => Bound::Excluded(name),
+            Some(Err(_)) => {
+                let behind = |value: &&Arc<T>| after < Some(value.name().as_str());
+                return values.values().filter(behind).take(limit).cloned().collect();
+            }
+        };
+        values.range((start, Bound::Unbounded)).take(limit).map(|(_, v)| Arc::clone(v)).collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn create(&self, value: T) -> Change<'_, Arc<T>> {
+        Box::pin(async move {
+            let _storing = self.storing().await;
+            if self.get(value.name()).is_some() {
+                return Err(ChangeError::Exists(value.name().clone()));
+            }
+            self.store(value).await
+        })
+    }
+
+    fn replace(&self, value: T) -> Change<'_, Arc<T>> {
+        Box::pin(async move {
+            let _storing = self.storing().await;
+            self.check_version(value.name(), value.version())?;
+            self.store(value).await
+        })
+    }
+
+    fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()> {
+        Box::pin(async move {
+            let _storing = self.storing().await;
+            self.check_version(&name, version)?;
+            let path = self.path(&name);
+            unblock(move || crashsafe::remove_file(&path)).await?;
+            let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+            values.remove(&name);
+            drop(values);
+            self.changed();
+            Ok(())
+        })
     }
 }
 

@@ -2,12 +2,9 @@
 
 use super::store::Stored;
 use super::*;
-use crate::delivery::DeliveryPhase;
 use crate::stream::{Commitment, Consumer, DataKey, Mode, Phase, Settings, ShardMetric, StreamUid};
 use auth::Policy;
 use model::{Boundaries, UnixMillis};
-use operator_api::DeliveryStreamSpec;
-use std::collections::BTreeMap;
 
 fn policy() -> Arc<Policy> {
     let text = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
@@ -147,40 +144,4 @@ fn a_catalog_of_the_first_format_is_read() {
     let newer = serde_json::json!({"format": 3, "colour": "blue"}).to_string();
     let refused = Stream::decode(newer.as_bytes()).unwrap_err();
     assert!(refused.starts_with("format 3"), "{refused}");
-}
-
-#[tokio::test]
-async fn delivery_streams_survive_a_restart_with_their_secrets_and_nobody_else_reads_the_file() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let directory = tempfile::tempdir().unwrap();
-    let catalog = LocalDeliveryCatalog::open(directory.path()).unwrap();
-    let created = DeliveryStream {
-        name: "to-lake".parse().unwrap(),
-        uid: StreamUid(7),
-        version: 0,
-        created: UnixMillis(1_700_000_000_000),
-        updated: None,
-        phase: DeliveryPhase::Creating,
-        spec: serde_json::from_str::<DeliveryStreamSpec>(
-            r#"{"destination": {"s3": {"bucket": "lake"}}, "buffering": {"sizeMiB": 5}}"#,
-        )
-        .unwrap(),
-        destination_version: 1,
-        tags: BTreeMap::from([("team".to_owned(), "data".to_owned())]),
-        secrets: BTreeMap::from([("hecToken".to_owned(), "s3cret".to_owned())]),
-        aws_only: BTreeMap::from([("RoleARN".to_owned(), "\"arn\"".to_owned())]),
-    };
-    let stored = catalog.create(created.clone()).await.unwrap();
-    assert!(matches!(catalog.create(created.clone()).await, Err(ChangeError::Exists(_))));
-    assert!(matches!(catalog.replace(created).await, Err(ChangeError::Conflict(_))));
-    let active = DeliveryStream { phase: DeliveryPhase::Active, ..(*stored).clone() };
-    let active = catalog.replace(active).await.unwrap();
-
-    let again = LocalDeliveryCatalog::open(directory.path()).unwrap();
-    assert_eq!(again.get(&active.name), Some(Arc::clone(&active)));
-    let file = std::fs::metadata(directory.path().join("to-lake.json")).unwrap();
-    assert_eq!(file.permissions().mode() & 0o077, 0);
-    again.remove(active.name.clone(), active.version).await.unwrap();
-    assert!(LocalDeliveryCatalog::open(directory.path()).unwrap().list(None, 9).is_empty());
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::delivery::{DeliveryPhase, DeliveryStream};
-use catalog::{Catalog, LocalCatalog, Phase, Settings, Stream, StreamUid};
+use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
     Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses, Store,
     StoreError, Stores,
 };
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
 use operator_api::DeliveryStreamSpec;
 use operator_api::delivery_stream::S3Destination;

@@ -3,7 +3,7 @@
 use aws_protocol::ApiError;
 use bytes::Bytes;
 use catalog::StreamUid;
-use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::StreamName;
 use operator_api::delivery_stream::DeliveryStreamSpec;
 use serde::Serialize;

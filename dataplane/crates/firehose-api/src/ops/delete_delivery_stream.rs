@@ -2,7 +2,7 @@
 
 use aws_protocol::ApiError;
 use bytes::Bytes;
-use catalog::delivery::DeliveryPhase;
+use delivery_catalog::DeliveryPhase;
 
 use super::checked;
 use crate::api::Call;

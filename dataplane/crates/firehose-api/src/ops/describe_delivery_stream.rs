@@ -3,7 +3,7 @@
 
 use aws_protocol::{ApiError, Timestamp};
 use bytes::Bytes;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 use serde::Serialize;
 
 use super::checked;

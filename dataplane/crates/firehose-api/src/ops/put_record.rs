@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_protocol::{ApiError, Blob, EMPTY_BLOB};
 use bytes::Bytes;
-use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::StreamName;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 
 use aws_protocol::ApiError;
 use bytes::Bytes;
-use catalog::delivery::DeliveryStream;
+use delivery_catalog::DeliveryStream;
 
 use super::create_delivery_stream::validate;
 use super::parsed;

@@ -1,6 +1,6 @@
 //! What is told of delivery streams: AWS's defaults, and what `kubectl` made.
 
-use catalog::delivery::DeliveryPhase;
+use delivery_catalog::DeliveryPhase;
 use operator_api::delivery_stream::DeliveryStreamSpec;
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use auth::Caller;
 use aws_protocol::Encoding;
 use bytes::Bytes;
-use catalog::delivery::{DeliveryCatalog, DeliveryPhase, DeliveryStream};
-use catalog::{Change, ChangeError};
+use catalog::{Change, ChangeError, Entries};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use firehose_api::{
     Allowed, Api, ApiOptions, Identity, Intake, PutError, Puts, RecordId, Right, Rights,
 };
@@ -56,7 +56,7 @@ impl MemoryCatalog {
     }
 }
 
-impl DeliveryCatalog for MemoryCatalog {
+impl Entries<DeliveryStream> for MemoryCatalog {
     fn get(&self, name: &StreamName) -> Option<Arc<DeliveryStream>> {
         self.streams.lock().unwrap().get(name).cloned()
     }
@@ -156,7 +156,7 @@ impl Fixture {
         let catalog = Arc::new(MemoryCatalog::new());
         let intake = Arc::new(MemoryIntake::default());
         let api = Api::new(ApiOptions {
-            catalog: Arc::clone(&catalog) as Arc<dyn DeliveryCatalog>,
+            catalog: Arc::clone(&catalog) as _,
             intake: Arc::clone(&intake) as Arc<dyn Intake>,
             clock: Arc::new(TestClock(AtomicU64::new(1_700_000_000_000))),
             identity: Identity { region: "eu-west-1".into(), account: ACCOUNT.into() },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::delivery::DeliveryPhase;
+use delivery_catalog::DeliveryPhase;
 use serde_json::{Value, json};
 
 use crate::fixture::{ACCOUNT, Fixture, ListedRights, ROLE, to_bucket, with};

@@ -1,7 +1,7 @@
 //! Records of producers.
 
 use base64_simd::STANDARD;
-use catalog::delivery::DeliveryPhase;
+use delivery_catalog::DeliveryPhase;
 use firehose_api::PutError;
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use auth::Caller;
 use aws_protocol::Encoding;
-use catalog::{Catalog, LocalCatalog, Phase};
+use catalog::{Catalog, Entries, LocalCatalog, Phase};
 use encryption::MasterKeys;
 use model::{Clock, UnixMillis};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_protocol::Encoding;
 use bytes::Bytes;
-use catalog::{Catalog, Phase};
+use catalog::{Entries, Phase};
 use futures_util::StreamExt;
 use model::{Clock, HashKey, Reshard, ShardId, StreamName};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use catalog::StreamUid;
-use catalog::delivery::{DeliveryPhase, DeliveryStream};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
 use operator_api::delivery_stream::S3Destination;

@@ -7,9 +7,9 @@ use model::{StreamName, UnixMillis};
 use operator_api::DeliveryStreamSpec;
 use serde::{Deserialize, Serialize};
 
-use super::store::Stored;
-use crate::StreamUid;
-use crate::delivery::{DeliveryPhase, DeliveryStream};
+use catalog::{Stored, StreamUid};
+
+use crate::{DeliveryPhase, DeliveryStream};
 
 const FORMAT: u32 = 1;
 

@@ -1,14 +1,15 @@
-//! Delivery streams as the catalog knows them.
+//! Delivery streams as a catalog knows them: a spec is that of the resource, so that `kubectl apply` and a
+//! call of the AWS API make the same.
+
+mod file;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use model::{StreamName, UnixMillis};
 use operator_api::delivery_stream::DeliveryStreamSpec;
-use tokio::sync::watch;
 
-use crate::{Change, StreamUid};
+use catalog::{Entries, Store, StreamUid};
 
 /// The longest name of a delivery stream: half of a stream's.
 pub const NAME_CHARS_MAX: usize = 64;
@@ -87,24 +88,52 @@ impl DeliveryStream {
     }
 }
 
-/// Delivery streams by name. As [`Catalog`](crate::Catalog): read from memory, changed by
-/// compare-and-swap.
-pub trait DeliveryCatalog: Send + Sync {
-    /// The delivery stream of this name, as of the last change seen. Never waits.
-    fn get(&self, name: &StreamName) -> Option<Arc<DeliveryStream>>;
+/// Delivery streams by name.
+pub type DeliveryCatalog = dyn Entries<DeliveryStream>;
 
-    /// Up to `limit` delivery streams by name, after `after`. Never waits.
-    fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<DeliveryStream>>;
+/// Delivery streams of a single process.
+pub type LocalDeliveryCatalog = Store<DeliveryStream>;
 
-    /// A number that grows with every change, to wait on.
-    fn changes(&self) -> watch::Receiver<u64>;
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
 
-    /// Stores a new one. `Exists` when there is one of the name.
-    fn create(&self, stream: DeliveryStream) -> Change<'_, Arc<DeliveryStream>>;
+    use catalog::ChangeError;
 
-    /// Stores a change of the version it was made from; `Conflict` when there is a newer one.
-    fn replace(&self, stream: DeliveryStream) -> Change<'_, Arc<DeliveryStream>>;
+    use super::*;
 
-    /// Forgets one, of this version.
-    fn remove(&self, name: StreamName, version: u64) -> Change<'_, ()>;
+    #[tokio::test]
+    async fn delivery_streams_survive_a_restart_with_their_secrets_and_nobody_else_reads_the_file()
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = LocalDeliveryCatalog::open(directory.path()).unwrap();
+        let created = DeliveryStream {
+            name: "to-lake".parse().unwrap(),
+            uid: StreamUid(7),
+            version: 0,
+            created: UnixMillis(1_700_000_000_000),
+            updated: None,
+            phase: DeliveryPhase::Creating,
+            spec: serde_json::from_str::<DeliveryStreamSpec>(
+                r#"{"destination": {"s3": {"bucket": "lake"}}, "buffering": {"sizeMiB": 5}}"#,
+            )
+            .unwrap(),
+            destination_version: 1,
+            tags: BTreeMap::from([("team".to_owned(), "data".to_owned())]),
+            secrets: BTreeMap::from([("hecToken".to_owned(), "s3cret".to_owned())]),
+            aws_only: BTreeMap::from([("RoleARN".to_owned(), "\"arn\"".to_owned())]),
+        };
+        let stored = catalog.create(created.clone()).await.unwrap();
+        assert!(matches!(catalog.create(created.clone()).await, Err(ChangeError::Exists(_))));
+        assert!(matches!(catalog.replace(created).await, Err(ChangeError::Conflict(_))));
+        let active = DeliveryStream { phase: DeliveryPhase::Active, ..(*stored).clone() };
+        let active = catalog.replace(active).await.unwrap();
+
+        let again = LocalDeliveryCatalog::open(directory.path()).unwrap();
+        assert_eq!(again.get(&active.name), Some(active.clone()));
+        let file = std::fs::metadata(directory.path().join("to-lake.json")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o077, 0);
+        again.remove(active.name.clone(), active.version).await.unwrap();
+        assert!(LocalDeliveryCatalog::open(directory.path()).unwrap().list(None, 9).is_empty());
+    }
 }
