@@ -134,8 +134,11 @@ impl Window {
         let series = self.objects.values().chain(self.errors.values()).chain([&self.copies]);
         let objects: usize = series.map(Series::memory_bytes).sum();
         let records = self.waiting.len() + self.batch.len();
-        let held =
-            objects + self.waiting_bytes + self.batch_bytes + records * size_of::<DeliveryRecord>();
+        let held = objects
+            + self.on_their_way.load(Ordering::Relaxed)
+            + self.waiting_bytes
+            + self.batch_bytes
+            + records * size_of::<DeliveryRecord>();
         self.pipeline.context().memory.allowance() < held
     }
 

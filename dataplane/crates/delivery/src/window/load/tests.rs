@@ -9,7 +9,7 @@ use operator_api::delivery_stream::S3Destination;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::memory::Memory;
+use crate::memory::{Holder, Memory};
 use crate::metrics::Metrics;
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
@@ -193,6 +193,24 @@ async fn a_copy_that_fails_is_told_and_tried_again() {
     let what = "load: 53300 ERROR: too many connections; DETAIL: A detail.";
     assert_eq!(*failing.lock().unwrap(), [None, Some(what.to_owned())]);
     assert_eq!(home.statuses.of(home.pipeline.name()).failing(), None);
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_held() {
+    let database = Database::willing().await;
+    let home = Home::new(database.port, 0);
+    let mut window =
+        Window::new(&home.pipeline, home.pipeline.status(ShardId(0)), ShardId(0), Offset(5));
+    let object = (5..7).map(|offset| record(offset, "x".repeat(600 << 10))).collect();
+    window.take(object).await.unwrap();
+    assert!(!window.is_over());
+    // Its part is 1 MiB of 64 now, and the object, which no thread has put yet, is larger.
+    let memory = &home.pipeline.context().memory;
+    let others: Vec<Holder> = (1..64).map(|_| memory.hold()).collect();
+    assert!(window.is_over());
+    drop(others);
+    assert!(!window.is_over());
+    window.finish().await.unwrap();
 }
 
 #[test]
