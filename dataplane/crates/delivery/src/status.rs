@@ -43,7 +43,6 @@ pub struct ShardStatus {
 #[derive(Clone, Debug, Default)]
 struct State {
     oldest: Option<UnixMillis>,
-    behind: u64,
     failing: Option<Failing>,
     /// Since when a service has taken nothing.
     refused_since: Option<Instant>,
@@ -83,12 +82,6 @@ impl Status {
         self.all().filter_map(|state| state.oldest).min()
     }
 
-    /// How many records have come that were not read yet.
-    #[must_use]
-    pub fn behind(&self) -> u64 {
-        self.all().map(|state| state.behind).sum()
-    }
-
     /// What keeps a shard from going on, if anything does.
     #[must_use]
     pub fn failing(&self) -> Option<Failing> {
@@ -102,10 +95,9 @@ impl Status {
 }
 
 impl ShardStatus {
-    /// So many records are yet to be read, and the oldest that was read arrived then.
-    pub(crate) fn is_behind(&self, behind: u64, oldest: Option<UnixMillis>) {
-        let mut state = self.lock();
-        (state.behind, state.oldest) = (behind, oldest);
+    /// The oldest record that was read and is not delivered arrived then.
+    pub(crate) fn is_behind(&self, oldest: Option<UnixMillis>) {
+        self.lock().oldest = oldest;
     }
 
     /// A service has taken records.

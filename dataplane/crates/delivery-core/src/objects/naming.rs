@@ -88,12 +88,6 @@ impl Naming {
         })
     }
 
-    /// The prefix of objects, for what asks which partition keys it needs.
-    #[must_use]
-    pub fn prefix(&self) -> &Template {
-        &self.prefix
-    }
-
     /// The key of an object whose oldest record arrived at `arrival`.
     ///
     /// # Errors
