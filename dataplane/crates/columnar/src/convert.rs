@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use bytes::Bytes;
+use iceberg_table::{ColumnMetrics, Value};
 use operator_api::delivery_stream::{Column, ConversionOutput, FormatConversion};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 
 use crate::dialect::Dialect;
@@ -36,6 +38,8 @@ struct Plan {
     dialect: Dialect,
     schema: FileSchema,
     output: Output,
+    /// Whether a record is one row.
+    is_table: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +68,27 @@ impl Converter {
                 Output::Parquet(Box::new(parquet_file::properties(&parquet.unwrap_or_default())?))
             }
         };
-        Ok(Converter { plan: Arc::new(Plan { dialect, schema, output }) })
+        Ok(Converter { plan: Arc::new(Plan { dialect, schema, output, is_table: false }) })
+    }
+
+    /// Into Parquet files of a table, one row a record; `compression` is what its property says.
+    ///
+    /// # Errors
+    /// A column that cannot be, or a compression.
+    pub fn for_table(
+        table: &iceberg_table::Schema,
+        compression: Option<&str>,
+    ) -> Result<Converter, ConversionError> {
+        let dialect = Dialect::table();
+        let schema = FileSchema::of_table(table, &dialect)?;
+        let output = Output::Parquet(Box::new(parquet_file::table_properties(compression)?));
+        Ok(Converter { plan: Arc::new(Plan { dialect, schema, output, is_table: true }) })
+    }
+
+    /// What tells which records fit, and what is in them.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe { rows: Rows::new(&self.plan) }
     }
 
     /// The schema of its files.
@@ -97,19 +121,103 @@ impl Converter {
                 Sink::Orc(Box::new(OrcFile::new(&plan.schema.columns, settings.clone())))
             }
         };
-        let fields = Fields::new(&plan.schema.columns, &plan.dialect);
         Ok(File {
+            rows: Rows::new(&plan),
             plan,
-            fields,
             sink,
-            scratch: String::new(),
-            batch_rows: 0,
             batch_bytes: 0,
             written_rows: 0,
             pushed_records: 0,
             source_bytes: 0,
             failed: None,
         })
+    }
+}
+
+/// Rows as they are read, column by column.
+struct Rows {
+    plan: Arc<Plan>,
+    fields: Fields,
+    scratch: String,
+    count: usize,
+}
+
+impl Rows {
+    fn new(plan: &Arc<Plan>) -> Rows {
+        let (columns, arrow) = (&plan.schema.columns, plan.schema.arrow.fields());
+        let fields = Fields::new(columns, arrow, &plan.dialect);
+        Rows { plan: Arc::clone(plan), fields, scratch: String::new(), count: 0 }
+    }
+
+    /// Reads a record's objects as rows and says how many values they have; all of them or, when one does
+    /// not fit, none.
+    fn read(&mut self, record: &[u8]) -> Result<usize, Fault> {
+        let count = self.count;
+        let read = self.read_on(record);
+        if read.is_err() {
+            self.cut(count);
+        }
+        read
+    }
+
+    fn cut(&mut self, count: usize) {
+        self.count = count;
+        self.fields.columns.iter_mut().for_each(|column| column.truncate(count));
+    }
+
+    fn read_on(&mut self, record: &[u8]) -> Result<usize, Fault> {
+        if RECORD_BYTES_MAX < record.len() {
+            return Err(Fault::value(format!("larger than {RECORD_BYTES_MAX} bytes")));
+        }
+        let text = std::str::from_utf8(record).map_err(|error| Fault::not_utf8(&error))?;
+        let mut json = Scanner::new(text);
+        let mut reading = Reading {
+            dialect: &self.plan.dialect,
+            scratch: &mut self.scratch,
+            values_left: VALUES_MAX,
+        };
+        let row_values = self.fields.columns.iter().map(|column| column.width).sum();
+        loop {
+            if json.peek() != Some(b'{') {
+                return Err(json.error("expected {").into());
+            }
+            reading.take_values(row_values)?;
+            self.fields.read(&mut json, &mut reading, self.count)?;
+            self.count += 1;
+            if json.peek().is_none() {
+                return Ok(VALUES_MAX - reading.values_left);
+            }
+            if self.plan.is_table {
+                return Err(json.error("expected the end: a row is one object").into());
+            }
+        }
+    }
+}
+
+/// Reads records and keeps none.
+pub struct Probe {
+    rows: Rows,
+}
+
+impl Probe {
+    /// What is in the fields that are these ways through structs.
+    ///
+    /// # Errors
+    /// The record does not fit.
+    pub fn read(
+        &mut self,
+        record: &[u8],
+        ways: &[Vec<usize>],
+    ) -> Result<Vec<Option<Value>>, Refused> {
+        self.rows.read(record).map_err(|fault| refused(0, fault))?;
+        let columns = &self.rows.fields.columns;
+        let value = |way: &Vec<usize>| {
+            let (first, rest) = way.split_first()?;
+            columns.get(*first)?.value(0, rest)
+        };
+        let values = ways.iter().map(value).collect();
+        self.rows.cut(0);
+        Ok(values)
     }
 }
 
@@ -120,11 +228,10 @@ impl Converter {
 /// grows for as long as records are pushed: its owner ends it when there is enough.
 pub struct File {
     plan: Arc<Plan>,
-    fields: Fields,
+    /// Rows that the sink has not got yet.
+    rows: Rows,
     sink: Sink,
-    scratch: String,
-    /// Rows that the sink has not got yet, and what they weigh.
-    batch_rows: usize,
+    /// What those rows weigh.
     batch_bytes: usize,
     written_rows: u64,
     pushed_records: u64,
@@ -146,19 +253,10 @@ impl File {
     pub fn push(&mut self, record: &[u8]) -> Result<(), Refused> {
         let index = self.pushed_records;
         self.pushed_records += 1;
-        let rows = self.batch_rows;
-        let read = self.read(record);
-        let values = match read {
-            Ok(values) => values,
-            Err(fault) => {
-                self.batch_rows = rows;
-                self.fields.columns.iter_mut().for_each(|column| column.truncate(rows));
-                return Err(refused(index, fault));
-            }
-        };
+        let values = self.rows.read(record).map_err(|fault| refused(index, fault))?;
         self.source_bytes += record.len() as u64;
         self.batch_bytes += record.len() + values * VALUE_BYTES;
-        if BATCH_ROWS <= self.batch_rows || BATCH_BYTES <= self.batch_bytes {
+        if BATCH_ROWS <= self.rows.count || BATCH_BYTES <= self.batch_bytes {
             self.write_batch();
         }
         Ok(())
@@ -173,7 +271,7 @@ impl File {
     /// How many rows there are.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.written_rows + self.batch_rows as u64
+        self.written_rows + self.rows.count as u64
     }
 
     /// About how much memory is held.
@@ -190,44 +288,33 @@ impl File {
     ///
     /// # Errors
     /// Its writer gave up, perhaps earlier. There is no file.
-    pub fn finish(mut self) -> Result<Bytes, FileError> {
-        if 0 < self.batch_rows {
+    pub fn finish(self) -> Result<Bytes, FileError> {
+        Ok(self.end()?.0)
+    }
+
+    /// Ends a file of a table, of which more is told.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_for_table(self) -> Result<(Bytes, Vec<ColumnMetrics>), FileError> {
+        let (bytes, about) = self.end()?;
+        Ok((bytes, about.as_ref().map(parquet_file::column_metrics).unwrap_or_default()))
+    }
+
+    fn end(mut self) -> Result<(Bytes, Option<ParquetMetaData>), FileError> {
+        if 0 < self.rows.count {
             self.write_batch();
         }
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let file = match self.sink {
-            Sink::Parquet(file) => file.finish()?,
-            Sink::Orc(file) => file.finish()?,
-        };
-        Ok(file.into())
-    }
-
-    /// Reads a record's objects as rows and says how many values they have.
-    fn read(&mut self, record: &[u8]) -> Result<usize, Fault> {
-        if RECORD_BYTES_MAX < record.len() {
-            return Err(Fault::value(format!("larger than {RECORD_BYTES_MAX} bytes")));
-        }
-        let text = std::str::from_utf8(record).map_err(|error| Fault::not_utf8(&error))?;
-        let mut json = Scanner::new(text);
-        let mut reading = Reading {
-            dialect: &self.plan.dialect,
-            scratch: &mut self.scratch,
-            values_left: VALUES_MAX,
-        };
-        let row_values = self.fields.columns.iter().map(|column| column.width).sum();
-        loop {
-            if json.peek() != Some(b'{') {
-                return Err(json.error("expected {").into());
+        Ok(match self.sink {
+            Sink::Parquet(file) => {
+                let (bytes, about) = file.finish()?;
+                (bytes.into(), Some(about))
             }
-            reading.take_values(row_values)?;
-            self.fields.read(&mut json, &mut reading, self.batch_rows)?;
-            self.batch_rows += 1;
-            if json.peek().is_none() {
-                return Ok(VALUES_MAX - reading.values_left);
-            }
-        }
+            Sink::Orc(file) => (file.finish()?.into(), None),
+        })
     }
 
     fn write_batch(&mut self) {
@@ -237,17 +324,17 @@ impl File {
             Sink::Orc(file) => Ok(file.write(&batch)?),
         });
         if let Err(error) = written {
-            self.fields = Fields::new(&self.plan.schema.columns, &self.plan.dialect);
+            self.rows = Rows::new(&self.plan);
             self.failed = Some(error);
         }
     }
 
     fn take_batch(&mut self) -> Result<RecordBatch, FileError> {
-        let options = RecordBatchOptions::new().with_row_count(Some(self.batch_rows));
-        self.written_rows += self.batch_rows as u64;
-        self.batch_rows = 0;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.count));
+        self.written_rows += self.rows.count as u64;
+        self.rows.count = 0;
         self.batch_bytes = 0;
-        let columns = self.fields.columns.iter_mut().map(|column| column.finish());
+        let columns = self.rows.fields.columns.iter_mut().map(|column| column.finish());
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let schema = self.plan.schema.arrow.clone();
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)

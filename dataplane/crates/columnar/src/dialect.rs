@@ -35,6 +35,8 @@ pub(crate) struct Dialect {
     pub(crate) is_open_x: bool,
     pub(crate) lowers_keys: bool,
     replaces_dots: bool,
+    /// Whether bytes are written in Base64. Else a string's bytes are as they are.
+    has_base64: bool,
     /// The JSON key of a column, where they differ.
     keys: BTreeMap<String, String>,
     timestamp_formats: Vec<TimestampFormat>,
@@ -69,6 +71,7 @@ impl Dialect {
         Ok(Dialect {
             is_open_x: true,
             lowers_keys: open_x.case_insensitive.unwrap_or(true),
+            has_base64: false,
             replaces_dots: open_x.convert_dots_in_json_keys_to_underscores.unwrap_or(false),
             keys,
             timestamp_formats: Vec::new(),
@@ -93,9 +96,22 @@ impl Dialect {
             is_open_x: false,
             lowers_keys: true,
             replaces_dots: false,
+            has_base64: false,
             keys: BTreeMap::new(),
             timestamp_formats: timestamp_formats.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// As OpenX reads. A table has types that its SerDe does not know.
+    pub(crate) fn table() -> Dialect {
+        Dialect {
+            is_open_x: true,
+            lowers_keys: true,
+            replaces_dots: false,
+            has_base64: true,
+            keys: BTreeMap::new(),
+            timestamp_formats: Vec::new(),
+        }
     }
 
     /// The normal form of the key under which `column`, or a struct's field of that name, is found.
@@ -175,10 +191,31 @@ impl Dialect {
         }
     }
 
-    /// A string's bytes: neither SerDe has an encoding for others.
-    pub(crate) fn binary<'s>(&self, scalar: Scalar<'s>) -> Option<&'s [u8]> {
+    /// A string's bytes, as neither SerDe has an encoding for others, or those that it stands for.
+    pub(crate) fn binary<'s>(&self, scalar: Scalar<'s>) -> Option<Cow<'s, [u8]>> {
         match scalar {
-            Scalar::String(text) => Some(text.as_bytes()),
+            Scalar::String(text) if self.has_base64 => {
+                base64_simd::STANDARD.decode_to_vec(text).ok().map(Cow::Owned)
+            }
+            Scalar::String(text) => Some(Cow::Borrowed(text.as_bytes())),
+            _ => None,
+        }
+    }
+
+    /// As in `ed4acda5-034f-8f42-bba1-f29aea6d7d8f`.
+    pub(crate) fn uuid(&self, scalar: Scalar<'_>) -> Option<[u8; 16]> {
+        let Scalar::String(text) = scalar else { return None };
+        let parts = text.split('-').map(str::len);
+        let is_formed = parts.eq([8, 4, 4, 4, 12]) && !text.contains('+');
+        let digits = text.replace('-', "");
+        let number = is_formed.then(|| u128::from_str_radix(&digits, 16).ok())?;
+        number.map(u128::to_be_bytes)
+    }
+
+    /// Microseconds since midnight.
+    pub(crate) fn time(&self, scalar: Scalar<'_>) -> Option<i64> {
+        match scalar {
+            Scalar::String(text) => timestamp::parse_time(text),
             _ => None,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use arrow_schema::Fields as ArrowFields;
+
 use crate::column::{Column, Values};
 use crate::dialect::{Dialect, lower_case};
 use crate::hive_type::HiveType;
@@ -94,12 +96,21 @@ struct SeenKey {
 }
 
 impl Fields {
-    pub(crate) fn new(fields: &[(String, HiveType)], dialect: &Dialect) -> Fields {
+    /// `parts` are the same fields, as arrow has them.
+    pub(crate) fn new(
+        fields: &[(String, HiveType)],
+        parts: &ArrowFields,
+        dialect: &Dialect,
+    ) -> Fields {
         let keys =
             fields.iter().enumerate().map(|(index, (name, _))| (dialect.key_of(name), index));
         Fields {
             names: fields.iter().map(|(name, _)| name.clone()).collect(),
-            columns: fields.iter().map(|(_, type_)| Column::new(type_, dialect)).collect(),
+            columns: fields
+                .iter()
+                .zip(parts)
+                .map(|((_, type_), part)| Column::new(type_, part, dialect))
+                .collect(),
             by_key: keys.collect(),
             order: Vec::new(),
         }
@@ -133,10 +144,11 @@ impl Fields {
             }
             column.read(json, reading).map_err(|fault| fault.within(&self.names[index]))?;
         }
-        for column in &mut self.columns {
+        for (column, name) in self.columns.iter_mut().zip(&self.names) {
             if column.len() == row {
                 column.push_null();
             }
+            column.check_present().map_err(|fault| fault.within(name))?;
         }
         Ok(())
     }
@@ -171,6 +183,16 @@ impl Fields {
 }
 
 impl Column {
+    /// Whether the last row is one that the column can have.
+    fn check_present(&self) -> Result<(), Fault> {
+        if self.is_required
+            && self.len().checked_sub(1).is_some_and(|row| !self.nulls.is_valid(row))
+        {
+            return Err(Fault::value("is required, and null or not there".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Reads the value that comes next as a row. After an error the row may be there in part.
     fn read(&mut self, json: &mut Scanner<'_>, reading: &mut Reading<'_>) -> Result<(), Fault> {
         match &mut self.values {
@@ -212,6 +234,7 @@ impl Column {
                     is_first = false;
                     reading.take_values(element.width)?;
                     element.read(json, reading)?;
+                    element.check_present()?;
                 }
             }
             Some(b'n') => {
@@ -258,6 +281,7 @@ impl Column {
             }
             json.expect(b':', "expected :")?;
             values.read(json, reading)?;
+            values.check_present()?;
         }
         self.push_nested();
         Ok(())

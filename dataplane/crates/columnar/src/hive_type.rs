@@ -38,6 +38,13 @@ pub(crate) enum HiveType {
     Array(Box<HiveType>),
     Map(Box<HiveType>, Box<HiveType>),
     Struct(Vec<(String, HiveType)>),
+    /// From here on those that Hive has not, and tables of Iceberg have.
+    Time,
+    /// In UTC.
+    TimestampTz,
+    Uuid,
+    /// With its bytes.
+    Fixed(u32),
 }
 
 /// A type that cannot be read.
@@ -107,6 +114,10 @@ impl fmt::Display for HiveType {
                 }
                 f.write_str(">")
             }
+            HiveType::Time => f.write_str("time"),
+            HiveType::TimestampTz => f.write_str("timestamptz"),
+            HiveType::Uuid => f.write_str("uuid"),
+            HiveType::Fixed(bytes) => write!(f, "fixed[{bytes}]"),
         }
     }
 }

@@ -24,7 +24,7 @@ mod parquet_file;
 mod schema;
 mod timestamp;
 
-pub use convert::{Converter, File, RECORD_BYTES_MAX};
+pub use convert::{Converter, File, Probe, RECORD_BYTES_MAX};
 pub use error::{ConversionError, FileError, Refused, RefusedCode};
 
 /// What wrote a file, in the form that readers look for known faults in.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
+use iceberg_table::{ColumnMetrics, Value};
 use operator_api::delivery_stream::{Parquet, ParquetCompression, ParquetVersion};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, GzipLevel};
+use parquet::basic::{Compression, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::statistics::Statistics;
 
 use crate::error::ConversionError;
 use crate::{CREATED_BY, check_range};
@@ -51,6 +54,70 @@ pub(crate) fn properties(parquet: &Parquet) -> Result<WriterProperties, Conversi
     Ok(properties.build())
 }
 
+/// How files of a table are written, whose properties may name a compression.
+pub(crate) fn table_properties(
+    compression: Option<&str>,
+) -> Result<WriterProperties, ConversionError> {
+    let compression = match compression.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("zstd") => Compression::ZSTD(ZstdLevel::default()),
+        Some("snappy") => Compression::SNAPPY,
+        Some("gzip") => Compression::GZIP(GzipLevel::default()),
+        Some("none" | "uncompressed") => Compression::UNCOMPRESSED,
+        Some(other) => {
+            let what = format!("is {other}; set zstd, snappy, gzip or uncompressed");
+            return Err(ConversionError::new(
+                "table property write.parquet.compression-codec",
+                what,
+            ));
+        }
+    };
+    let properties = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(compression)
+        // One row group: what a file holds was put into a batch before.
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::Page);
+    Ok(properties.build())
+}
+
+/// What is known of the columns of a file of a table, of one row group.
+pub(crate) fn column_metrics(about: &ParquetMetaData) -> Vec<ColumnMetrics> {
+    let columns = about.row_groups().iter().flat_map(|group| group.columns());
+    columns.map(metrics_of).collect()
+}
+
+fn metrics_of(column: &ColumnChunkMetaData) -> ColumnMetrics {
+    let descriptor = column.column_descr();
+    let statistics = column.statistics();
+    // What is repeated has no bounds, for there is no least of a list.
+    let bound = |bytes: fn(&Statistics) -> Option<&[u8]>| {
+        let bytes = statistics.filter(|_| descriptor.max_rep_level() == 0).and_then(bytes)?;
+        let is_decimal = matches!(descriptor.logical_type_ref(), Some(LogicalType::Decimal { .. }));
+        Some(if is_decimal { decimal(descriptor.physical_type(), bytes) } else { bytes.to_vec() })
+    };
+    ColumnMetrics {
+        id: descriptor.self_type().get_basic_info().id(),
+        bytes: u64::try_from(column.compressed_size()).unwrap_or(0),
+        values: u64::try_from(column.num_values()).unwrap_or(0),
+        nulls: statistics.and_then(Statistics::null_count_opt),
+        lower: bound(Statistics::min_bytes_opt),
+        upper: bound(Statistics::max_bytes_opt),
+    }
+}
+
+/// Parquet has decimals of few digits as integers, whose lowest byte is first.
+fn decimal(stored: PhysicalType, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if matches!(stored, PhysicalType::INT32 | PhysicalType::INT64) {
+        bytes.reverse();
+    }
+    let is_negative = bytes.first().is_some_and(|first| 0x80 <= *first);
+    let number = bytes.iter().fold(if is_negative { -1 } else { 0_i128 }, |number, byte| {
+        (number << 8) | i128::from(*byte)
+    });
+    Value::Decimal(number).to_bytes()
+}
+
 impl ParquetFile {
     pub(crate) fn new(
         schema: Arc<Schema>,
@@ -74,7 +141,9 @@ impl ParquetFile {
         self.writer.bytes_written() + self.writer.memory_size()
     }
 
-    pub(crate) fn finish(self) -> Result<Vec<u8>, ParquetError> {
-        self.writer.into_inner()
+    /// The file, and what its writer knows of it.
+    pub(crate) fn finish(mut self) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
+        let about = self.writer.finish()?;
+        Ok((self.writer.into_inner()?, about))
     }
 }

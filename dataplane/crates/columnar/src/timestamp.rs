@@ -42,6 +42,13 @@ pub(crate) fn parse_date(text: &str) -> Option<i32> {
     cursor.rest.is_empty().then_some(i32::try_from(day).ok()?)
 }
 
+/// Microseconds since midnight from `[H]H:mm:ss[.S]`.
+pub(crate) fn parse_time(text: &str) -> Option<i64> {
+    let mut cursor = Cursor { rest: text.as_bytes() };
+    let micros = cursor.time()?;
+    cursor.rest.is_empty().then_some(micros)
+}
+
 /// The days since 1970 of a day of the Gregorian calendar, whose rules hold for all years.
 pub(crate) fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=9999).contains(&year) || !(1..=12).contains(&month) {
@@ -94,12 +101,7 @@ fn parse_date_time(text: &str, forms: Forms) -> Option<i64> {
     if !cursor.take(b' ') && !(forms == Forms::Any && (cursor.take(b'T') || cursor.take(b't'))) {
         return None;
     }
-    let hour = cursor.number(1..=2, 23)?;
-    cursor.expect(b':')?;
-    let minute = cursor.number(1..=2, 59)?;
-    cursor.expect(b':')?;
-    let second = cursor.number(1..=2, 59)?;
-    let fraction = if cursor.take(b'.') { cursor.fraction()? } else { 0 };
+    let time = cursor.time()?;
     let offset_minutes = match forms {
         Forms::Sql => 0,
         Forms::Any => cursor.zone()?,
@@ -107,8 +109,7 @@ fn parse_date_time(text: &str, forms: Forms) -> Option<i64> {
     if !cursor.rest.is_empty() {
         return None;
     }
-    let seconds = hour * 3600 + (minute - offset_minutes) * 60 + second;
-    in_range(day * MICROS_PER_DAY + seconds * MICROS_PER_SECOND + fraction)
+    in_range(day * MICROS_PER_DAY + time - offset_minutes * 60 * MICROS_PER_SECOND)
 }
 
 struct Cursor<'a> {
@@ -123,6 +124,16 @@ impl Cursor<'_> {
         self.expect(b'-')?;
         let day = self.number(1..=2, 31)?;
         day_of(year, month, day)
+    }
+
+    fn time(&mut self) -> Option<i64> {
+        let hour = self.number(1..=2, 23)?;
+        self.expect(b':')?;
+        let minute = self.number(1..=2, 59)?;
+        self.expect(b':')?;
+        let second = self.number(1..=2, 59)?;
+        let fraction = if self.take(b'.') { self.fraction()? } else { 0 };
+        Some((hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND + fraction)
     }
 
     /// Up to nine digits, of which microseconds are kept.

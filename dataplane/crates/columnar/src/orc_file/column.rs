@@ -88,17 +88,23 @@ impl OrcColumn {
         let values = match type_ {
             HiveType::Boolean => Values::Bits(BitRuns::default()),
             HiveType::TinyInt => Values::Bytes(ByteRuns::default()),
-            HiveType::SmallInt | HiveType::Int | HiveType::BigInt | HiveType::Date => {
-                Values::Integers(IntegerRuns::signed())
-            }
+            // No ORC file is written of a table, nor of what only tables have.
+            HiveType::SmallInt
+            | HiveType::Int
+            | HiveType::BigInt
+            | HiveType::Date
+            | HiveType::Time => Values::Integers(IntegerRuns::signed()),
             HiveType::Float | HiveType::Double => Values::Floats(Vec::new()),
             HiveType::Decimal { .. } => {
                 Values::Decimals { data: Vec::new(), scales: IntegerRuns::signed() }
             }
-            HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) | HiveType::Binary => {
-                Values::Texts { data: Vec::new(), lengths: lengths() }
-            }
-            HiveType::Timestamp => {
+            HiveType::String
+            | HiveType::Varchar(_)
+            | HiveType::Char(_)
+            | HiveType::Binary
+            | HiveType::Uuid
+            | HiveType::Fixed(_) => Values::Texts { data: Vec::new(), lengths: lengths() },
+            HiveType::Timestamp | HiveType::TimestampTz => {
                 let seconds = IntegerRuns::signed();
                 Values::Timestamps { seconds, nanos: IntegerRuns::unsigned() }
             }
@@ -432,18 +438,20 @@ fn write_nested(values: &mut Values, array: &dyn Array, rows: Range<usize>) {
 
 fn range_of(type_: &HiveType) -> statistics::Range {
     match type_ {
-        HiveType::TinyInt | HiveType::SmallInt | HiveType::Int | HiveType::BigInt => {
-            statistics::Range::Integers(None)
-        }
+        HiveType::TinyInt
+        | HiveType::SmallInt
+        | HiveType::Int
+        | HiveType::BigInt
+        | HiveType::Time => statistics::Range::Integers(None),
         HiveType::Float | HiveType::Double => statistics::Range::Doubles(None),
         HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) => {
             statistics::Range::Texts(None)
         }
         HiveType::Boolean => statistics::Range::Booleans(0),
         HiveType::Date => statistics::Range::Dates(None),
-        HiveType::Timestamp => statistics::Range::Timestamps(None),
+        HiveType::Timestamp | HiveType::TimestampTz => statistics::Range::Timestamps(None),
         HiveType::Decimal { scale, .. } => statistics::Range::Decimals(None, *scale),
-        HiveType::Binary => statistics::Range::Bytes(0),
+        HiveType::Binary | HiveType::Uuid | HiveType::Fixed(_) => statistics::Range::Bytes(0),
         HiveType::Array(_) | HiveType::Map(..) | HiveType::Struct(_) => statistics::Range::None,
     }
 }
