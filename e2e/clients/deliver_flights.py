@@ -5,8 +5,8 @@ delivered, with that system's own client, and compares them row by row.
 
 Nothing is put where DELIVERY_STREAM is -, and nothing is read where READER is nothing. Else it is one of: json BUCKET
 PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe
-ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, and logs FILE, for which the flights are put
-as CloudWatch Logs sends messages, many in a record.
+ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, iceberg ENDPOINT TABLE [PARTITION...], and
+logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
 """
 
 import collections
@@ -276,8 +276,64 @@ class Snowflake(Reader):
         return f"table {self.table}"
 
 
+class Iceberg(Reader):
+    """The rows of a table of Iceberg, read by pyiceberg. The table is made first, parted by columns and transforms of
+    them, as in carrier and bucket[4]:tailnum; none is made for the partition `new`."""
+
+    def __init__(self, endpoint, name, *partitions):
+        from pyiceberg.catalog import load_catalog
+        self.catalog, self.name = load_catalog("rest", type="rest", uri=endpoint, **{
+            "s3.endpoint": os.environ["AWS_ENDPOINT_URL_S3"], "s3.access-key-id": "leatkey",
+            "s3.secret-access-key": "leatsecret", "s3.region": "us-east-1"}), name
+        if partitions != ("new",):
+            self.create(partitions)
+
+    def create(self, partitions):
+        from pyiceberg.partitioning import PartitionField, PartitionSpec
+        from pyiceberg.schema import Schema
+        from pyiceberg.transforms import parse_transform
+        from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+        types = {name: LongType() for name in NUMBERS | {"number", "again"}} | {"time_hour": TimestamptzType()}
+        names = ["number", "again", *sorted(NUMBERS), "carrier", "tailnum", "origin", "dest", "time_hour"]
+        fields = [NestedField(at, name, types.get(name, StringType()), required=name == "number")
+                  for at, name in enumerate(names, 1)]
+        parts = []
+        for at, partition in enumerate(partitions, 1000):
+            transform, _, column = partition.rpartition(":")
+            parts.append(PartitionField(names.index(column) + 1, at, parse_transform(transform or "identity"),
+                                        f"part_{at}"))
+        self.catalog.create_namespace_if_not_exists(self.name.split(".")[0])
+        self.catalog.create_table_if_not_exists(self.name, Schema(*fields), partition_spec=PartitionSpec(*parts))
+
+    def table(self):
+        return self.catalog.load_table(self.name)
+
+    def count(self):
+        from pyiceberg.exceptions import NoSuchTableError
+        try:
+            snapshot = self.table().current_snapshot()
+        except NoSuchTableError:
+            return 0
+        return int(snapshot.summary["total-records"]) if snapshot else 0
+
+    def rows(self):
+        rows = list(present(self.table().scan().to_arrow().to_pylist()))
+        # Partitions and bounds must not hide what is there.
+        found = self.table().scan(row_filter="carrier == 'UA' and day >= 20").to_arrow()
+        assert len(found) == sum(row["carrier"] == "UA" and row["day"] >= 20 for row in rows), len(found)
+        for row in rows:
+            if not isinstance(row["time_hour"], str):
+                row["time_hour"] = row["time_hour"].strftime("%Y-%m-%d %H:%M:%S")
+            yield row
+
+    def summary(self):
+        table = self.table()
+        return f"{len(table.metadata.snapshots)} snapshots, {len(table.inspect.files())} files"
+
+
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
-           "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake}
+           "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake,
+           "iceberg": Iceberg}
 
 
 def main(archive, stream, reader, *arguments):

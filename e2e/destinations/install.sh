@@ -23,6 +23,15 @@ search() {
 search org.elasticsearch.distribution.integ-test-zip elasticsearch 8.19.21
 search org.opensearch.distribution.integ-test-zip opensearch 2.19.4
 
+# Apache Iceberg's own REST catalog, with all that it needs in one archive.
+iceberg=iceberg-open-api-1.10.0.jar
+if [ ! -f "$cache/$iceberg" ]; then
+    download=$(mktemp -d)
+    mvn -q -B dependency:copy -Dartifact=org.apache.iceberg:iceberg-open-api:1.10.0 -DoutputDirectory="$download"
+    mv "$download/$iceberg" "$cache/"
+    rm -r "$download"
+fi
+
 # The OpenTelemetry collector, with what takes Splunk's and Firehose's requests.
 if ! cmp -s collector.yaml "$cache/collector/built.yaml"; then
     mkdir -p "$cache/collector"

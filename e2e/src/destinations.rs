@@ -175,6 +175,32 @@ service:
         Server::start(command, port, directory)
     }
 
+    /// Apache Iceberg's REST catalog, with what it knows in `directory` and its tables in the bucket `lake` of
+    /// that S3 server.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn iceberg(directory: &Path, s3: &Server) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command = Command::new(java_home()?.join("bin/java"));
+        command.args(["-Xmx512m", "-jar"]).arg(servers().join("iceberg-open-api-1.10.0.jar"));
+        command.env("CATALOG_REST_PORT", port.to_string());
+        command
+            .env("CATALOG_URI", format!("jdbc:sqlite:{}", directory.join("catalog.db").display()));
+        command.envs([
+            ("CATALOG_CATALOG__IMPL", "org.apache.iceberg.jdbc.JdbcCatalog"),
+            ("CATALOG_WAREHOUSE", "s3://lake/tables"),
+            ("CATALOG_IO__IMPL", "org.apache.iceberg.aws.s3.S3FileIO"),
+            ("CATALOG_S3_PATH__STYLE__ACCESS", "true"),
+            ("CATALOG_S3_ENDPOINT", &s3.endpoint()),
+            ("CATALOG_S3_ACCESS__KEY__ID", ACCESS_KEY),
+            ("CATALOG_S3_SECRET__ACCESS__KEY", SECRET_KEY),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        Server::start(command, port, directory)
+    }
+
     /// fakesnow: Snowflake's SQL by the interface of Snowflake's drivers, on DuckDB. It lets anyone in.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use e2e::Leat;
 use e2e::destinations::{Server, free_ports};
 use rand::RngExt;
 
-use crate::{CREDENTIALS, Site, flights};
+use crate::{CREDENTIALS, Site, flights, iceberg};
 
 const KILLS: u32 = 20;
 /// How long all may take.
@@ -80,4 +80,17 @@ fn kills_lose_and_repeat_no_flight_on_its_way_to_opensearch() {
     opensearch: {{endpoint: '{endpoint}', indexName: flights}}"
     );
     deliver(&site, &spec, &["search", &endpoint, "flights"]);
+}
+
+#[test]
+fn kills_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
+    let site = Site::new();
+    let catalog = Server::iceberg(&site.directory.path().join("iceberg"), &site.s3).unwrap();
+    let spec = iceberg::spec(&catalog, "tables: [{database: air, table: flights}]", "");
+    let spec = format!(
+        "source: {{directPut: {{shardCount: 2}}}}
+  buffering: {{sizeMiB: 1, intervalSeconds: 1}}
+  {spec}"
+    );
+    deliver(&site, &spec, &["iceberg", &catalog.endpoint(), "air.flights", "carrier"]);
 }

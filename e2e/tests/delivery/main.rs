@@ -9,6 +9,7 @@ use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
 mod collector;
+mod iceberg;
 mod kills;
 mod redshift;
 mod s3;

@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("columnar", &["operator-api"]),
+    ("columnar", &["iceberg-table", "operator-api"]),
     ("consumer", &["encryption", "model", "shard", "shard-log", "storage"]),
     (
         "delivery",
@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "delivery-catalog",
             "delivery-core",
             "encryption",
+            "iceberg-table",
             "model",
             "operator-api",
             "shard",
@@ -73,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "operator-core",
         ],
     ),
+    ("iceberg-table", &[]),
     ("model", &[]),
     (
         "operator",
@@ -111,6 +113,7 @@ const PURE: &[&str] = &[
     "aws-protocol",
     "columnar",
     "delivery-core",
+    "iceberg-table",
     "node-config",
     "operator-api",
     "operator-core",

@@ -7,7 +7,6 @@ use arrow_schema::Schema;
 use bytes::Bytes;
 use iceberg_table::{ColumnMetrics, Value};
 use operator_api::delivery_stream::{Column, ConversionOutput, FormatConversion};
-use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 
 use crate::dialect::Dialect;
@@ -297,11 +296,10 @@ impl File {
     /// # Errors
     /// As [`finish`](Self::finish).
     pub fn finish_for_table(self) -> Result<(Bytes, Vec<ColumnMetrics>), FileError> {
-        let (bytes, about) = self.end()?;
-        Ok((bytes, about.as_ref().map(parquet_file::column_metrics).unwrap_or_default()))
+        self.end()
     }
 
-    fn end(mut self) -> Result<(Bytes, Option<ParquetMetaData>), FileError> {
+    fn end(mut self) -> Result<(Bytes, Vec<ColumnMetrics>), FileError> {
         if 0 < self.rows.count {
             self.write_batch();
         }
@@ -310,10 +308,10 @@ impl File {
         }
         Ok(match self.sink {
             Sink::Parquet(file) => {
-                let (bytes, about) = file.finish()?;
-                (bytes.into(), Some(about))
+                let (bytes, columns) = file.finish()?;
+                (bytes.into(), columns)
             }
-            Sink::Orc(file) => (file.finish()?.into(), None),
+            Sink::Orc(file) => (file.finish()?.into(), Vec::new()),
         })
     }
 

@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
 
@@ -80,14 +80,11 @@ pub(crate) fn table_properties(
     Ok(properties.build())
 }
 
-/// What is known of the columns of a file of a table, of one row group.
-pub(crate) fn column_metrics(about: &ParquetMetaData) -> Vec<ColumnMetrics> {
-    let columns = about.row_groups().iter().flat_map(|group| group.columns());
-    columns.map(metrics_of).collect()
-}
-
-fn metrics_of(column: &ColumnChunkMetaData) -> ColumnMetrics {
+/// `None` of a column without an id, which no table has.
+fn metrics_of(column: &ColumnChunkMetaData) -> Option<ColumnMetrics> {
     let descriptor = column.column_descr();
+    let about = descriptor.self_type().get_basic_info();
+    let id = about.has_id().then(|| about.id())?;
     let statistics = column.statistics();
     // What is repeated has no bounds, for there is no least of a list.
     let bound = |bytes: fn(&Statistics) -> Option<&[u8]>| {
@@ -95,14 +92,14 @@ fn metrics_of(column: &ColumnChunkMetaData) -> ColumnMetrics {
         let is_decimal = matches!(descriptor.logical_type_ref(), Some(LogicalType::Decimal { .. }));
         Some(if is_decimal { decimal(descriptor.physical_type(), bytes) } else { bytes.to_vec() })
     };
-    ColumnMetrics {
-        id: descriptor.self_type().get_basic_info().id(),
+    Some(ColumnMetrics {
+        id,
         bytes: u64::try_from(column.compressed_size()).unwrap_or(0),
         values: u64::try_from(column.num_values()).unwrap_or(0),
         nulls: statistics.and_then(Statistics::null_count_opt),
         lower: bound(Statistics::min_bytes_opt),
         upper: bound(Statistics::max_bytes_opt),
-    }
+    })
 }
 
 /// Parquet has decimals of few digits as integers, whose lowest byte is first.
@@ -141,9 +138,11 @@ impl ParquetFile {
         self.writer.bytes_written() + self.writer.memory_size()
     }
 
-    /// The file, and what its writer knows of it.
-    pub(crate) fn finish(mut self) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
-        let about = self.writer.finish()?;
-        Ok((self.writer.into_inner()?, about))
+    /// The file, and what its writer knows of its columns.
+    pub(crate) fn finish(mut self) -> Result<(Vec<u8>, Vec<ColumnMetrics>), ParquetError> {
+        self.writer.flush()?;
+        let groups = self.writer.flushed_row_groups().iter();
+        let columns = groups.flat_map(|group| group.columns()).filter_map(metrics_of).collect();
+        Ok((self.writer.into_inner()?, columns))
     }
 }

@@ -28,11 +28,13 @@ mod kpl;
 pub mod lambda;
 mod logs;
 mod pieces;
+mod routing;
 mod run;
 
 pub use failure::{Failed, FailureCode, Failures};
 pub use keys::PartitionKeys;
 pub use pieces::PIECES_MAX;
+pub use routing::Router;
 
 /// What one source record may become when it is decompressed, all its parts together. A step holds
 /// all that it makes, so whoever decompresses gives it few records at a time.

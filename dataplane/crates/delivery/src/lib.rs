@@ -36,7 +36,7 @@ pub use metrics::Metrics;
 pub use pipeline::{Context, SetupError, check, delivery_stream_arn};
 pub use secrets::{MissingSecret, Secrets};
 pub use status::{Failing, Status, Statuses};
-pub use store::{ObjectStores, Putting, Store, StoreError, Stores};
+pub use store::{Getting, ObjectStores, Putting, Store, StoreError, Stores};
 
 /// An error and its sources in one line, for those who keep only the text.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -37,8 +37,8 @@ pub(crate) struct Place {
 pub(crate) enum Kind<'a> {
     /// Records, in this form if not as they are.
     Records(Option<&'a Converter>),
-    /// Documents about records that were refused.
-    Refused(ErrorOutputType),
+    /// Documents about records that were refused, with what follows the prefix of their keys.
+    Refused(ErrorOutputType, &'a str),
 }
 
 /// One object after the other: each is full before the next is begun.
@@ -95,7 +95,7 @@ impl Series {
             let id = ObjectId { stream_uid, shard, first_offset, part: self.full, keys };
             let key = match kind {
                 Kind::Records(_) => to.naming.key(&id, arrival),
-                Kind::Refused(output) => to.naming.error_key(&id, arrival, output, ""),
+                Kind::Refused(output, below) => to.naming.error_key(&id, arrival, output, below),
             };
             let key = match key {
                 Ok(key) => key,

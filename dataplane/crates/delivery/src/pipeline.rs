@@ -130,6 +130,14 @@ impl Output {
             Output::Sink(..) => None,
         }
     }
+
+    /// Records of a batch, however small they are.
+    pub(crate) fn records_max(&self) -> usize {
+        match self {
+            Output::Sink(sink, _) => sink.records_max(),
+            Output::Objects(..) | Output::Loaded(..) => sinks::BATCH_RECORDS_MAX,
+        }
+    }
 }
 
 /// Objects in a bucket.
@@ -235,6 +243,7 @@ impl Setting<'_> {
             arn: delivery_stream_arn(self.context, &self.stream.name),
             feed: feed(self.stream),
             secrets: Arc::clone(&self.context.secrets),
+            stores: Arc::clone(&self.context.stores),
             clock: Arc::clone(&self.context.clock),
         };
         if let Some(s3) = &destination.s3 {
@@ -245,12 +254,11 @@ impl Setting<'_> {
         if let Some(redshift) = &destination.redshift {
             return self.loaded(redshift);
         }
-        if let Some((sink, output)) = sinks::open(destination, &parts) {
+        if let Some((sink, output)) = sinks::open(destination, &parts)? {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";
-        let instead =
-            "use s3, redshift, elasticsearch, opensearch, httpEndpoint, splunk or snowflake";
+        let instead = "use s3, redshift, elasticsearch, opensearch, httpEndpoint, splunk, snowflake or iceberg";
         Err(SetupError::Unsupported { field, instead })
     }
 
@@ -293,6 +301,7 @@ fn feed(stream: &DeliveryStream) -> Feed {
     let shape = serde_json::to_vec(&(uid.0, &spec.source, &spec.processing));
     Feed {
         name: name.to_string(),
+        uid: uid.0,
         source: source.map(|source| source.name.clone()),
         lineage: guid_of(&shape.expect("what was read from JSON is JSON")),
         repeats: transform.is_none_or(|it| it.lambda.is_none() && it.webhook.is_none()),

@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub mod http_endpoint;
+pub(crate) mod iceberg;
 pub mod redshift;
 pub mod search;
 pub mod snowflake;
@@ -15,20 +16,28 @@ pub(crate) mod testing;
 mod tls;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use delivery_core::objects::{ErrorOutputType, RefusedRecord, SearchEngine};
-use model::{Clock, DeliveryRecord};
+use delivery_core::processing::TableMetadata;
+use model::{Clock, DeliveryRecord, Offset, Origin};
 use operator_api::delivery_stream::Destination;
 
+use crate::pipeline::SetupError;
 use crate::secrets::Secrets;
+use crate::store::Stores;
 use http_endpoint::HttpEndpointSink;
+use iceberg::IcebergSink;
 use search::SearchSink;
 use snowflake::SnowflakeSink;
 use splunk::SplunkSink;
+
+/// Records of a batch, however small they are: so many a request of an HTTP endpoint takes.
+pub(crate) const BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Records that go to a destination together, and again together when the first attempt did not bring
 /// all of them there.
@@ -36,8 +45,12 @@ use splunk::SplunkSink;
 pub struct Batch {
     /// Made of the records' places: the same when the batch is made again after a crash.
     pub id: BatchId,
+    /// The first record of the window that it is of: all before it are done with.
+    pub since: Option<Origin>,
     /// The records that are not delivered yet.
     pub records: Vec<DeliveryRecord>,
+    /// What a transformer said of the tables that records go to, by their places.
+    pub tables: BTreeMap<(Offset, u32), TableMetadata>,
 }
 
 /// What tells a batch from all others of its delivery stream.
@@ -63,12 +76,23 @@ pub struct Failure {
     /// What the destination said, shortened. All records of a request share it: a batch of many small
     /// ones must not become large by what is said of them.
     pub message: Arc<str>,
+    /// The table that did not take it, of a destination that has several.
+    pub table: Option<Arc<TableName>>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The database, or namespace.
+    pub database: String,
+    /// Its name there.
+    pub table: String,
 }
 
 impl Failure {
     /// Shortens the message.
     pub(crate) fn new(code: impl Into<Cow<'static, str>>, message: &str) -> Failure {
-        Failure { code: code.into(), message: client::shorten(message).into() }
+        Failure { code: code.into(), message: client::shorten(message).into(), table: None }
     }
 }
 
@@ -106,6 +130,8 @@ pub struct Parts {
     pub feed: Feed,
     /// Where secrets are looked up.
     pub secrets: Arc<dyn Secrets>,
+    /// What objects are put into.
+    pub stores: Arc<dyn Stores>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -115,6 +141,8 @@ pub struct Parts {
 pub struct Feed {
     /// The delivery stream's name.
     pub name: String,
+    /// Tells it from others of its name, before it and elsewhere.
+    pub uid: u64,
     /// The stream it reads; `None` where producers put records into it.
     pub source: Option<String>,
     /// Tells it from all others, also from what it was before it was changed.
@@ -125,8 +153,13 @@ pub struct Feed {
 }
 
 /// The sink of a destination, and what its refusals are called; `None` for destinations that have none.
-#[must_use]
-pub fn open(destination: &Destination, parts: &Parts) -> Option<(Arc<dyn Sink>, ErrorOutputType)> {
+///
+/// # Errors
+/// The destination makes no sense, or asks for what this version does not do.
+pub fn open(
+    destination: &Destination,
+    parts: &Parts,
+) -> Result<Option<(Arc<dyn Sink>, ErrorOutputType)>, SetupError> {
     let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
     let sink: Arc<dyn Sink> = if let Some(of) = &destination.http_endpoint {
         Arc::new(HttpEndpointSink::new(of.clone(), &parts.arn, secrets, clock))
@@ -139,10 +172,12 @@ pub fn open(destination: &Destination, parts: &Parts) -> Option<(Arc<dyn Sink>, 
         Arc::new(SearchSink::new(of.clone(), engine, &parts.arn, secrets, clock))
     } else if let Some(of) = &destination.opensearch {
         Arc::new(SearchSink::new(of.clone(), SearchEngine::OpenSearch, &parts.arn, secrets, clock))
+    } else if let Some(of) = &destination.iceberg {
+        Arc::new(IcebergSink::new(of, parts)?)
     } else {
-        return None;
+        return Ok(None);
     };
-    Some((sink, ErrorOutputType::of_destination(destination)?))
+    Ok(ErrorOutputType::of_destination(destination).map(|output| (sink, output)))
 }
 
 /// A destination's side of a delivery stream.
@@ -157,5 +192,20 @@ pub trait Sink: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;
 
     /// The document about a record that was not delivered, of which `about` says all but who refused it.
-    fn document(&self, record: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8>;
+    fn document(
+        &self,
+        record: &DeliveryRecord,
+        failure: &Failure,
+        about: RefusedRecord<'_>,
+    ) -> Vec<u8>;
+
+    /// What follows the prefix of documents about records that failed so.
+    fn error_prefix(&self, _: &Failure) -> &str {
+        ""
+    }
+
+    /// Records of a batch, however small they are.
+    fn records_max(&self) -> usize {
+        BATCH_RECORDS_MAX
+    }
 }

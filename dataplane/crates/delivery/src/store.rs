@@ -36,6 +36,16 @@ pub enum StoreError {
         /// What it should be.
         what: &'static str,
     },
+    /// An object is larger than it may be.
+    #[error("object {key} in bucket {bucket} has {bytes} bytes, which is too much")]
+    TooLarge {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// The store cannot be reached, or refuses.
     #[error("bucket {bucket}")]
     Store {
@@ -50,6 +60,9 @@ pub enum StoreError {
 /// Something under way.
 pub type Putting<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
+/// Bytes under way.
+pub type Getting<'a> = Pin<Box<dyn Future<Output = Result<Bytes, StoreError>> + Send + 'a>>;
+
 /// What objects are put into.
 pub trait Store: Send + Sync {
     /// Puts one object, whole or not at all. One that is there by this key is replaced.
@@ -60,6 +73,12 @@ pub trait Store: Send + Sync {
     /// # Cancel safety
     /// Dropping the future leaves open whether the object is there.
     fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a>;
+
+    /// Gets one object of so many bytes at the most.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn get<'a>(&'a self, key: &'a str, bytes_max: usize) -> Getting<'a>;
 }
 
 /// Where stores are found.
@@ -100,15 +119,22 @@ impl Store for S3Bucket {
         Box::pin(async move {
             let store = self.open()?;
             let put = store.put(&path(key), bytes.into()).await;
-            if let Err(
-                object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. },
-            ) = &put
-            {
-                // The secrets may have been replaced meanwhile.
-                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            }
+            self.forget_if_refused(&put);
             put.map(drop).map_err(|source| self.failed(source))
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str, bytes_max: usize) -> Getting<'a> {
+        Box::pin(async move {
+            let got = self.open()?.get(&path(key)).await;
+            self.forget_if_refused(&got);
+            let got = got.map_err(|source| self.failed(source))?;
+            let bytes = got.meta.size;
+            if (bytes_max as u64) < bytes {
+                let (bucket, key) = (self.s3.bucket.clone(), key.to_owned());
+                return Err(StoreError::TooLarge { bucket, key, bytes });
+            }
+            got.bytes().await.map_err(|source| self.failed(source))
         })
     }
 }
@@ -123,6 +149,17 @@ impl S3Bucket {
         let store: Arc<dyn ObjectStore> = Arc::new(store);
         *opened = Some(Arc::clone(&store));
         Ok(store)
+    }
+
+    /// The secrets may have been replaced meanwhile.
+    fn forget_if_refused<T>(&self, done: &Result<T, object_store::Error>) {
+        if let Err(
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. },
+        ) = done
+        {
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     fn failed(&self, source: object_store::Error) -> StoreError {

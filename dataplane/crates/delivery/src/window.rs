@@ -10,9 +10,9 @@ use columnar::RefusedCode;
 use delivery_core::guid::guid_of;
 use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, RefusedRecord};
 use delivery_core::processing::{
-    Failed, FailureCode, Failures, Keyed, Outcome, Processor, StartError,
+    Failed, FailureCode, Failures, Item, Keyed, Outcome, Processor, StartError, TableMetadata,
 };
-use model::{DeliveryRecord, Offset, ShardId, UnixMillis};
+use model::{DeliveryRecord, Offset, Origin, ShardId, UnixMillis};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -30,8 +30,6 @@ use load::Loading;
 const UPLOADS_MAX: usize = 4;
 /// What a document about a record takes, beside the record.
 const DOCUMENT_BYTES: usize = 1_024;
-/// Records of a batch, however small they are: so many a request of an HTTP endpoint takes.
-const BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Why a window cannot be delivered now. Its records have to be read again.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +65,17 @@ pub(crate) struct Window {
     /// Records that are to go to a service.
     batch: Vec<DeliveryRecord>,
     batch_bytes: usize,
+    /// What a transformer said of the tables that they go to.
+    tables: BTreeMap<(Offset, u32), TableMetadata>,
     batches: u32,
-    errors: BTreeMap<ErrorOutputType, Series>,
+    /// Documents about refused records, by kind and by what follows the prefix.
+    errors: BTreeMap<(ErrorOutputType, String), Series>,
     copies: Series,
     uploads: JoinSet<()>,
     /// The bytes of those.
     on_their_way: Arc<AtomicUsize>,
     oldest: Option<UnixMillis>,
+    first: Option<Origin>,
     holder: Option<Holder>,
 }
 
@@ -95,12 +97,14 @@ impl Window {
             loading: Loading::default(),
             batch: Vec::new(),
             batch_bytes: 0,
+            tables: BTreeMap::new(),
             batches: 0,
             errors: BTreeMap::new(),
             copies: Series::default(),
             uploads: JoinSet::new(),
             on_their_way: Arc::default(),
             oldest: None,
+            first: None,
             holder: None,
         }
     }
@@ -121,7 +125,7 @@ impl Window {
             || pipeline.transformer.is_some()
             || pipeline.buffer_bytes
                 <= most + self.waiting_bytes + 2 * coming + DOCUMENT_BYTES * records.len()
-            || BATCH_RECORDS_MAX <= self.batch.len() + coming
+            || pipeline.output.records_max() <= self.batch.len() + coming
     }
 
     /// Whether it is to end: it holds more than its part of the memory there is, or a service has taken a
@@ -146,7 +150,8 @@ impl Window {
     pub(crate) async fn take(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
         let memory = &self.pipeline.context().memory;
         self.holder.get_or_insert_with(|| memory.hold());
-        self.oldest = self.oldest.or(records.first().map(|record| record.origin.arrival));
+        self.first = self.first.or(records.first().map(|record| record.origin));
+        self.oldest = self.first.map(|first| first.arrival);
         self.copy(&records).await?;
         if self.pipeline.transformer.is_none() {
             return self.process(records).await;
@@ -281,10 +286,14 @@ impl Window {
     async fn gather(&mut self, keyed: Keyed, failed: &mut Failures) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
         let Some((to, converter)) = pipeline.output.objects() else {
-            self.batch_bytes += keyed.item.record.data.len();
-            self.batch.push(keyed.item.record);
-            let is_full =
-                pipeline.buffer_bytes <= self.batch_bytes || BATCH_RECORDS_MAX <= self.batch.len();
+            let Item { record, metadata, .. } = keyed.item;
+            if let Some(table) = metadata.and_then(|metadata| metadata.table) {
+                self.tables.insert((record.origin.offset, record.origin.sub), table);
+            }
+            self.batch_bytes += record.data.len();
+            self.batch.push(record);
+            let is_full = pipeline.buffer_bytes <= self.batch_bytes
+                || pipeline.output.records_max() <= self.batch.len();
             if is_full {
                 self.deliver_batch().await?;
             }
@@ -354,7 +363,7 @@ impl Window {
                 refusal,
             };
             let line = (&about.line()[..], origin.arrival);
-            self.put_aside(output, line).await?;
+            self.put_aside((output, ""), line).await?;
         }
         Ok(())
     }
@@ -373,8 +382,9 @@ impl Window {
                 ended: last_attempt,
                 refusal: Refusal::HttpEndpoint,
             };
-            let line = sink.document(&record, about);
-            self.put_aside(*output, (&line, record.origin.arrival)).await?;
+            let line = sink.document(&record, &failure, about);
+            let below = sink.error_prefix(&failure);
+            self.put_aside((*output, below), (&line, record.origin.arrival)).await?;
         }
         Ok(())
     }
@@ -382,7 +392,7 @@ impl Window {
     /// Puts a document about a record to those of its kind.
     async fn put_aside(
         &mut self,
-        output: ErrorOutputType,
+        (output, below): (ErrorOutputType, &str),
         line: (&[u8], UnixMillis),
     ) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
@@ -391,9 +401,9 @@ impl Window {
             pipeline.metrics.lost.inc();
             return Ok(());
         };
-        let series = self.errors.entry(output).or_default();
+        let series = self.errors.entry((output, below.to_owned())).or_default();
         let none = PartitionKeys::default();
-        let pushed = series.push(to, Kind::Refused(output), self.place, &none, line)?;
+        let pushed = series.push(to, Kind::Refused(output, below), self.place, &none, line)?;
         if let Pushed::NoKey(error) = pushed {
             return Err(WindowError::Key(error));
         }
@@ -449,7 +459,8 @@ impl Window {
         }
         let records = std::mem::take(&mut self.batch);
         let (mut bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
-        let batch = Batch { id: self.batch_id(), records };
+        let tables = std::mem::take(&mut self.tables);
+        let batch = Batch { id: self.batch_id(), since: self.first, records, tables };
         self.batches += 1;
         let (context, status) = (pipeline.context(), &self.status);
         let undelivered = retry::deliver(context, status, &**sink, batch, pipeline.retry_for).await;

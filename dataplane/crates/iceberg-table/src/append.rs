@@ -14,7 +14,7 @@ use crate::schema::Schema;
 use crate::transform::PartitionSpec;
 
 /// Files that are appended together.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Append<'a> {
     /// The schema they are written by.
     pub schema: &'a Schema,

@@ -49,7 +49,7 @@ fn decode(value: &Value) -> Result<PartitionKeys, String> {
 }
 
 /// What jq's `tostring` makes of it; an integer keeps all its digits.
-fn text(value: &Value) -> Result<Option<String>, String> {
+pub(super) fn text(value: &Value) -> Result<Option<String>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Bool(value) => Ok(Some(value.to_string())),

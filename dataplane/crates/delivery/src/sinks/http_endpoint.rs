@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use self::judge::Verdict;
 use super::client::{Connector, Reply, TransferError, secret_header, send};
-use super::{Attempt, Batch, BatchId, Sink};
+use super::{Attempt, Batch, BatchId, Failure, Sink};
 use crate::secrets::Secrets;
 
 /// As AWS: an endpoint has three minutes to answer.
@@ -126,7 +126,7 @@ impl Sink for HttpEndpointSink {
         Box::pin(self.attempt(batch))
     }
 
-    fn document(&self, _: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+    fn document(&self, _: &DeliveryRecord, _: &Failure, about: RefusedRecord<'_>) -> Vec<u8> {
         RefusedRecord { refusal: Refusal::HttpEndpoint, ..about }.line()
     }
 }

@@ -25,7 +25,7 @@ use self::judge::{Fate, Verdict};
 pub use self::place::DocumentPlace;
 use self::request::Operation;
 use super::client::{Connector, Reply, TransferError, send};
-use super::{Attempt, Batch, Sink};
+use super::{Attempt, Batch, Failure, Sink};
 use crate::secrets::Secrets;
 
 /// Longer than a cluster takes for a bulk request when it is busy: by default it waits for a minute
@@ -195,7 +195,7 @@ impl Sink for SearchSink {
         Box::pin(self.attempt(batch))
     }
 
-    fn document(&self, record: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+    fn document(&self, record: &DeliveryRecord, _: &Failure, about: RefusedRecord<'_>) -> Vec<u8> {
         let place = self.place(record);
         let refusal = Refusal::Search {
             engine: self.engine,

@@ -26,7 +26,7 @@ use operator_api::delivery_stream::SnowflakeDestination;
 use self::row::Rows;
 use self::sql::Sql;
 use self::streaming::Streaming;
-use super::{Attempt, Batch, Feed, Sink};
+use super::{Attempt, Batch, Failure, Feed, Sink};
 use crate::secrets::Secrets;
 
 /// Brings records to a table of Snowflake.
@@ -66,7 +66,7 @@ impl Sink for SnowflakeSink {
         }
     }
 
-    fn document(&self, _: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+    fn document(&self, _: &DeliveryRecord, _: &Failure, about: RefusedRecord<'_>) -> Vec<u8> {
         RefusedRecord { refusal: Refusal::Snowflake, ..about }.line()
     }
 }

@@ -284,7 +284,7 @@ impl Sink for SplunkSink {
         Box::pin(self.attempt(batch))
     }
 
-    fn document(&self, _: &DeliveryRecord, about: RefusedRecord<'_>) -> Vec<u8> {
+    fn document(&self, _: &DeliveryRecord, _: &Failure, about: RefusedRecord<'_>) -> Vec<u8> {
         RefusedRecord { refusal: Refusal::Splunk, ..about }.line()
     }
 }

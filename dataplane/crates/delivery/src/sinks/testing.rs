@@ -37,7 +37,7 @@ pub(crate) fn record(offset: u64, data: impl AsRef<[u8]>) -> DeliveryRecord {
 
 pub(crate) fn batch(data: &[&str]) -> Batch {
     let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
-    Batch { id: BatchId(7), records }
+    Batch { id: BatchId(7), since: None, records, tables: BTreeMap::new() }
 }
 
 /// As in `refused 1 X; again 0 2 Y; pause 3s`.

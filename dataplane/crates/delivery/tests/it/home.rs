@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
-    Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses, Store,
-    StoreError, Stores,
+    Context, Getting, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses,
+    Store, StoreError, Stores,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
@@ -82,6 +82,13 @@ impl Store for MemoryStore {
             let place = (self.bucket.clone(), key.to_owned());
             self.stores.objects.lock().unwrap().insert(place, bytes);
             if is_unlucky() { Err(failed()) } else { Ok(()) }
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
+        Box::pin(async move {
+            let place = (self.bucket.clone(), key.to_owned());
+            Ok(self.stores.objects.lock().unwrap()[&place].clone())
         })
     }
 }

@@ -141,7 +141,7 @@ async fn bodies_are_compressed_when_the_resource_says_so() {
 #[tokio::test]
 async fn what_is_left_after_a_failed_request_is_sent_again_with_the_same_ids() {
     let records = (0..25_000).map(|at| record(at, "x")).collect();
-    let batch = Batch { id: BatchId(1), records };
+    let batch = Batch { id: BatchId(1), records, ..batch(&[]) };
     // The second request of the first attempt fails; a late one is known to have been taken.
     let mut count = 0;
     let server = Server::start(move |request| {
@@ -154,7 +154,7 @@ async fn what_is_left_after_a_failed_request_is_sent_again_with_the_same_ids() {
     let again: Vec<usize> = first.again.iter().map(|(at, _)| *at).collect();
     assert_eq!(again, (10_000..25_000).collect::<Vec<_>>());
     assert_eq!(first.refused, []);
-    let left = Batch { id: batch.id, records: batch.records[10_000..].to_vec() };
+    let left = Batch { records: batch.records[10_000..].to_vec(), ..batch };
     assert_eq!(outline(&sink.deliver(&left).await), "delivered");
     let ids: Vec<_> = server.received().iter().map(|one| one.json()["requestId"].clone()).collect();
     assert_eq!(ids.len(), 4);
@@ -171,8 +171,9 @@ async fn a_request_that_is_too_large_does_not_hinder_the_next() {
         if count == 1 { reply(413, &[], "") } else { take(request) }
     })
     .await;
-    let attempt =
-        sink(to(&server), &Arc::default()).deliver(&Batch { id: BatchId(1), records }).await;
+    let attempt = sink(to(&server), &Arc::default())
+        .deliver(&Batch { id: BatchId(1), records, ..batch(&[]) })
+        .await;
     assert_eq!((attempt.refused.len(), attempt.again.len()), (10_000, 0));
 }
 

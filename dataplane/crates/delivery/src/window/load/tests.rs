@@ -15,7 +15,7 @@ use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
 use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Putting, Store, Stores};
+use crate::store::{Getting, Putting, Store, Stores};
 
 /// Objects by key, in one bucket. Keys are what S3 makes of them.
 #[derive(Clone, Default)]
@@ -31,6 +31,11 @@ impl Store for TestBucket {
     fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
         self.0.lock().unwrap().insert(path(key).into(), bytes);
         Box::pin(async { Ok(()) })
+    }
+
+    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
+        let bytes = self.0.lock().unwrap()[path(key).as_ref()].clone();
+        Box::pin(async { Ok(bytes) })
     }
 }
 

@@ -6,7 +6,13 @@ use super::*;
 use crate::sinks::testing::record;
 
 pub(crate) fn feed(source: Option<&str>) -> Feed {
-    Feed { name: "flights".into(), source: source.map(str::to_owned), lineage: 7, repeats: true }
+    Feed {
+        name: "flights".into(),
+        uid: 3,
+        source: source.map(str::to_owned),
+        lineage: 7,
+        repeats: true,
+    }
 }
 
 fn check(option: DataLoadingOption, source: Option<&str>, data: impl AsRef<[u8]>, want: Expect) {

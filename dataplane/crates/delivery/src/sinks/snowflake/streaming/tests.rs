@@ -226,7 +226,7 @@ async fn rows_that_the_table_does_not_take_are_refused_with_those_around() {
     let more =
         ["{\"a\":4444444444444444}", "{\"a\":\"bad, and long\"}", "{\"a\":6666666666666666}"];
     let records = more.iter().zip(3..).map(|(data, offset)| record(offset, data)).collect();
-    let attempt = sink.attempt(&Batch { id: BatchId(8), records }).await;
+    let attempt = sink.attempt(&Batch { id: BatchId(8), records, ..batch(&[]) }).await;
     assert_eq!(outline(&attempt), "refused 1 Snowflake.InvalidValue");
     // What is read again is sent again: nobody here knows whether it is in the backup.
     assert_eq!(deliver(&sink, &data).await, "refused 0 1 Snowflake.InvalidValue");

@@ -1,0 +1,524 @@
+//! The `iceberg` destination: rows of tables, through a catalog that speaks Iceberg's REST protocol.
+//!
+//! ```text
+//!  batch ─► tables ─► load the table ─► what is in it already? ─► files ─► the store
+//!                          ▲                                                  │
+//!                          └── others were first, or the answer was lost ── commit
+//! ```
+//!
+//! All records of a batch that go to one table become one commit, which says which they are ([`marks`]).
+//! Before anything is written it is looked up what is there; so a batch that comes again, after a crash or
+//! after an answer that was lost, adds what is missing, once. That somebody else commits the same at the
+//! same time cannot be: a commit holds only for the state of the table that it was looked up in.
+//!
+//! Files are never deleted here. One whose commit was not made belongs to no table: it is left to the
+//! table's upkeep, as engines do with their own.
+
+mod catalog;
+mod files;
+mod infer;
+mod marks;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use columnar::{FileError, RefusedCode};
+use delivery_core::guid::guid_of;
+use delivery_core::objects::{Refusal, RefusedRecord};
+use delivery_core::processing::{Router, StartError, TableMetadata, TableOperation};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use iceberg_table::{Append, DataFile, ManifestError, TableError};
+use model::{Clock, DeliveryRecord};
+use operator_api::delivery_stream::{IcebergDestination, IcebergTable};
+
+use self::catalog::{Catalog, CatalogError, Loaded};
+use self::files::{Form, FormError, Misfit, Written, misfits};
+use self::infer::InferError;
+use self::marks::{Marks, Place};
+use self::place::{Places, Site};
+use super::{Attempt, Batch, Failure, Feed, Parts, Sink, TableName};
+use crate::pipeline::SetupError;
+use crate::store::StoreError;
+
+/// Tables that records of a batch may go to.
+const TABLES_MAX: usize = 100;
+/// A batch's records, however small they are.
+const RECORDS_MAX: usize = 1_000_000;
+/// How often a commit is made anew before the batch is tried again as a whole.
+const COMMITS_MAX: u32 = 12;
+/// The pause before that, doubled each time.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A list of manifests.
+const LIST_BYTES_MAX: usize = 64 << 20;
+/// Files that are put at the same time.
+const PUTS_MAX: usize = 4;
+
+/// Brings records to tables.
+pub(crate) struct IcebergSink {
+    catalog: Catalog,
+    places: Places,
+    /// Those that the resource names.
+    tables: BTreeMap<Arc<TableName>, IcebergTable>,
+    /// Where records go that say nothing else.
+    single: Option<Arc<TableName>>,
+    router: Option<Arc<Router>>,
+    creates: bool,
+    feed: Feed,
+    clock: Arc<dyn Clock>,
+    /// One commit at a time for each table: all of this process would be in each other's way.
+    commits: Mutex<HashMap<Arc<TableName>, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Records were not brought to a table. They may be later.
+#[derive(Debug, thiserror::Error)]
+enum TableTrouble {
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("nothing can be appended to the table")]
+    Form(#[from] FormError),
+    #[error("nothing can be appended to the table")]
+    Table(#[from] TableError),
+    #[error("read or write manifests")]
+    Manifest(#[from] ManifestError),
+    #[error("write a file")]
+    File(#[from] FileError),
+    #[error("make a table")]
+    Infer(#[from] InferError),
+    /// Somebody has changed what is ours.
+    #[error("the table's property {0} is not as it was written; remove it")]
+    Marks(String),
+    #[error("{0}")]
+    Location(String),
+    #[error("the table was replaced by another of its name")]
+    Replaced,
+    #[error("too many others commit to the table at the same time")]
+    Busy(#[source] CatalogError),
+    /// It is cancelled when the process ends.
+    #[error("write files on another thread")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// Records of a batch that go to one table.
+struct Share<'a> {
+    table: &'a Arc<TableName>,
+    batch: &'a Batch,
+    /// By their index in the batch.
+    indexes: Vec<usize>,
+}
+
+impl IcebergSink {
+    pub(crate) fn new(of: &IcebergDestination, parts: &Parts) -> Result<IcebergSink, SetupError> {
+        let unsupported = |field, instead| Err(SetupError::Unsupported { field, instead });
+        let Some(rest) = &of.catalog.rest else {
+            let field = "spec.destination.iceberg.catalog.glue";
+            return unsupported(field, "use rest");
+        };
+        if of.schema_evolution == Some(true) {
+            let field = "spec.destination.iceberg.schemaEvolution";
+            return unsupported(field, "remove it, and add columns to the table");
+        }
+        if of.routing.as_ref().is_some_and(|routing| routing.operation.is_some()) {
+            let field = "spec.destination.iceberg.routing.operation";
+            return unsupported(
+                field,
+                "remove it: rows are added, and neither updated nor deleted",
+            );
+        }
+        let tables = of.tables.iter().flatten().map(|table| {
+            let IcebergTable { database, table: name, .. } = table;
+            let name = TableName { database: database.clone(), table: name.clone() };
+            (Arc::new(name), table.clone())
+        });
+        let tables: BTreeMap<_, _> = tables.collect();
+        let single = tables.keys().next().filter(|_| tables.len() == 1).cloned();
+        let router = of.routing.as_ref().map(Router::new).transpose()?.map(Arc::new);
+        let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
+        Ok(IcebergSink {
+            catalog: Catalog::new(rest.clone(), of.s3.is_none(), secrets, Arc::clone(&clock)),
+            places: Places::new(of.s3.clone(), Arc::clone(&parts.stores)),
+            tables,
+            single,
+            router,
+            creates: of.table_creation == Some(true),
+            feed: parts.feed.clone(),
+            clock,
+            commits: Mutex::default(),
+        })
+    }
+
+    async fn attempt(&self, batch: &Batch) -> Attempt {
+        let mut attempt = Attempt::default();
+        let routes = match self.route(batch).await {
+            Ok(routes) => routes,
+            Err(error) => {
+                let failure = Failure::new("Iceberg.InternalError", &crate::chain(&error));
+                return Attempt::all_again(batch.records.len(), &failure);
+            }
+        };
+        let mut by_table: BTreeMap<Arc<TableName>, Vec<usize>> = BTreeMap::new();
+        for (index, route) in routes.into_iter().enumerate() {
+            match route {
+                Ok(table) if by_table.len() < TABLES_MAX || by_table.contains_key(&table) => {
+                    by_table.entry(table).or_default().push(index);
+                }
+                Ok(table) => {
+                    let what = format!("a batch goes to more than {TABLES_MAX} tables");
+                    let failure = Failure::new("Iceberg.TooManyTables", &what);
+                    attempt.refused.push((index, failure.of_table(&table)));
+                }
+                Err(failure) => attempt.refused.push((index, failure)),
+            }
+        }
+        for (table, indexes) in &by_table {
+            let share = Share { table, batch, indexes: indexes.clone() };
+            match self.deliver_share(&share).await {
+                Ok(refused) => attempt.refused.extend(refused),
+                Err(trouble) => {
+                    let failure = failure(&trouble).of_table(table);
+                    attempt.again.extend(indexes.iter().map(|index| (*index, failure.clone())));
+                    attempt.pause = attempt.pause.max(trouble.pause());
+                }
+            }
+        }
+        attempt.again.sort_by_key(|(index, _)| *index);
+        attempt
+    }
+
+    /// The table of each record.
+    async fn route(
+        &self,
+        batch: &Batch,
+    ) -> Result<Vec<Result<Arc<TableName>, Failure>>, StartError> {
+        let routed = match &self.router {
+            None => vec![Ok(TableMetadata::default()); batch.records.len()],
+            Some(router) => {
+                let router = Arc::clone(router);
+                let datas: Vec<Bytes> =
+                    batch.records.iter().map(|record| record.data.clone()).collect();
+                let route = move || router.route(datas.iter().map(|data| &data[..]));
+                let routed = tokio::task::spawn_blocking(route).await;
+                routed.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?
+            }
+        };
+        let mut known: BTreeSet<Arc<TableName>> = self.tables.keys().cloned().collect();
+        let mut table_of = |(record, routed): (&DeliveryRecord, Result<TableMetadata, String>)| {
+            let invalid = |what: &str| Failure::new("Iceberg.InvalidRoute", what);
+            let said = batch.tables.get(&(record.origin.offset, record.origin.sub));
+            let routed = match said {
+                Some(said) => said.clone(),
+                None => routed.map_err(|what| invalid(&what))?,
+            };
+            if routed.operation.is_some_and(|operation| operation != TableOperation::Insert) {
+                return Err(invalid("rows are added, and neither updated nor deleted"));
+            }
+            let single = self.single.as_ref();
+            let database = routed.database.or_else(|| single.map(|of| of.database.clone()));
+            let table = routed.table.or_else(|| single.map(|of| of.table.clone()));
+            let (Some(database), Some(table)) = (database, table) else {
+                return Err(invalid(
+                    "the record names no database and table, and there is no single one",
+                ));
+            };
+            let name = TableName { database, table };
+            let name = known.get(&name).cloned().unwrap_or_else(|| Arc::new(name));
+            known.insert(Arc::clone(&name));
+            Ok(name)
+        };
+        Ok(batch.records.iter().zip(routed).map(&mut table_of).collect())
+    }
+
+    /// Brings records to their table: all of them but those that come back.
+    async fn deliver_share(
+        &self,
+        share: &Share<'_>,
+    ) -> Result<Vec<(usize, Failure)>, TableTrouble> {
+        let loaded = self.load(share).await?;
+        let marks = self.marks(&loaded, share)?;
+        let mut refused = Vec::new();
+        let (mut fresh, mut again) = (Vec::new(), BTreeMap::<i32, Vec<usize>>::new());
+        for index in &share.indexes {
+            match marks.schema_of(share.place(*index)) {
+                Some(schema) => again.entry(schema).or_default().push(*index),
+                None => fresh.push(*index),
+            }
+        }
+        let judge = |indexes: &[usize], misfits: Vec<(usize, Misfit)>| {
+            let judge = |(at, misfit)| (indexes[at], failure_of(misfit).of_table(share.table));
+            misfits.into_iter().map(judge).collect::<Vec<_>>()
+        };
+        // What is in the table needs no second look, but what was refused has to be written down again.
+        for (schema, indexes) in again {
+            let known = loaded.metadata.schema_of(schema.into())?;
+            let schema = known.map_or_else(|| loaded.metadata.schema(), Ok)?;
+            let found = misfits(&loaded.metadata, &schema, &share.records(&indexes))?;
+            refused.extend(judge(&indexes, found));
+        }
+        if let (Some(first), Some(last)) = (fresh.first(), fresh.last()) {
+            let range = (share.place(*first), share.place(*last));
+            let found = self.append(share, loaded, &fresh, range).await?;
+            refused.extend(judge(&fresh, found));
+        }
+        Ok(refused)
+    }
+
+    async fn load(&self, share: &Share<'_>) -> Result<Loaded, TableTrouble> {
+        match self.catalog.load(share.table).await {
+            Err(CatalogError::NotFound(_)) if self.creates => {
+                let datas = share.indexes.iter().map(|index| &share.batch.records[*index].data[..]);
+                let by = self.tables.get(share.table).and_then(|of| of.partition_by.as_deref());
+                let (schema, spec) = infer::table(datas, by.unwrap_or_default())?;
+                self.catalog.create(share.table, &schema, spec.as_ref()).await?;
+                Ok(self.catalog.load(share.table).await?)
+            }
+            loaded => Ok(loaded?),
+        }
+    }
+
+    fn marks(&self, loaded: &Loaded, share: &Share<'_>) -> Result<Marks, TableTrouble> {
+        let Some(record) = share.batch.records.first() else { return Ok(Marks::default()) };
+        let name = Marks::property(self.feed.uid, &record.origin);
+        let marks = Marks::parse(loaded.metadata.property(&name));
+        marks.map_err(|_| TableTrouble::Marks(name))
+    }
+
+    /// Adds records, which the table does not have, as one commit; but for those that come back.
+    async fn append(
+        &self,
+        share: &Share<'_>,
+        loaded: Loaded,
+        fresh: &[usize],
+        range: (Place, Place),
+    ) -> Result<Vec<(usize, Misfit)>, TableTrouble> {
+        let form = Arc::new(Form::of(&loaded.metadata)?);
+        let site = self.places.of(&loaded)?;
+        let (written, form) = self.write(share, form, fresh).await?;
+        let Written { files, refused } = written;
+        if files.is_empty() {
+            return Ok(refused);
+        }
+        let puts: Vec<_> =
+            files.iter().map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
+        stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<()>().await?;
+        let files: Vec<DataFile> = files.into_iter().map(|(_, file)| file).collect();
+        let adding = Adding { share, form: &form, files: &files, range, site: &site };
+        self.commit(&adding, loaded).await?;
+        Ok(refused)
+    }
+
+    /// Writes files where it keeps nobody waiting.
+    async fn write(
+        &self,
+        share: &Share<'_>,
+        form: Arc<Form>,
+        fresh: &[usize],
+    ) -> Result<(Written, Arc<Form>), TableTrouble> {
+        let records: Vec<DeliveryRecord> = share.records(fresh).into_iter().cloned().collect();
+        let shard = share.batch.records.first().map(|record| record.origin.shard);
+        let shard = shard.map(|shard| shard.to_string()).unwrap_or_default();
+        let name = format!("{}-{shard}", self.feed.name);
+        let write = move || {
+            let records: Vec<&DeliveryRecord> = records.iter().collect();
+            (form.write(&records, &name), form)
+        };
+        let (written, form) = tokio::task::spawn_blocking(write).await?;
+        Ok((written?, form))
+    }
+
+    /// Commits files that are there.
+    async fn commit(&self, adding: &Adding<'_>, mut loaded: Loaded) -> Result<(), TableTrouble> {
+        let Adding { share, form, files, range, site } = adding;
+        let uuid = loaded.metadata.table_uuid.clone();
+        let (first, last) = range;
+        let id = format!("{uuid}/{:016x}/{first}/{last}", self.feed.uid);
+        let snapshot_id = (guid_of(id.as_bytes()) >> 65) as i64;
+        let since = share.batch.since.as_ref().map_or(*first, Place::from);
+        let summary = BTreeMap::from([
+            ("leat.delivery-stream".to_owned(), self.feed.name.clone()),
+            ("leat.first-record".to_owned(), first.to_string()),
+            ("leat.last-record".to_owned(), last.to_string()),
+        ]);
+        let empty = BTreeMap::new();
+        let append = Append {
+            schema: &form.schema,
+            spec: &form.spec,
+            files,
+            snapshot_id,
+            summary: &summary,
+            properties: &empty,
+        };
+        let manifest = append.manifest()?;
+        let manifest_length = manifest.len();
+        let name = |what: &str, bytes: &[u8]| format!("{:032x}-{what}.avro", guid_of(bytes));
+        let below = loaded.metadata.metadata_location();
+        let manifest_path = format!("{below}/{}", name("m0", &manifest));
+        site.put(&manifest_path, manifest.into()).await?;
+
+        let turn = self.turn(share.table);
+        let _turn = turn.lock().await;
+        let mut failed = None;
+        for commits in 0..COMMITS_MAX {
+            if 0 < commits {
+                tokio::time::sleep(pause(snapshot_id, commits)).await;
+                loaded = self.catalog.load(share.table).await?;
+            }
+            let table = &loaded.metadata;
+            if table.table_uuid != uuid {
+                return Err(TableTrouble::Replaced);
+            }
+            let marks = self.marks(&loaded, share)?;
+            if marks.schema_of(*first).is_some() && marks.schema_of(*last).is_some() {
+                // It had been made, and the answer was lost.
+                return Ok(());
+            }
+            let marks = marks.with(*range, form.schema.id, since).text();
+            let property = Marks::property(self.feed.uid, &share.batch.records[0].origin);
+            let properties = BTreeMap::from([(property, marks)]);
+            let append = Append { properties: &properties, ..append };
+            let current = match table.current()? {
+                Some(current) => Some(site.get(&current.manifest_list, LIST_BYTES_MAX).await?),
+                None => None,
+            };
+            let list = append.manifest_list(
+                table,
+                current.as_deref(),
+                (&manifest_path, manifest_length),
+            )?;
+            let list_path = format!("{below}/snap-{snapshot_id}-{}", name("0", &list));
+            site.put(&list_path, list.into()).await?;
+            let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
+            let request = append.request(table, &list_path, now)?;
+            match self.catalog.commit(share.table, &request).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_to_be_looked_at() => {
+                    tracing::debug!("a commit is made anew: {}", crate::chain(&error));
+                    failed = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let never = || CatalogError::Conflict("for an unknown reason".to_owned());
+        Err(TableTrouble::Busy(failed.unwrap_or_else(never)))
+    }
+
+    fn turn(&self, table: &Arc<TableName>) -> Arc<tokio::sync::Mutex<()>> {
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if TABLES_MAX < commits.len() {
+            // Those whom nobody waits for.
+            commits.retain(|_, turn| 1 < Arc::strong_count(turn));
+        }
+        Arc::clone(commits.entry(Arc::clone(table)).or_default())
+    }
+}
+
+/// Files that are there, and are to be committed.
+struct Adding<'a> {
+    share: &'a Share<'a>,
+    form: &'a Form,
+    files: &'a [DataFile],
+    /// The first and the last record that they are of.
+    range: (Place, Place),
+    site: &'a Site,
+}
+
+impl Share<'_> {
+    fn place(&self, index: usize) -> Place {
+        Place::from(&self.batch.records[index].origin)
+    }
+
+    fn records(&self, indexes: &[usize]) -> Vec<&DeliveryRecord> {
+        indexes.iter().map(|index| &self.batch.records[*index]).collect()
+    }
+}
+
+/// Longer each time, and of other lengths for others.
+fn pause(snapshot_id: i64, commits: u32) -> Duration {
+    let longest = PAUSE_FIRST.saturating_mul(1 << commits.min(10)).min(PAUSE_MAX);
+    let chance = guid_of(&[snapshot_id.to_be_bytes(), i64::from(commits).to_be_bytes()].concat());
+    longest / 2 + longest.mul_f64((chance % 1_000) as f64 / 2_000.0)
+}
+
+fn failure_of(misfit: Misfit) -> Failure {
+    match misfit {
+        Misfit::Refused(refused) => {
+            let code = match refused.code {
+                RefusedCode::ParseError => "Iceberg.ParseError",
+                RefusedCode::MalformedData => "Iceberg.MalformedData",
+            };
+            Failure::new(code, &refused.message)
+        }
+        Misfit::TooManyPartitions => {
+            Failure::new("Iceberg.TooManyPartitions", "a batch goes to more partitions than may be")
+        }
+    }
+}
+
+impl TableTrouble {
+    fn pause(&self) -> Option<Duration> {
+        match self {
+            TableTrouble::Catalog(
+                CatalogError::Failed(_, pause) | CatalogError::Refused(_, pause),
+            ) => *pause,
+            _ => None,
+        }
+    }
+}
+
+fn failure(trouble: &TableTrouble) -> Failure {
+    let code = match trouble {
+        TableTrouble::Catalog(CatalogError::NotFound(_)) => "Iceberg.NoSuchTable",
+        TableTrouble::Catalog(_) => "Iceberg.CatalogError",
+        TableTrouble::Store(_) => "Iceberg.StoreError",
+        TableTrouble::Busy(_) => "Iceberg.CommitConflict",
+        TableTrouble::Form(_)
+        | TableTrouble::Table(_)
+        | TableTrouble::Manifest(_)
+        | TableTrouble::Infer(_)
+        | TableTrouble::Marks(_)
+        | TableTrouble::Location(_)
+        | TableTrouble::Replaced => "Iceberg.InvalidTable",
+        TableTrouble::File(_) | TableTrouble::Thread(_) => "Iceberg.InternalError",
+    };
+    Failure::new(code, &crate::chain(trouble))
+}
+
+impl Failure {
+    fn of_table(self, table: &Arc<TableName>) -> Failure {
+        Failure { table: Some(Arc::clone(table)), ..self }
+    }
+}
+
+impl Sink for IcebergSink {
+    fn deliver<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
+        Box::pin(self.attempt(batch))
+    }
+
+    fn document(&self, _: &DeliveryRecord, failure: &Failure, about: RefusedRecord<'_>) -> Vec<u8> {
+        let table = failure.table.as_deref();
+        let refusal = Refusal::Iceberg {
+            database: table.map(|of| of.database.as_str()),
+            table: table.map(|of| of.table.as_str()),
+        };
+        RefusedRecord { refusal, ..about }.line()
+    }
+
+    fn error_prefix(&self, failure: &Failure) -> &str {
+        let table = failure.table.as_ref().and_then(|table| self.tables.get(table));
+        table.and_then(|table| table.error_output_prefix.as_deref()).unwrap_or_default()
+    }
+
+    fn records_max(&self) -> usize {
+        RECORDS_MAX
+    }
+}

@@ -1,0 +1,207 @@
+//! The table that records ask for by what they hold.
+//!
+//! A member of all objects becomes a column: booleans, whole numbers (`long`), others (`double`), texts
+//! (`string`), objects and lists of these. What is of one kind in one record and of another in the next
+//! becomes a text; null says nothing.
+
+use iceberg_table::{Field, PartitionSpec, Schema, SchemaError, Type};
+use serde_json::{Map, Value as Json, json};
+
+/// Records that are looked at.
+const RECORDS_MAX: usize = 10_000;
+/// How deep objects may be.
+const DEPTH_MAX: usize = 8;
+/// Columns, those inside of others among them.
+const COLUMNS_MAX: usize = 1_000;
+
+/// There can be no such table.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InferError {
+    #[error("no record is a JSON object with members that are not null")]
+    Nothing,
+    #[error("records have more than {COLUMNS_MAX} different members")]
+    TooMany,
+    #[error("partitionBy names columns that no record has")]
+    Partition,
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// What is known of a member.
+enum Kind {
+    Boolean,
+    Long,
+    Double,
+    Text,
+    Object(Members),
+    /// `None` when all were empty.
+    List(Option<Box<Kind>>),
+}
+
+/// In the order in which they were first seen.
+#[derive(Default)]
+struct Members(Vec<(String, Option<Kind>)>);
+
+/// The schema, and how rows are parted: by the values of these columns.
+pub(super) fn table<'a>(
+    records: impl Iterator<Item = &'a [u8]>,
+    partition_by: &[String],
+) -> Result<(Json, Option<Json>), InferError> {
+    let mut members = Members::default();
+    for record in records.take(RECORDS_MAX) {
+        if let Ok(object) = serde_json::from_slice::<Map<String, Json>>(record) {
+            members.see(&object, 1);
+        }
+    }
+    if COLUMNS_MAX < members.count() {
+        return Err(InferError::TooMany);
+    }
+    let fields = members.into_fields(&mut 0);
+    if fields.is_empty() {
+        return Err(InferError::Nothing);
+    }
+    let mut json = Type::Struct(fields).to_json();
+    json["schema-id"] = json!(0);
+    let schema = Schema::parse(json)?;
+    let spec = PartitionSpec::identities(&schema, partition_by).ok_or(InferError::Partition)?;
+    Ok((schema.json, Some(spec).filter(|_| !partition_by.is_empty())))
+}
+
+impl Members {
+    fn see(&mut self, object: &Map<String, Json>, depth: usize) {
+        for (name, value) in object {
+            let lower = name.to_lowercase();
+            let known = self.0.iter().position(|(known, _)| known.to_lowercase() == lower);
+            let at = known.unwrap_or_else(|| {
+                self.0.push((name.clone(), None));
+                self.0.len() - 1
+            });
+            let kind = self.0[at].1.take();
+            self.0[at].1 = seen(kind, value, depth);
+        }
+    }
+
+    fn count(&self) -> usize {
+        let inner = |kind: &Option<Kind>| match kind {
+            Some(Kind::Object(members)) => members.count(),
+            _ => 0,
+        };
+        self.0.iter().map(|(_, kind)| 1 + inner(kind)).sum()
+    }
+
+    fn into_fields(self, last_id: &mut i32) -> Vec<Field> {
+        let known = self.0.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
+        known.map(|(name, kind)| field(name, kind, last_id)).collect()
+    }
+}
+
+/// What is known once a value was seen.
+fn seen(known: Option<Kind>, value: &Json, depth: usize) -> Option<Kind> {
+    let kind = match value {
+        Json::Null => return known,
+        Json::Bool(_) => Kind::Boolean,
+        Json::Number(number) if number.is_i64() => Kind::Long,
+        Json::Number(_) => Kind::Double,
+        Json::String(_) => Kind::Text,
+        Json::Array(_) | Json::Object(_) if DEPTH_MAX <= depth => Kind::Text,
+        Json::Object(object) => {
+            let mut members = match known {
+                None => Members::default(),
+                Some(Kind::Object(members)) => members,
+                Some(_) => return Some(Kind::Text),
+            };
+            members.see(object, depth + 1);
+            return Some(Kind::Object(members));
+        }
+        Json::Array(elements) => {
+            let known = match known {
+                None => None,
+                Some(Kind::List(element)) => element.map(|element| *element),
+                Some(_) => return Some(Kind::Text),
+            };
+            let element = elements.iter().fold(known, |known, value| seen(known, value, depth + 1));
+            return Some(Kind::List(element.map(Box::new)));
+        }
+    };
+    Some(match (known, kind) {
+        (None, kind) => kind,
+        (Some(Kind::Boolean), Kind::Boolean) => Kind::Boolean,
+        (Some(Kind::Long), Kind::Long) => Kind::Long,
+        (Some(Kind::Long | Kind::Double), Kind::Long | Kind::Double) => Kind::Double,
+        _ => Kind::Text,
+    })
+}
+
+fn field(name: String, kind: Kind, last_id: &mut i32) -> Field {
+    *last_id += 1;
+    let id = *last_id;
+    let type_ = match kind {
+        Kind::Boolean => Type::Boolean,
+        Kind::Long => Type::Long,
+        Kind::Double => Type::Double,
+        Kind::Text => Type::String,
+        Kind::Object(members) => match members.into_fields(last_id) {
+            // Of which nothing is known but that it is an object.
+            fields if fields.is_empty() => Type::String,
+            fields => Type::Struct(fields),
+        },
+        Kind::List(element) => {
+            let element = element.map_or(Kind::Text, |element| *element);
+            Type::List(Box::new(field("element".to_owned(), element, last_id)))
+        }
+    };
+    Field { id, name, is_required: false, type_ }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(records: &[&str], by: &[&str], want: Expect) {
+        let by: Vec<String> = by.iter().map(|name| (*name).to_owned()).collect();
+        let records = records.iter().map(|record| record.as_bytes());
+        let found = match table(records, &by) {
+            Ok((schema, spec)) => {
+                let fields = Schema::parse(schema).unwrap().fields;
+                let shown = fields
+                    .iter()
+                    .map(|field| format!("{} {} {}", field.id, field.name, show(&field.type_)));
+                let spec = spec.map(|spec| format!("by {}", spec["fields"])).into_iter();
+                shown.chain(spec).collect::<Vec<_>>().join("\n")
+            }
+            Err(error) => error.to_string(),
+        };
+        want.assert_eq(&found);
+    }
+
+    fn show(type_: &Type) -> String {
+        match type_ {
+            Type::Struct(fields) => {
+                let fields: Vec<_> = fields
+                    .iter()
+                    .map(|field| format!("{} {} {}", field.id, field.name, show(&field.type_)))
+                    .collect();
+                format!("{{{}}}", fields.join(", "))
+            }
+            Type::List(element) => format!("[{} {}]", element.id, show(&element.type_)),
+            plain => plain.name(),
+        }
+    }
+
+    #[test]
+    fn a_table_is_what_its_first_records_are() {
+        check(
+            &[
+                r#"{"a":1,"b":true,"c":"x","d":1.5,"e":null,"f":{"g":1,"h":[]},"i":[1,2.5]}"#,
+                r#"{"a":2.5,"B":"no","e":[{"k":1}],"f":{"h":[true]}}"#,
+                "no JSON",
+            ],
+            &["c"],
+            expect![[""]],
+        );
+        check(&["{}", "[1]", r#"{"a":null}"#], &[], expect![[""]]);
+        check(&[r#"{"a":1}"#], &["b"], expect![[""]]);
+    }
+}

@@ -1,0 +1,393 @@
+use std::collections::BTreeMap;
+
+use model::Offset;
+use operator_api::delivery_stream::{IcebergDestination, S3Destination};
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::sinks::testing::{
+    Act, Received, Server, StoppedClock, TestSecrets, batch, json_reply, outline, record, reply,
+};
+use crate::store::{Getting, Putting, Store, Stores};
+
+/// Objects by key, in one bucket.
+#[derive(Clone, Default)]
+struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
+
+impl Stores for TestBucket {
+    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
+        assert_eq!(s3.bucket, "lake");
+        Arc::new(self.clone())
+    }
+}
+
+impl Store for TestBucket {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+        let before = self.0.lock().unwrap().insert(key.to_owned(), bytes.clone());
+        assert!(before.is_none_or(|before| before == bytes), "{key} was another");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
+        let bytes = self.0.lock().unwrap()[key].clone();
+        Box::pin(async { Ok(bytes) })
+    }
+}
+
+/// What goes wrong with the next commits.
+#[derive(Clone, Copy, PartialEq)]
+enum Bad {
+    /// It is made, and the answer is lost.
+    Made,
+    /// It is not made, and nobody can say so.
+    NotMade,
+    /// Somebody else was first.
+    Late,
+}
+
+/// A catalog with one table, which holds to what is required of it.
+struct TestCatalog {
+    metadata: Json,
+    bad: Vec<Bad>,
+    commits: Vec<String>,
+}
+
+impl TestCatalog {
+    fn new(spec: Json) -> TestCatalog {
+        let field = |id, name, required, type_| json!({"id": id, "name": name, "required": required, "type": type_});
+        let fields = [
+            field(1, "n", true, "long"),
+            field(2, "s", false, "string"),
+            field(3, "t", false, "timestamptz"),
+        ];
+        let metadata = json!({
+            "format-version": 2,
+            "table-uuid": "6f2d5e4a-0000-4000-8000-000000000001",
+            "location": "s3://lake/air/flights",
+            "last-sequence-number": 0,
+            "last-updated-ms": 0,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields": fields}],
+            "current-schema-id": 0,
+            "partition-specs": [{"spec-id": 0, "fields": spec}],
+            "default-spec-id": 0,
+            "properties": {},
+            "snapshots": [],
+            "refs": {},
+        });
+        TestCatalog { metadata, bad: Vec::new(), commits: Vec::new() }
+    }
+
+    fn act(&mut self, request: &Received) -> Act {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        assert_eq!(request.header("authorization"), Some("Bearer hush"));
+        if path == "/base/v1/config" {
+            assert_eq!(query, "warehouse=w");
+            return json_reply(200, &json!({"overrides": {"prefix": "a/b"}}));
+        }
+        if path != "/base/v1/a/b/namespaces/air%1Fport/tables/flights" {
+            let error = json!({"error": {"message": "none", "type": "NoSuchTableException"}});
+            return json_reply(404, &error);
+        }
+        if request.body.is_empty() {
+            assert_eq!(query, "snapshots=refs");
+            return json_reply(200, &json!({"metadata": self.metadata, "config": {}}));
+        }
+        match self.bad.pop() {
+            None => self.commit(&request.json()),
+            Some(Bad::NotMade) => reply(504, &[], ""),
+            Some(Bad::Made) => {
+                self.commit(&request.json());
+                reply(500, &[], "")
+            }
+            Some(Bad::Late) => {
+                let mut other = request.json();
+                other["updates"][0]["snapshot"]["snapshot-id"] = json!(self.commits.len() + 1);
+                other["updates"][1]["snapshot-id"] = json!(self.commits.len() + 1);
+                other["updates"][2]["updates"] = json!({});
+                other["updates"][0]["snapshot"]["summary"]["added-records"] = json!("0");
+                self.commit(&other);
+                self.commit(&request.json())
+            }
+        }
+    }
+
+    fn commit(&mut self, request: &Json) -> Act {
+        let conflict = || {
+            json_reply(409, &json!({"error": {"message": "x", "type": "CommitFailedException"}}))
+        };
+        let main = self.metadata["refs"]["main"]["snapshot-id"].clone();
+        if request["requirements"][0]["uuid"] != self.metadata["table-uuid"]
+            || request["requirements"][1]["snapshot-id"] != main
+        {
+            return conflict();
+        }
+        let snapshot = request["updates"][0]["snapshot"].clone();
+        assert_eq!(snapshot["snapshot-id"], request["updates"][1]["snapshot-id"]);
+        assert_eq!(snapshot.get("parent-snapshot-id").cloned().unwrap_or_default(), main);
+        let id = snapshot["snapshot-id"].as_i64().unwrap();
+        self.metadata["last-sequence-number"] = snapshot["sequence-number"].clone();
+        let summary = &snapshot["summary"];
+        let text = |name: &str| summary[name].as_str().unwrap_or("0").to_owned();
+        self.commits.push(format!("{} of {}", text("added-records"), text("total-records")));
+        // Older ones have expired.
+        self.metadata["snapshots"] = json!([snapshot]);
+        self.metadata["refs"] = json!({"main": {"snapshot-id": id, "type": "branch"}});
+        for (name, value) in request["updates"][2]["updates"].as_object().unwrap() {
+            self.metadata["properties"][name] = value.clone();
+        }
+        json_reply(200, &json!({"metadata": self.metadata, "metadata-location": "s3://lake/x"}))
+    }
+}
+
+struct Home {
+    catalog: Arc<Mutex<TestCatalog>>,
+    _server: Server,
+    bucket: TestBucket,
+    secrets: Arc<TestSecrets>,
+    of: Json,
+}
+
+impl Home {
+    async fn new(spec: Json, more: Json) -> Home {
+        let catalog = Arc::new(Mutex::new(TestCatalog::new(spec)));
+        let acting = Arc::clone(&catalog);
+        let server = Server::start(move |request| acting.lock().unwrap().act(request)).await;
+        let secrets = Arc::<TestSecrets>::default();
+        let secret = secrets.set("token", "hush\n");
+        let mut of = json!({
+            "catalog": {"rest": {
+                "uri": format!("{}/base/", server.url),
+                "warehouse": "w",
+                "credentialRef": {"name": secret.name, "key": secret.key},
+            }},
+            "s3": {},
+            "tables": [{"database": "air.port", "table": "flights", "errorOutputPrefix": "f/"}],
+        });
+        of.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Home { catalog, _server: server, bucket: TestBucket::default(), secrets, of }
+    }
+
+    fn sink(&self) -> IcebergSink {
+        let of: IcebergDestination = serde_json::from_value(self.of.clone()).unwrap();
+        IcebergSink::new(&of, &self.parts()).unwrap()
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            arn: String::new(),
+            feed: Feed { name: "to-air".into(), uid: 7, source: None, lineage: 0, repeats: true },
+            secrets: Arc::clone(&self.secrets) as Arc<dyn crate::secrets::Secrets>,
+            stores: Arc::new(self.bucket.clone()),
+            clock: Arc::new(StoppedClock),
+        }
+    }
+
+    fn goes_wrong(&self, bad: &[Bad]) {
+        self.catalog.lock().unwrap().bad = bad.to_vec();
+    }
+
+    /// Commits so far, each as the rows it added and those that there are.
+    fn commits(&self) -> String {
+        self.catalog.lock().unwrap().commits.join(", ")
+    }
+}
+
+fn rows(offsets: std::ops::Range<u64>) -> Batch {
+    let records = offsets.map(|offset| record(offset, format!(r#"{{"n":{offset}}}"#))).collect();
+    Batch { records, ..batch(&[]) }
+}
+
+#[tokio::test]
+async fn what_comes_again_is_not_added_again() {
+    let home = Home::new(json!([]), json!({})).await;
+    assert_eq!(outline(&home.sink().attempt(&rows(0..5)).await), "delivered");
+    // After a crash nobody remembers, and batches are cut elsewhere.
+    assert_eq!(outline(&home.sink().attempt(&rows(0..3)).await), "delivered");
+    assert_eq!(outline(&home.sink().attempt(&rows(3..8)).await), "delivered");
+    assert_eq!(outline(&home.sink().attempt(&rows(0..8)).await), "delivered");
+    assert_eq!(home.commits(), "5 of 5, 3 of 8");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_up() {
+    let home = Home::new(json!([]), json!({})).await;
+    let sink = home.sink();
+    home.goes_wrong(&[Bad::Made]);
+    assert_eq!(outline(&sink.attempt(&rows(0..5)).await), "delivered");
+    assert_eq!(home.commits(), "5 of 5");
+    home.goes_wrong(&[Bad::NotMade, Bad::NotMade]);
+    assert_eq!(outline(&sink.attempt(&rows(5..6)).await), "delivered");
+    assert_eq!(home.commits(), "5 of 5, 1 of 6");
+}
+
+#[tokio::test]
+async fn others_may_be_first() {
+    let home = Home::new(json!([]), json!({})).await;
+    let sink = home.sink();
+    home.goes_wrong(&[Bad::Late, Bad::Late]);
+    assert_eq!(outline(&sink.attempt(&rows(0..5)).await), "delivered");
+    assert_eq!(home.commits(), "0 of 5, 0 of 10, 5 of 15");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_never_answers_is_given_up_for_now() {
+    let home = Home::new(json!([]), json!({})).await;
+    home.goes_wrong(&[Bad::NotMade; COMMITS_MAX as usize]);
+    let attempt = home.sink().attempt(&rows(0..2)).await;
+    assert_eq!(outline(&attempt), "again 0 1 Iceberg.CommitConflict");
+    assert_eq!(home.commits(), "");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_refused_again_by_the_schema_of_that_time() {
+    let home = Home::new(json!([]), json!({})).await;
+    let records =
+        batch(&[r#"{"n":1}"#, r#"{"n":"x"}"#, "{", r#"{"n":2,"s":{"a":1}}"#, r#"{"s":"y"}"#]);
+    let want = "refused 1 4 Iceberg.MalformedData; refused 2 Iceberg.ParseError";
+    let first = home.sink().attempt(&records).await;
+    assert_eq!(outline(&first), want);
+    let sink = home.sink();
+    let (_, failure) = &first.refused[0];
+    assert_eq!(failure.table.as_ref().unwrap().table, "flights");
+    assert_eq!(sink.error_prefix(failure), "f/");
+    {
+        let mut catalog = home.catalog.lock().unwrap();
+        let mut wider = catalog.metadata["schemas"][0].clone();
+        wider["schema-id"] = json!(1);
+        wider["fields"][0] = json!({"id": 1, "name": "n", "required": false, "type": "string"});
+        catalog.metadata["schemas"].as_array_mut().unwrap().push(wider);
+        catalog.metadata["current-schema-id"] = json!(1);
+    }
+    assert_eq!(outline(&sink.attempt(&records).await), want);
+    assert_eq!(home.commits(), "2 of 2");
+}
+
+#[tokio::test]
+async fn rows_are_parted_into_files() {
+    let part = |id, source, transform| json!({"source-id": source, "field-id": id, "name": format!("p{id}"), "transform": transform});
+    let home = Home::new(json!([part(1000, 2, "identity"), part(1001, 3, "day")]), json!({})).await;
+    let records = batch(&[
+        r#"{"n":1,"s":"a","t":"2013-01-01T00:00:00Z"}"#,
+        r#"{"n":2,"s":"b","t":"2013-01-01T00:00:00Z"}"#,
+        r#"{"n":3,"s":"a","t":"2013-01-01T23:00:00Z"}"#,
+        r#"{"n":4,"s":"a","t":"2013-01-02T00:00:00Z"}"#,
+        r#"{"n":5}"#,
+        r#"{"n":6,"t":"x"}"#,
+    ]);
+    let attempt = home.sink().attempt(&records).await;
+    assert_eq!(outline(&attempt), "refused 5 Iceberg.MalformedData");
+    assert_eq!(home.commits(), "5 of 5");
+    let keys: Vec<String> = home.bucket.0.lock().unwrap().keys().cloned().collect();
+    let of = |folder: &str| {
+        let prefix = format!("air/flights/{folder}/");
+        keys.iter().filter(|key| key.starts_with(&prefix)).count()
+    };
+    assert_eq!((of("data"), of("metadata")), (4, 2));
+    assert!(
+        keys.iter().any(|key| key.starts_with("air/flights/data/to-air-shardId-000000000000-"))
+    );
+}
+
+#[tokio::test]
+async fn records_go_where_they_say() {
+    let more = json!({"routing": {"table": ".s"}});
+    let home = Home::new(json!([]), more).await;
+    let mut records = batch(&[
+        r#"{"n":1,"s":"flights"}"#,
+        r#"{"n":2,"s":"planes"}"#,
+        r#"{"n":3}"#,
+        r#"{"n":4,"s":"x"}"#,
+        r#"{"n":5}"#,
+    ]);
+    let said = |table: &str, operation| {
+        let table = Some(table.to_owned());
+        TableMetadata { database: None, table, operation }
+    };
+    // A function's word goes before a program's.
+    records.tables.insert((Offset(3), 0), said("flights", None));
+    records.tables.insert((Offset(4), 0), said("flights", Some(TableOperation::Delete)));
+    let attempt = home.sink().attempt(&records).await;
+    assert_eq!(outline(&attempt), "refused 2 4 Iceberg.InvalidRoute; again 1 Iceberg.NoSuchTable");
+    assert_eq!(home.commits(), "2 of 2");
+}
+
+#[tokio::test]
+async fn tables_that_cannot_be_appended_to_say_why() {
+    let check = async |change: fn(&mut Json), want: &str| {
+        let home = Home::new(json!([]), json!({})).await;
+        change(&mut home.catalog.lock().unwrap().metadata);
+        let attempt = home.sink().attempt(&rows(0..1)).await;
+        let (_, failure) = &attempt.again[0];
+        assert_eq!(format!("{}: {}", failure.code, failure.message), want);
+        assert_eq!(home.commits(), "");
+    };
+    check(
+        |table| table["format-version"] = json!(3),
+        "Iceberg.InvalidTable: nothing can be appended to the table: it is of version 3 of the format; \
+         this version appends to tables of version 2",
+    )
+    .await;
+    check(
+        |table| {
+            let part = json!({"source-id": 2, "field-id": 1000, "name": "p", "transform": "zorder"});
+            table["partition-specs"][0]["fields"] = json!([part]);
+        },
+        "Iceberg.InvalidTable: nothing can be appended to the table: partition field p has the transform \
+         zorder, which this version does not know",
+    )
+    .await;
+    check(
+        |table| table["schemas"][0]["fields"][1]["type"] = json!("variant"),
+        "Iceberg.InvalidTable: nothing can be appended to the table: column s is of type variant, which \
+         this version does not write",
+    )
+    .await;
+    check(
+        |table| table["location"] = json!("file:///tmp/x"),
+        "Iceberg.InvalidTable: file:///tmp/x is in no S3: tables have to be in one",
+    )
+    .await;
+    check(
+        |table| {
+            let name = "leat.delivered.0000000000000007.shardId-000000000000";
+            table["properties"][name] = json!("mine");
+        },
+        "Iceberg.InvalidTable: the table's property leat.delivered.0000000000000007.shardId-000000000000 \
+         is not as it was written; remove it",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_done_is_refused_at_the_start() {
+    let check = async |more: Json, want: &str| {
+        let home = Home::new(json!([]), more).await;
+        let of: IcebergDestination = serde_json::from_value(home.of.clone()).unwrap();
+        let error = IcebergSink::new(&of, &home.parts()).err().unwrap();
+        assert_eq!(error.to_string(), want);
+    };
+    let version = "is not supported by this version";
+    check(
+        json!({"catalog": {"glue": {"region": "r"}}}),
+        &format!("spec.destination.iceberg.catalog.glue {version}: use rest"),
+    )
+    .await;
+    check(
+        json!({"schemaEvolution": true}),
+        &format!("spec.destination.iceberg.schemaEvolution {version}: remove it, and add columns to the table"),
+    )
+    .await;
+    check(
+        json!({"routing": {"operation": ".op"}}),
+        &format!(
+            "spec.destination.iceberg.routing.operation {version}: remove it: rows are added, and neither \
+             updated nor deleted"
+        ),
+    )
+    .await;
+    check(
+        json!({"routing": {"table": "now"}}),
+        "destination.iceberg.routing.table: undefined filter: now",
+    )
+    .await;
+}
