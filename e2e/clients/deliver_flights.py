@@ -323,7 +323,7 @@ class Iceberg(Reader):
         assert len(found) == sum(row["carrier"] == "UA" and row["day"] >= 20 for row in rows), len(found)
         for row in rows:
             if not isinstance(row["time_hour"], str):
-                row["time_hour"] = row["time_hour"].strftime("%Y-%m-%d %H:%M:%S")
+                row["time_hour"] = row["time_hour"].strftime("%Y-%m-%dT%H:%M:%SZ")
             yield row
 
     def summary(self):

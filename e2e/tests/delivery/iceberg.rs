@@ -46,3 +46,17 @@ fn flights_arrive_in_a_table_that_is_made_for_them() {
     let table = "tables: [{database: air, table: flights, partitionBy: [carrier]}]";
     check(table, "tableCreation: true", &["new"]);
 }
+
+#[test]
+fn every_type_of_a_table_comes_back_as_it_was_put() {
+    let site = Site::new();
+    let catalog = Server::iceberg(&site.directory.path().join("iceberg"), &site.s3).unwrap();
+    let spec = spec(&catalog, "tables: [{database: all, table: types, errorOutputPrefix: types/}]", "");
+    let leat = site.leat(&format!(
+        "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {{name: types}}\n\
+         spec:\n  buffering: {{intervalSeconds: 1}}\n  \
+         backup: {{s3: {{bucket: lake, endpoint: S3, errorOutputPrefix: refused/, {CREDENTIALS}}}}}\n  {spec}\n"
+    ));
+    site.python(&leat, "iceberg_types.py", &["types", &catalog.endpoint(), "all.types"]);
+    leat.stop().unwrap();
+}

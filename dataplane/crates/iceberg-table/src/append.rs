@@ -136,3 +136,6 @@ impl Append<'_> {
         summary
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use apache_avro::schema::RecordField;
 use apache_avro::types::Value as Avro;
-use apache_avro::{Codec, Reader, Schema as AvroSchema, Writer};
+use apache_avro::{Codec, DeflateSettings, Reader, Schema as AvroSchema, Writer};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use crate::schema::Type;
 use crate::value::Value;
@@ -113,15 +114,46 @@ pub(crate) fn write(
     about: &BTreeMap<&str, String>,
     records: impl IntoIterator<Item = Avro>,
 ) -> Result<Vec<u8>, apache_avro::Error> {
-    let schema = AvroSchema::parse(schema)?;
-    let mut writer = Writer::with_codec(&schema, Vec::new(), Codec::Deflate(Default::default()))?;
-    for (name, value) in about {
-        writer.add_user_metadata((*name).to_owned(), value)?;
-    }
+    let parsed = AvroSchema::parse(schema)?;
+    let (header, marker) = header(schema, about);
+    let codec = Codec::Deflate(DeflateSettings::default());
+    let mut writer = Writer::append_to_with_codec(&parsed, header, codec, marker)?;
     for record in records {
         writer.append_value(record)?;
     }
     writer.into_inner()
+}
+
+/// What a file starts with, and what its blocks end with. Written here, for the library would leave out what
+/// it does not know in a schema, as that a list is a map.
+fn header(schema: &Json, about: &BTreeMap<&str, String>) -> (Vec<u8>, [u8; 16]) {
+    let schema = schema.to_string();
+    let own = [("avro.codec", "deflate"), ("avro.schema", &schema)];
+    let about = about.iter().map(|(name, value)| (*name, value.as_str()));
+    let entries: Vec<(&str, &str)> = own.into_iter().chain(about).collect();
+    let mut header = b"Obj\x01".to_vec();
+    push_length(&mut header, entries.len());
+    for (name, value) in entries {
+        for text in [name, value] {
+            push_length(&mut header, text.len());
+            header.extend_from_slice(text.as_bytes());
+        }
+    }
+    push_length(&mut header, 0);
+    let mut marker = [0; 16];
+    marker.copy_from_slice(&Sha256::digest(&header)[..16]);
+    header.extend_from_slice(&marker);
+    (header, marker)
+}
+
+/// A number as Avro has it: twice as large, seven bits in a byte.
+fn push_length(to: &mut Vec<u8>, length: usize) {
+    let mut left = 2 * length as u64;
+    while 0x80 <= left {
+        to.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    to.push(left as u8);
 }
 
 /// The records of a file, each as its fields by number: names have changed over time.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Only appending is here: reading, deleting and upkeep are for engines. There is no I/O, no clock and no
-//! random number.
+//! randomness: the same input makes the same bytes.
 //!
 //! The crate `iceberg` would bring this along, and with it a second generation of arrow and parquet and
 //! some ninety crates more, and neither its commits nor its client of catalogs could be used: a commit has

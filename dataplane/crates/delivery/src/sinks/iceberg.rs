@@ -340,7 +340,7 @@ impl IcebergSink {
         let (first, last) = range;
         let id = format!("{uuid}/{:016x}/{first}/{last}", self.feed.uid);
         let snapshot_id = (guid_of(id.as_bytes()) >> 65) as i64;
-        let since = share.batch.since.as_ref().map_or(*first, Place::from);
+        let since = share.batch.since.as_ref().map(Place::from);
         let summary = BTreeMap::from([
             ("leat.delivery-stream".to_owned(), self.feed.name.clone()),
             ("leat.first-record".to_owned(), first.to_string()),

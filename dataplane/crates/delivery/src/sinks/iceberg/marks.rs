@@ -57,8 +57,13 @@ impl Marks {
     }
 
     /// With one more part, and without those that nobody reads again.
-    pub(super) fn with(&self, (from, to): (Place, Place), schema: i32, since: Place) -> Marks {
-        let needed = self.0.iter().filter(|part| since <= part.to).cloned();
+    pub(super) fn with(
+        &self,
+        (from, to): (Place, Place),
+        schema: i32,
+        since: Option<Place>,
+    ) -> Marks {
+        let needed = self.0.iter().filter(|part| since <= Some(part.to)).cloned();
         Marks(needed.chain([Part { from, to, schema }]).collect())
     }
 }
@@ -112,14 +117,14 @@ mod tests {
     #[test]
     fn parts_are_remembered_until_nobody_reads_them_again() {
         let marks = Marks::default();
-        let marks = marks.with((place(3), place(5)), 0, place(0));
-        let marks = marks.with((place(8), place(9)), 1, place(3));
+        let marks = marks.with((place(3), place(5)), 0, None);
+        let marks = marks.with((place(8), place(9)), 1, Some(place(3)));
         let marks = Marks::parse(Some(&marks.text())).unwrap();
         let found: Vec<_> = (2..=10).map(|at| marks.schema_of(place(at))).collect();
         let none = None;
         let want = [none, Some(0), Some(0), Some(0), none, none, Some(1), Some(1), none];
         assert_eq!(found, want);
-        let later = marks.with((place(12), place(12)), 1, place(6));
+        let later = marks.with((place(12), place(12)), 1, Some(place(6)));
         assert_eq!(later.schema_of(place(4)), None);
         assert_eq!(later.schema_of(place(8)), Some(1));
     }
