@@ -51,7 +51,8 @@ fn flights_arrive_in_a_table_that_is_made_for_them() {
 fn every_type_of_a_table_comes_back_as_it_was_put() {
     let site = Site::new();
     let catalog = Server::iceberg(&site.directory.path().join("iceberg"), &site.s3).unwrap();
-    let spec = spec(&catalog, "tables: [{database: all, table: types, errorOutputPrefix: types/}]", "");
+    let spec =
+        spec(&catalog, "tables: [{database: all, table: types, errorOutputPrefix: types/}]", "");
     let leat = site.leat(&format!(
         "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {{name: types}}\n\
          spec:\n  buffering: {{intervalSeconds: 1}}\n  \

@@ -362,4 +362,6 @@ mod file_tests;
 #[cfg(test)]
 mod show;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;

@@ -12,13 +12,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Destinations as the resource and as CloudWatch name them.
-const DESTINATIONS: [(&str, &str); 6] = [
+const DESTINATIONS: [(&str, &str); 7] = [
     ("s3", "S3"),
     ("redshift", "Redshift"),
     ("elasticsearch", "Elasticsearch"),
     ("opensearch", "AmazonOpenSearchService"),
     ("httpEndpoint", "HttpEndpoint"),
     ("splunk", "Splunk"),
+    ("iceberg", "Iceberg"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

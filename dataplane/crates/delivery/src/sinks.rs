@@ -152,14 +152,14 @@ pub struct Feed {
     pub repeats: bool,
 }
 
+/// A sink, and what its refusals are called.
+pub type Opened = (Arc<dyn Sink>, ErrorOutputType);
+
 /// The sink of a destination, and what its refusals are called; `None` for destinations that have none.
 ///
 /// # Errors
 /// The destination makes no sense, or asks for what this version does not do.
-pub fn open(
-    destination: &Destination,
-    parts: &Parts,
-) -> Result<Option<(Arc<dyn Sink>, ErrorOutputType)>, SetupError> {
+pub fn open(destination: &Destination, parts: &Parts) -> Result<Option<Opened>, SetupError> {
     let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
     let sink: Arc<dyn Sink> = if let Some(of) = &destination.http_endpoint {
         Arc::new(HttpEndpointSink::new(of.clone(), &parts.arn, secrets, clock))

@@ -15,6 +15,7 @@
 //! table's upkeep, as engines do with their own.
 
 mod catalog;
+mod commit;
 mod files;
 mod infer;
 mod marks;
@@ -29,19 +30,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use columnar::{FileError, RefusedCode};
-use delivery_core::guid::guid_of;
 use delivery_core::objects::{Refusal, RefusedRecord};
 use delivery_core::processing::{Router, StartError, TableMetadata, TableOperation};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use iceberg_table::{Append, DataFile, ManifestError, TableError};
+use iceberg_table::{DataFile, ManifestError, TableError};
 use model::{Clock, DeliveryRecord};
 use operator_api::delivery_stream::{IcebergDestination, IcebergTable};
 
 use self::catalog::{Catalog, CatalogError, Loaded};
+use self::commit::Adding;
 use self::files::{Form, FormError, Misfit, Written, misfits};
 use self::infer::InferError;
 use self::marks::{Marks, Place};
-use self::place::{Places, Site};
+use self::place::Places;
 use super::{Attempt, Batch, Failure, Feed, Parts, Sink, TableName};
 use crate::pipeline::SetupError;
 use crate::store::StoreError;
@@ -50,13 +51,6 @@ use crate::store::StoreError;
 const TABLES_MAX: usize = 100;
 /// A batch's records, however small they are.
 const RECORDS_MAX: usize = 1_000_000;
-/// How often a commit is made anew before the batch is tried again as a whole.
-const COMMITS_MAX: u32 = 12;
-/// The pause before that, doubled each time.
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A list of manifests.
-const LIST_BYTES_MAX: usize = 64 << 20;
 /// Files that are put at the same time.
 const PUTS_MAX: usize = 4;
 
@@ -100,6 +94,8 @@ enum TableTrouble {
     Location(String),
     #[error("the table was replaced by another of its name")]
     Replaced,
+    #[error("others bring the same records to the table at the same time")]
+    Overtaken,
     #[error("too many others commit to the table at the same time")]
     Busy(#[source] CatalogError),
     /// It is cancelled when the process ends.
@@ -111,7 +107,7 @@ enum TableTrouble {
 struct Share<'a> {
     table: &'a Arc<TableName>,
     batch: &'a Batch,
-    /// By their index in the batch.
+    /// By their index in the batch; there is one.
     indexes: Vec<usize>,
 }
 
@@ -242,7 +238,7 @@ impl IcebergSink {
         share: &Share<'_>,
     ) -> Result<Vec<(usize, Failure)>, TableTrouble> {
         let loaded = self.load(share).await?;
-        let marks = self.marks(&loaded, share)?;
+        let marks = share.marks(&self.feed, &loaded)?;
         let mut refused = Vec::new();
         let (mut fresh, mut again) = (Vec::new(), BTreeMap::<i32, Vec<usize>>::new());
         for index in &share.indexes {
@@ -262,9 +258,8 @@ impl IcebergSink {
             let found = misfits(&loaded.metadata, &schema, &share.records(&indexes))?;
             refused.extend(judge(&indexes, found));
         }
-        if let (Some(first), Some(last)) = (fresh.first(), fresh.last()) {
-            let range = (share.place(*first), share.place(*last));
-            let found = self.append(share, loaded, &fresh, range).await?;
+        if !fresh.is_empty() {
+            let found = self.append(share, loaded, &fresh).await?;
             refused.extend(judge(&fresh, found));
         }
         Ok(refused)
@@ -283,20 +278,12 @@ impl IcebergSink {
         }
     }
 
-    fn marks(&self, loaded: &Loaded, share: &Share<'_>) -> Result<Marks, TableTrouble> {
-        let Some(record) = share.batch.records.first() else { return Ok(Marks::default()) };
-        let name = Marks::property(self.feed.uid, &record.origin);
-        let marks = Marks::parse(loaded.metadata.property(&name));
-        marks.map_err(|_| TableTrouble::Marks(name))
-    }
-
     /// Adds records, which the table does not have, as one commit; but for those that come back.
     async fn append(
         &self,
         share: &Share<'_>,
         loaded: Loaded,
         fresh: &[usize],
-        range: (Place, Place),
     ) -> Result<Vec<(usize, Misfit)>, TableTrouble> {
         let form = Arc::new(Form::of(&loaded.metadata)?);
         let site = self.places.of(&loaded)?;
@@ -309,8 +296,10 @@ impl IcebergSink {
             files.iter().map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
         stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<()>().await?;
         let files: Vec<DataFile> = files.into_iter().map(|(_, file)| file).collect();
-        let adding = Adding { share, form: &form, files: &files, range, site: &site };
-        self.commit(&adding, loaded).await?;
+        let adding = Adding { share, fresh, form: &form, files: &files, site: &site };
+        let turn = self.turn(share.table);
+        let _turn = turn.lock().await;
+        adding.commit(&self.catalog, &self.feed, &*self.clock, loaded).await?;
         Ok(refused)
     }
 
@@ -333,82 +322,6 @@ impl IcebergSink {
         Ok((written?, form))
     }
 
-    /// Commits files that are there.
-    async fn commit(&self, adding: &Adding<'_>, mut loaded: Loaded) -> Result<(), TableTrouble> {
-        let Adding { share, form, files, range, site } = adding;
-        let uuid = loaded.metadata.table_uuid.clone();
-        let (first, last) = range;
-        let id = format!("{uuid}/{:016x}/{first}/{last}", self.feed.uid);
-        let snapshot_id = (guid_of(id.as_bytes()) >> 65) as i64;
-        let since = share.batch.since.as_ref().map(Place::from);
-        let summary = BTreeMap::from([
-            ("leat.delivery-stream".to_owned(), self.feed.name.clone()),
-            ("leat.first-record".to_owned(), first.to_string()),
-            ("leat.last-record".to_owned(), last.to_string()),
-        ]);
-        let empty = BTreeMap::new();
-        let append = Append {
-            schema: &form.schema,
-            spec: &form.spec,
-            files,
-            snapshot_id,
-            summary: &summary,
-            properties: &empty,
-        };
-        let manifest = append.manifest()?;
-        let manifest_length = manifest.len();
-        let name = |what: &str, bytes: &[u8]| format!("{:032x}-{what}.avro", guid_of(bytes));
-        let below = loaded.metadata.metadata_location();
-        let manifest_path = format!("{below}/{}", name("m0", &manifest));
-        site.put(&manifest_path, manifest.into()).await?;
-
-        let turn = self.turn(share.table);
-        let _turn = turn.lock().await;
-        let mut failed = None;
-        for commits in 0..COMMITS_MAX {
-            if 0 < commits {
-                tokio::time::sleep(pause(snapshot_id, commits)).await;
-                loaded = self.catalog.load(share.table).await?;
-            }
-            let table = &loaded.metadata;
-            if table.table_uuid != uuid {
-                return Err(TableTrouble::Replaced);
-            }
-            let marks = self.marks(&loaded, share)?;
-            if marks.schema_of(*first).is_some() && marks.schema_of(*last).is_some() {
-                // It had been made, and the answer was lost.
-                return Ok(());
-            }
-            let marks = marks.with(*range, form.schema.id, since).text();
-            let property = Marks::property(self.feed.uid, &share.batch.records[0].origin);
-            let properties = BTreeMap::from([(property, marks)]);
-            let append = Append { properties: &properties, ..append };
-            let current = match table.current()? {
-                Some(current) => Some(site.get(&current.manifest_list, LIST_BYTES_MAX).await?),
-                None => None,
-            };
-            let list = append.manifest_list(
-                table,
-                current.as_deref(),
-                (&manifest_path, manifest_length),
-            )?;
-            let list_path = format!("{below}/snap-{snapshot_id}-{}", name("0", &list));
-            site.put(&list_path, list.into()).await?;
-            let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
-            let request = append.request(table, &list_path, now)?;
-            match self.catalog.commit(share.table, &request).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_to_be_looked_at() => {
-                    tracing::debug!("a commit is made anew: {}", crate::chain(&error));
-                    failed = Some(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let never = || CatalogError::Conflict("for an unknown reason".to_owned());
-        Err(TableTrouble::Busy(failed.unwrap_or_else(never)))
-    }
-
     fn turn(&self, table: &Arc<TableName>) -> Arc<tokio::sync::Mutex<()>> {
         let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if TABLES_MAX < commits.len() {
@@ -419,17 +332,18 @@ impl IcebergSink {
     }
 }
 
-/// Files that are there, and are to be committed.
-struct Adding<'a> {
-    share: &'a Share<'a>,
-    form: &'a Form,
-    files: &'a [DataFile],
-    /// The first and the last record that they are of.
-    range: (Place, Place),
-    site: &'a Site,
-}
-
 impl Share<'_> {
+    /// What of the batch's shard is in the table.
+    fn marks(&self, feed: &Feed, loaded: &Loaded) -> Result<Marks, TableTrouble> {
+        let name = self.property(feed);
+        let marks = Marks::parse(loaded.metadata.property(&name));
+        marks.map_err(|_| TableTrouble::Marks(name))
+    }
+
+    fn property(&self, feed: &Feed) -> String {
+        Marks::property(feed.uid, &self.batch.records[self.indexes[0]].origin)
+    }
+
     fn place(&self, index: usize) -> Place {
         Place::from(&self.batch.records[index].origin)
     }
@@ -437,13 +351,6 @@ impl Share<'_> {
     fn records(&self, indexes: &[usize]) -> Vec<&DeliveryRecord> {
         indexes.iter().map(|index| &self.batch.records[*index]).collect()
     }
-}
-
-/// Longer each time, and of other lengths for others.
-fn pause(snapshot_id: i64, commits: u32) -> Duration {
-    let longest = PAUSE_FIRST.saturating_mul(1 << commits.min(10)).min(PAUSE_MAX);
-    let chance = guid_of(&[snapshot_id.to_be_bytes(), i64::from(commits).to_be_bytes()].concat());
-    longest / 2 + longest.mul_f64((chance % 1_000) as f64 / 2_000.0)
 }
 
 fn failure_of(misfit: Misfit) -> Failure {
@@ -477,7 +384,7 @@ fn failure(trouble: &TableTrouble) -> Failure {
         TableTrouble::Catalog(CatalogError::NotFound(_)) => "Iceberg.NoSuchTable",
         TableTrouble::Catalog(_) => "Iceberg.CatalogError",
         TableTrouble::Store(_) => "Iceberg.StoreError",
-        TableTrouble::Busy(_) => "Iceberg.CommitConflict",
+        TableTrouble::Busy(_) | TableTrouble::Overtaken => "Iceberg.CommitConflict",
         TableTrouble::Form(_)
         | TableTrouble::Table(_)
         | TableTrouble::Manifest(_)

@@ -235,7 +235,7 @@ impl Catalog {
         let said = || message(&reply);
         let pause = || reply.pause(self.clock.now());
         match reply.status {
-            200..=299 => return Ok(reply),
+            200..=299 => Ok(reply),
             401 | 403 | 419 => {
                 // The Secret may have been replaced meanwhile, or the token have expired.
                 *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;

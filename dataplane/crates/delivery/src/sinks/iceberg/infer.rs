@@ -38,7 +38,7 @@ enum Kind {
     List(Option<Box<Kind>>),
 }
 
-/// In the order in which they were first seen.
+/// In the order in which they were first seen, those of one record by name.
 #[derive(Default)]
 struct Members(Vec<(String, Option<Kind>)>);
 
@@ -199,9 +199,21 @@ mod tests {
                 "no JSON",
             ],
             &["c"],
-            expect![[""]],
+            expect![[r#"
+                1 a double
+                2 b string
+                3 c string
+                4 d double
+                5 e [6 {7 k long}]
+                8 f {9 g long, 10 h [11 boolean]}
+                12 i [13 double]
+                by [{"field-id":1000,"name":"c","source-id":3,"transform":"identity"}]"#]],
         );
-        check(&["{}", "[1]", r#"{"a":null}"#], &[], expect![[""]]);
-        check(&[r#"{"a":1}"#], &["b"], expect![[""]]);
+        check(
+            &["{}", "[1]", r#"{"a":null}"#],
+            &[],
+            expect!["no record is a JSON object with members that are not null"],
+        );
+        check(&[r#"{"a":1}"#], &["b"], expect!["partitionBy names columns that no record has"]);
     }
 }

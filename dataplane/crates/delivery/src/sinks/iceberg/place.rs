@@ -67,28 +67,35 @@ fn bucket_of(bucket: &str) -> S3Destination {
     S3Destination { bucket: bucket.to_owned(), ..S3Destination::default() }
 }
 
+const KEY_ID: &str = "s3.access-key-id";
+const SECRET: &str = "s3.secret-access-key";
+const TOKEN: &str = "s3.session-token";
+
 /// The store as the catalog says; by the pod's own identity, if it hands out no keys.
 fn handed_out(bucket: &str, config: &BTreeMap<String, String>, own: &dyn Stores) -> Arc<dyn Store> {
-    const KEY_ID: &str = "s3.access-key-id";
-    const SECRET: &str = "s3.secret-access-key";
-    const TOKEN: &str = "s3.session-token";
-    let get = |name: &str| config.get(name).cloned();
-    let mut s3 = S3Destination {
-        region: get("s3.region").or_else(|| get("client.region")),
-        endpoint: get("s3.endpoint"),
-        force_path_style: get("s3.path-style-access").map(|text| text == "true"),
-        ..bucket_of(bucket)
-    };
-    if !config.contains_key(KEY_ID) || !config.contains_key(SECRET) {
+    let s3 = said(bucket, config);
+    if s3.credentials.is_none() {
         return own.s3(&s3);
     }
+    ObjectStores::new(Arc::new(HandedOut(config.clone()))).s3(&s3)
+}
+
+fn said(bucket: &str, config: &BTreeMap<String, String>) -> S3Destination {
+    let get = |name: &str| config.get(name).cloned();
     let entry = |key: &str| SecretRef { name: "of the catalog".to_owned(), key: key.to_owned() };
-    s3.credentials = Some(AwsCredentials {
+    let has_keys = config.contains_key(KEY_ID) && config.contains_key(SECRET);
+    let credentials = has_keys.then(|| AwsCredentials {
         access_key_id_ref: entry(KEY_ID),
         secret_access_key_ref: entry(SECRET),
         session_token_ref: config.contains_key(TOKEN).then(|| entry(TOKEN)),
     });
-    ObjectStores::new(Arc::new(HandedOut(config.clone()))).s3(&s3)
+    S3Destination {
+        region: get("s3.region").or_else(|| get("client.region")),
+        endpoint: get("s3.endpoint"),
+        force_path_style: get("s3.path-style-access").map(|text| text == "true"),
+        credentials,
+        ..bucket_of(bucket)
+    }
 }
 
 impl Site {
@@ -132,6 +139,21 @@ fn split(location: &str) -> Result<(&str, &str), TableTrouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_catalog_hands_out_access() {
+        let config =
+            [("s3.endpoint", "http://s3"), ("client.region", "eu"), (KEY_ID, "id"), (SECRET, "x")];
+        let config =
+            BTreeMap::from(config.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let s3 = said("lake", &config);
+        assert_eq!((s3.endpoint.as_deref(), s3.region.as_deref()), (Some("http://s3"), Some("eu")));
+        let credentials = s3.credentials.unwrap();
+        let secrets = HandedOut(config);
+        assert_eq!(secrets.get(&credentials.secret_access_key_ref).unwrap(), b"x");
+        assert_eq!(credentials.session_token_ref, None);
+        assert_eq!(said("lake", &BTreeMap::new()).credentials, None);
+    }
 
     #[test]
     fn files_are_in_the_bucket_of_their_table() {

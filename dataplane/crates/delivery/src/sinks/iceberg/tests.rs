@@ -4,6 +4,7 @@ use model::Offset;
 use operator_api::delivery_stream::{IcebergDestination, S3Destination};
 use serde_json::{Value as Json, json};
 
+use super::commit::COMMITS_MAX;
 use super::*;
 use crate::sinks::testing::{
     Act, Received, Server, StoppedClock, TestSecrets, batch, json_reply, outline, record, reply,
