@@ -129,7 +129,23 @@ fn columns_are_known_by_their_ids_and_by_their_bounds() {
     let reader = SerializedFileReader::new(bytes).unwrap();
     let mut schema = Vec::new();
     print_schema(&mut schema, reader.metadata().file_metadata().schema());
-    expect![[""]].assert_eq(&String::from_utf8(schema).unwrap());
+    expect![[r#"
+        message hive_schema {
+          OPTIONAL INT32 n [1];
+          OPTIONAL INT32 d [2] (DECIMAL(9,2));
+          OPTIONAL FIXED_LEN_BYTE_ARRAY (13) e [3] (DECIMAL(30,2));
+          OPTIONAL FIXED_LEN_BYTE_ARRAY (16) u [4] (UUID);
+          OPTIONAL INT64 t [5] (TIMESTAMP(MICROS,true));
+          OPTIONAL group m [6] (MAP) {
+            REPEATED group key_value {
+              REQUIRED BYTE_ARRAY key [7] (STRING);
+              OPTIONAL INT64 value [8];
+            }
+          }
+          OPTIONAL BYTE_ARRAY s [9] (STRING);
+        }
+    "#]]
+    .assert_eq(&String::from_utf8(schema).unwrap());
 }
 
 #[test]
