@@ -11,9 +11,10 @@
 //! Only appending is here: reading, deleting and upkeep are for engines. There is no I/O, no clock and no
 //! randomness: the same input makes the same bytes.
 //!
-//! The crate `iceberg` would bring this along, and with it a second generation of arrow and parquet and
-//! some ninety crates more, and neither its commits nor its client of catalogs could be used: a commit has
-//! to carry a property with it, and says no more than that it failed when its answer was lost.
+//! The crate `iceberg` does not do for this. Its transactions load the table before each try and commit to
+//! whatever they find, and try again by themselves: there is no place to ask whether what is to be added
+//! is there already. What else it has would bring a second generation of arrow and parquet, and
+//! some hundred crates.
 
 mod append;
 mod avro;
