@@ -2,6 +2,7 @@
 
 mod engine;
 pub(crate) mod gateway;
+mod groups;
 mod keeper;
 pub(crate) mod seccomp;
 pub(crate) mod standalone;

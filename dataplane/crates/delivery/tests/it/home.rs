@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
-    Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses, Store,
-    StoreError, Stores,
+    Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Sharing, Source, Statuses,
+    Store, StoreError, Stores,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
@@ -189,6 +189,7 @@ impl Home {
             catalog: Arc::clone(&self.catalog) as Arc<dyn Catalog>,
             stream: NAME.parse().unwrap(),
             find_shard: Arc::new(find_shard),
+            sharing: Sharing::alone(rand::random()),
         };
         Group::start(context, Arc::clone(stream), source).unwrap()
     }
