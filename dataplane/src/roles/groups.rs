@@ -8,6 +8,7 @@ use catalog::StreamUid;
 use delivery::{Context, Group, SetupError, Source};
 use delivery_catalog::DeliveryStream;
 use futures_util::future::join_all;
+use operator_core::destination_digest;
 use tokio::task::JoinHandle;
 
 /// How long a delivery stream that was changed may take to deliver what it has gathered.
@@ -20,8 +21,8 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 pub(crate) struct Groups(HashMap<StreamUid, Running>);
 
 struct Running {
-    /// Of the delivery stream it was started with.
-    destination_version: u64,
+    /// What it was started with.
+    form: (u64, String),
     state: State,
 }
 
@@ -53,12 +54,10 @@ impl Groups {
         stream: &Arc<DeliveryStream>,
         source: impl FnOnce() -> Source,
     ) -> Work {
-        let destination_version = stream.destination_version;
+        let form = (stream.destination_version, destination_digest(&stream.spec));
         if let Some(running) = self.0.get_mut(&stream.uid) {
             match &running.state {
-                State::Working(_) | State::Refused
-                    if running.destination_version == destination_version =>
-                {
+                State::Working(_) | State::Refused if running.form == form => {
                     return Work::Same;
                 }
                 State::Stopping(stopping) if !stopping.is_finished() => return Work::Ending,
@@ -78,7 +77,7 @@ impl Groups {
             Ok(group) => (State::Working(group), Work::Begun),
             Err(error) => (State::Refused, Work::Refused(error)),
         };
-        self.0.insert(stream.uid, Running { destination_version, state });
+        self.0.insert(stream.uid, Running { form, state });
         work
     }
 

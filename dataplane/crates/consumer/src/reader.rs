@@ -193,6 +193,12 @@ impl ShardReader {
         progress.machine.closed_at().is_some() && progress.commit_end <= self.next
     }
 
+    /// How many records have come that were not read.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.handle.progress().commit_end.0.saturating_sub(self.next.0)
+    }
+
     /// Remembers that records before `end` will be dealt with as one piece; durable when it returns.
     ///
     /// # Errors

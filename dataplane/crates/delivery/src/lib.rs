@@ -30,6 +30,7 @@ mod transform;
 mod window;
 mod worker;
 
+pub use consumer::Share;
 pub use group::{FindShard, Group, Sharing, Source, consumer_names};
 pub use memory::Memory;
 pub use metrics::Metrics;

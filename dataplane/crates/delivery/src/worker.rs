@@ -175,7 +175,7 @@ impl Worker {
     }
 
     fn is_behind(&self, oldest: Option<UnixMillis>) {
-        self.status.is_behind(oldest);
+        self.status.is_behind(self.reader.behind(), oldest);
         self.pipeline.show_freshness();
     }
 

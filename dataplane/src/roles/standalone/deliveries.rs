@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use auth::Caller;
 use aws_protocol::{ApiError, Encoding};
-use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
+use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream};
 use delivery::{Context, FindShard, Sharing, Source, consumer_names};
 use delivery_catalog::{DeliveryPhase, DeliveryStream, LocalDeliveryCatalog};
 use model::{Boundaries, StreamName, limits};
@@ -22,8 +22,8 @@ use streams_api::{Api, ShardKey, Shards};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::intake::Refused;
 use crate::roles::groups::{Groups, Work};
+use crate::roles::intake::Refused;
 
 /// How often what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

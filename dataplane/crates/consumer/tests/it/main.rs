@@ -82,7 +82,7 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
     let shard = home.open(OpenMode::Existing).await;
     let mut reader = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(reader.intent(), Some(Offset(3)));
-    assert_eq!(read(&mut reader).await, ["b", "c"]);
+    assert_eq!((reader.behind(), read(&mut reader).await), (2, vec!["b".into(), "c".into()]));
     reader.done(Offset(3)).await.unwrap();
     assert_eq!(reader.intent(), None);
     assert!(!reader.is_at_end());

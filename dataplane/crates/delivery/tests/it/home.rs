@@ -189,7 +189,7 @@ impl Home {
             catalog: Arc::clone(&self.catalog) as Arc<dyn Catalog>,
             stream: NAME.parse().unwrap(),
             find_shard: Arc::new(find_shard),
-            sharing: Sharing::alone(rand::random()),
+            sharing: Sharing::alone(1),
         };
         Group::start(context, Arc::clone(stream), source).unwrap()
     }
