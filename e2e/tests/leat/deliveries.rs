@@ -102,7 +102,14 @@ fn flights_put_through_a_gateway_arrive_while_pods_are_killed_and_added() {
     let putting = site.deliver("flights", "flights/");
     std::thread::sleep(Duration::from_secs(3));
     let kill = |pod: &str| {
-        site.fixture.kubectl(&["delete", "pod", pod, "--grace-period=0", "--force", "--wait=false"]);
+        site.fixture.kubectl(&[
+            "delete",
+            "pod",
+            pod,
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+        ]);
     };
     kill("flights-delivery-0");
     std::thread::sleep(Duration::from_secs(5));

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{
-    Account, Catalog, Change, ChangeError, Entries, Stream as KnownStream, StreamUid,
-};
+use catalog::{Account, Catalog, Change, ChangeError, Entries, Stream as KnownStream, StreamUid};
 use delivery_catalog::{DeliveryPhase, DeliveryStream as Known};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -150,7 +148,8 @@ impl DeliveryNamespace {
         }]);
         let api: Api<Secret> = Api::namespaced(self.entries.client(), self.entries.namespace());
         // Entries that were handed over earlier stay.
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patched = api.patch(&secret_name, &params, &Patch::Merge(&secret)).await;
         match patched {
             Err(kube::Error::Api(status)) if status.code == 404 => {

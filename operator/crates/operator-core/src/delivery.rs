@@ -96,7 +96,8 @@ pub fn destination_digest(spec: &DeliveryStreamSpec) -> String {
 #[must_use]
 pub fn destination_version(stream: &DeliveryStream) -> u64 {
     let status = stream.status.as_ref();
-    match status.and_then(|status| Some((status.destination_version?, &status.destination_digest))) {
+    match status.and_then(|status| Some((status.destination_version?, &status.destination_digest)))
+    {
         Some((version, Some(digest))) if *digest == destination_digest(&stream.spec) => version,
         Some((version, _)) => version + 1,
         None => 1,
@@ -159,9 +160,12 @@ fn refusal(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<Strin
         return Some(errors.join("; "));
     }
     let source = observed.source.as_ref().filter(|_| named_source(stream).is_none())?;
-    let is_ours = source.metadata.owner_references.iter().flatten().any(|owner| {
-        Some(&owner.uid) == stream.metadata.uid.as_ref()
-    });
+    let is_ours = source
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| Some(&owner.uid) == stream.metadata.uid.as_ref());
     let name = source.metadata.name.as_deref().unwrap_or_default();
     (!is_ours).then(|| {
         format!("Stream {name}, which would hold what producers put, is there already and belongs to somebody else: delete it, or choose another name")

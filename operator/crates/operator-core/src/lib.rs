@@ -21,7 +21,9 @@ pub use delivery::{
 };
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};
-pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid, uid};
+pub use topology::{
+    Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid, uid,
+};
 pub use unreadable::unreadable;
 pub use validate::{
     SpecError, ValidMode, ValidStream, fixed_in_delivery_stream, validate, validate_analytics_app,

@@ -78,7 +78,10 @@ fn what_is_made_is_made_once_and_then_it_delivers() {
     assert_eq!(condition(&stream, "Ready"), "True Delivering 1 of 1 pods are ready");
     assert_eq!(condition(&stream, "Progressing"), "False UpToDate ");
     let status = stream.status.as_ref().unwrap();
-    assert_eq!((status.phase.as_deref(), status.destination.as_deref()), (Some("ACTIVE"), Some("s3")));
+    assert_eq!(
+        (status.phase.as_deref(), status.destination.as_deref()),
+        (Some("ACTIVE"), Some("s3"))
+    );
     assert_eq!(status_patch(&stream, status), None, "a second look writes nothing");
 }
 
@@ -93,7 +96,8 @@ fn pods_are_scaled_and_what_those_told_that_are_gone_is_forgotten() {
         last_error: error.map(str::to_owned),
         ..DeliveryPod::default()
     };
-    let told = vec![pod("to-lake-delivery-0", None), pod("to-lake-delivery-2", Some("AccessDenied"))];
+    let told =
+        vec![pod("to-lake-delivery-0", None), pod("to-lake-delivery-2", Some("AccessDenied"))];
     stream.status.as_mut().unwrap().pods = told;
     let decided = decide_delivery(&stream, &settings(), &observed, NOW);
     assert!(status_patch(&stream, &decided.status).unwrap()["status"].get("pods").is_none());
@@ -107,7 +111,11 @@ fn pods_are_scaled_and_what_those_told_that_are_gone_is_forgotten() {
     let patch = status_patch(&stream, &decided.status).unwrap();
     assert_eq!(patch["status"]["pods"].as_array().unwrap().len(), 1);
     assert_eq!(decided.steps.len(), 1, "the StatefulSet");
-    assert_eq!(decided.status.destination_version, Some(1), "how many pods there are is no other version");
+    assert_eq!(
+        decided.status.destination_version,
+        Some(1),
+        "how many pods there are is no other version"
+    );
 }
 
 #[test]
@@ -179,6 +187,9 @@ fn pods_of_a_pool_are_shared_and_see_the_secrets_of_all() {
     let role = of(&one).into_iter().find(|step| step.kind == "Role").unwrap().object;
     assert_eq!(role["rules"][2]["resourceNames"], json!(["a", "b"]));
     let set = of(&one).pop().unwrap().object;
-    assert_eq!((&set["metadata"]["name"], &set["spec"]["replicas"]), (&json!("small-delivery-pool"), &json!(2)));
+    assert_eq!(
+        (&set["metadata"]["name"], &set["spec"]["replicas"]),
+        (&json!("small-delivery-pool"), &json!(2))
+    );
     assert!(set["spec"].get("volumeClaimTemplates").is_none());
 }

@@ -74,7 +74,8 @@ pub fn fixed_in_delivery_stream(
 }
 
 fn check_name(stream: &DeliveryStream, refusals: &mut Refusals) {
-    let (name, is_own) = (stream.delivery_stream_name(), stream.spec.delivery_stream_name.is_some());
+    let (name, is_own) =
+        (stream.delivery_stream_name(), stream.spec.delivery_stream_name.is_some());
     let field = if is_own { "spec.deliveryStreamName" } else { "metadata.name" };
     refusals.stream_name(field, name);
     if NAME_CHARS_MAX < name.len() {
