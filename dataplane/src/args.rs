@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Standalone(StandaloneArgs),
     /// Hold shards, as a pod that the operator made. Not for people.
     Stream(StreamArgs),
+    /// Deliver records, as a pod that the operator made. Not for people.
+    Delivery(DeliveryArgs),
     /// Serve the AWS endpoint of a cluster: the shards are in other pods.
     ///
     /// Streams are resources of the cluster, and a namespace is an account. Who may do what is for
@@ -135,6 +137,32 @@ pub(crate) struct StreamArgs {
     /// Threads that write logs. Without it, one for each two processors, and at least two.
     #[arg(long, value_name = "COUNT")]
     pub(crate) log_threads: Option<usize>,
+    /// How log lines look: text or json. RUST_LOG chooses what is logged.
+    #[arg(long, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeliveryArgs {
+    /// What the operator says this pod is.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The name of this pod.
+    #[arg(long, env = "POD_NAME")]
+    pub(crate) pod: String,
+    /// Its namespace.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub(crate) namespace: String,
+    /// Listen on this address.
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    pub(crate) listen: IpAddr,
+    /// The region in ARNs.
+    #[arg(long, default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// Memory for records that were read and are not delivered, in MiB. When it is short, objects and
+    /// batches are smaller.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory_delivery: usize,
     /// How log lines look: text or json. RUST_LOG chooses what is logged.
     #[arg(long, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -26,6 +26,7 @@ fn main() -> anyhow::Result<()> {
         match args.command {
             Command::Standalone(args) => Box::pin(roles::standalone::run(args)).await,
             Command::Stream(args) => roles::stream::run(args).await,
+            Command::Delivery(args) => Box::pin(roles::delivery::run(args)).await,
             Command::Gateway(args) => roles::gateway::run(args).await,
             Command::InstallSeccomp(args) => roles::seccomp::run(&args),
             Command::Bench(args) => bench::run(args).await,

@@ -12,7 +12,7 @@ use auth::{Authenticator, Caller, RequestParts, SignedRequest, User, body_sha256
 use aws_protocol::dispatch::{
     CORS_HEADERS, Call, Dispatch, PREFLIGHT_MAX_AGE_SECONDS, Refusal, Service, dispatch,
 };
-use aws_protocol::{ApiError, Encoding, ErrorCode, RequestId, event_stream};
+use aws_protocol::{ApiError, Encoding, RequestId, event_stream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{self, HeaderValue};
@@ -60,9 +60,6 @@ const PING_PAUSE: Duration = Duration::from_secs(60);
 const PONG_MAX: Duration = Duration::from_secs(20);
 /// How long a client may take nothing of a reply that waits for it: no longer than a subscription lasts.
 const REPLY_STUCK_MILLIS_MAX: u32 = 300_000;
-/// What a gateway says to callers of Data Firehose.
-const NO_FIREHOSE: &str =
-    "Data Firehose is served by leat standalone only in this version, not on Kubernetes.";
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
@@ -89,8 +86,7 @@ pub(crate) struct Asked<'a> {
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) streams: Api,
-    /// `None` where there is no Data Firehose.
-    pub(crate) firehose: Option<firehose_api::Api>,
+    pub(crate) firehose: firehose_api::Api,
 }
 
 /// All streams are of one account; users may be of others.
@@ -398,9 +394,7 @@ impl Server {
                 services.streams.call(call.operation, call.encoding, caller, &body).await?
             }
             Service::Firehose => {
-                let firehose = services.firehose.as_ref();
-                let not_here = || ApiError::new(ErrorCode::UnknownOperationException, NO_FIREHOSE);
-                let firehose = firehose.ok_or_else(not_here)?;
+                let firehose = &services.firehose;
                 let reply = firehose.call(call.operation, call.encoding, caller, &body);
                 Answer::Whole(reply.await?)
             }

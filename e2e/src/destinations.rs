@@ -28,6 +28,7 @@ pub const SNOWFLAKE_PASSPHRASE: &str = "leatphrase";
 /// A server that runs until it is dropped.
 pub struct Server {
     child: Child,
+    ip: String,
     port: u16,
     log: PathBuf,
 }
@@ -38,6 +39,14 @@ impl Server {
     /// # Errors
     /// It does not start.
     pub fn s3(directory: &Path) -> anyhow::Result<Server> {
+        Server::s3_at(directory, "127.0.0.1")
+    }
+
+    /// The same on another address of this machine, as that of a cluster's nodes.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn s3_at(directory: &Path, ip: &str) -> anyhow::Result<Server> {
         std::fs::create_dir_all(directory)?;
         let identities = directory.join("s3.json");
         let identity = format!(
@@ -48,7 +57,8 @@ impl Server {
         let ports = free_ports(8)?;
         let mut command = Command::new(python_bin("weed"));
         command.arg("server").arg(format!("-dir={}", directory.display()));
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20", "-s3"]);
+        command.args([format!("-ip={ip}"), format!("-ip.bind={ip}")]);
+        command.args(["-volume.max=20", "-s3"]);
         command.args(["-master.volumeSizeLimitMB=256", "-master.telemetry=false"]);
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
         for (at, name) in ["s3", "master", "volume", "filer"].iter().enumerate() {
@@ -57,7 +67,7 @@ impl Server {
             command.args([format!("-{name}.port={port}"), format!("-{name}.port.grpc={grpc}")]);
         }
         command.arg(format!("-s3.config={}", identities.display()));
-        Server::start(command, ports[0], directory)
+        Server::start_at(command, (ip, ports[0]), directory)
     }
 
     /// Elasticsearch or OpenSearch, by its program's name and version, with its data in `directory`.
@@ -214,7 +224,15 @@ service:
         Server::start(command, port, directory)
     }
 
-    fn start(mut command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
+    fn start(command: Command, port: u16, directory: &Path) -> anyhow::Result<Server> {
+        Server::start_at(command, ("127.0.0.1", port), directory)
+    }
+
+    fn start_at(
+        mut command: Command,
+        (ip, port): (&str, u16),
+        directory: &Path,
+    ) -> anyhow::Result<Server> {
         let log = directory.join("log");
         let output = std::fs::File::create(&log)?;
         let child = command
@@ -223,9 +241,9 @@ service:
             .stderr(output)
             .spawn()
             .with_context(|| format!("start {command:?}; e2e/test.sh installs it"))?;
-        let mut server = Server { child, port, log };
+        let mut server = Server { child, ip: ip.to_owned(), port, log };
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect((ip, port)).is_err() {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{status}: {}", server.logged());
             }
@@ -262,10 +280,10 @@ service:
         }
     }
 
-    /// `127.0.0.1:PORT`
+    /// Its address and port.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.ip, self.port)
     }
 
     /// Its address for HTTP.

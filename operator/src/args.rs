@@ -69,6 +69,10 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "10Gi", value_name = "SIZE")]
     pool_volume_size: String,
 
+    /// The region in the ARNs of delivery streams.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+
     /// Seconds between two looks at the load of on-demand streams. A shard that took more than half of
     /// what an AWS shard takes in the time between is split.
     #[arg(long, default_value_t = 15, value_name = "SECONDS",
@@ -113,6 +117,7 @@ impl RunArgs {
             namespace: self.namespace.clone(),
             pool_shards_per_pod: self.pool_shards_per_pod,
             pool_volume_size: self.pool_volume_size.clone(),
+            region: self.region.clone(),
         }
     }
 }

@@ -42,7 +42,7 @@ const POD: &str = "Pod";
 const CLAIM: &str = "PersistentVolumeClaim";
 
 /// The kinds of objects that are made.
-fn kinds() -> [ApiResource; 9] {
+pub(crate) fn kinds() -> [ApiResource; 9] {
     [
         ApiResource::erase::<ServiceAccount>(&()),
         ApiResource::erase::<Role>(&()),
@@ -58,7 +58,9 @@ fn kinds() -> [ApiResource; 9] {
 
 /// The API of a kind of objects that are made.
 pub(crate) fn api_of(client: &Client, namespace: &str, kind: &str) -> Option<Api<DynamicObject>> {
-    let resource = kinds().into_iter().find(|resource| resource.kind == kind)?;
+    // Streams are made for delivery streams.
+    let mut all = kinds().into_iter().chain([ApiResource::erase::<Stream>(&())]);
+    let resource = all.find(|resource| resource.kind == kind)?;
     Some(Api::namespaced_with(client.clone(), namespace, &resource))
 }
 
@@ -198,7 +200,7 @@ pub(crate) async fn fresh_set(
 ) -> kube::Result<()> {
     let live: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     // One of this name that is somebody else's is not there for us.
-    let labels = names::labels(set);
+    let labels = names::labels(names::PodRole::Stream, set);
     let is_ours = |live: &StatefulSet| {
         labels.iter().all(|(name, text)| live.labels().get(name) == Some(text))
     };

@@ -44,7 +44,7 @@ pub(crate) enum Subject<'a> {
     /// The pods of a StatefulSet, which serve.
     Pods { stateful_set: &'a str, namespace: &'a str },
     /// Somebody who calls them.
-    Client(&'static str),
+    Client(&'a str),
 }
 
 impl Subject<'_> {

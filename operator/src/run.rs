@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use operator_api::{AnalyticsApp, DeliveryStream, VideoStream};
+use operator_api::{AnalyticsApp, VideoStream};
 use operator_core::names::FIELD_MANAGER;
 use prometheus_client::registry::Registry;
 use telemetry::Readiness;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::RunArgs;
-use crate::controllers::{others, stream};
+use crate::controllers::{delivery_stream, others, stream};
 use crate::lease::Lease;
 use crate::metrics::Metrics;
 use crate::server::{Served, serve};
@@ -91,8 +91,8 @@ async fn reconcile(client: Client, args: &RunArgs, metrics: Metrics) {
     let kept = Arc::clone(&trust);
     tokio::select! {
         () = kept.keep() => {}
-        () = stream::run(all(), args.settings(), args.pace(), trust, m(), r()) => {}
-        () = others::run::<DeliveryStream>(all(), m(), r()) => {}
+        () = stream::run(all(), args.settings(), args.pace(), Arc::clone(&trust), m(), r()) => {}
+        () = delivery_stream::run(all(), args.settings(), trust, m(), r()) => {}
         () = others::run::<AnalyticsApp>(all(), m(), r()) => {}
         () = others::run::<VideoStream>(all(), m(), r()) => {}
     }

@@ -18,7 +18,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use model::{Clock, UnixMillis};
-use operator_core::{Step, first_difference, manifests::secret_name, names};
+use operator_core::{
+    Step, first_difference,
+    manifests::secret_name,
+    names::{self, PodRole},
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
@@ -117,24 +121,32 @@ impl Material {
         Arc::clone(&self.tls)
     }
 
-    /// The Secret of a StatefulSet's pods, if it is not as it should be.
+    /// The Secret of a StatefulSet's pods, if it is not as it should be. Pods that hold shards have a
+    /// certificate to serve with, and the master keys; those that deliver have one to call them with.
     pub(crate) fn node_secret(
         &self,
+        role: PodRole,
         stateful_set: &str,
         namespace: &str,
         owners: Vec<OwnerReference>,
         live: Option<&Value>,
         now: UnixMillis,
     ) -> Result<Option<Step>, PkiError> {
-        let subject = Subject::Pods { stateful_set, namespace };
+        let subject = match role {
+            PodRole::Stream => Subject::Pods { stateful_set, namespace },
+            PodRole::Delivery => Subject::Client(stateful_set),
+        };
         let mut data = self.certificate(subject, live, now)?;
-        data.insert(KEYS_ENTRY.to_owned(), ByteString(self.encryption_keys.clone().into_bytes()));
+        if role == PodRole::Stream {
+            let keys = ByteString(self.encryption_keys.clone().into_bytes());
+            data.insert(KEYS_ENTRY.to_owned(), keys);
+        }
         let name = secret_name(stateful_set);
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
                 namespace: Some(namespace.to_owned()),
-                labels: Some(names::labels(stateful_set)),
+                labels: Some(names::labels(role, stateful_set)),
                 owner_references: Some(owners),
                 ..ObjectMeta::default()
             },
@@ -338,7 +350,9 @@ mod tests {
         let now = UnixMillis(1_700_000_000_000);
         let material = material(now);
         let step = |material: &Material, live: Option<&Value>, now| {
-            material.node_secret("clicks-stream", "shop", Vec::new(), live, now).unwrap()
+            material
+                .node_secret(PodRole::Stream, "clicks-stream", "shop", Vec::new(), live, now)
+                .unwrap()
         };
         let made = step(&material, None, now).unwrap();
         assert_eq!(made.reason, "Secret clicks-stream-node is made");
@@ -359,7 +373,8 @@ mod tests {
     /// What a pod of `stateful_set` serves with, and what it asks of those who call.
     fn server_tls(material: &Material, stateful_set: &str) -> rustls::ServerConfig {
         let now = SystemClock.now();
-        let step = material.node_secret(stateful_set, "shop", Vec::new(), None, now);
+        let step =
+            material.node_secret(PodRole::Stream, stateful_set, "shop", Vec::new(), None, now);
         let secret: Secret = serde_json::from_value(step.unwrap().unwrap().object).unwrap();
         let certificate = text(&secret, CERTIFICATE_ENTRY).unwrap();
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
@@ -415,8 +430,10 @@ mod tests {
     fn certificates_of_another_authority_are_replaced() {
         let now = UnixMillis(1_700_000_000_000);
         let (one, other) = (material(now), material(now));
-        let made = one.node_secret("a", "b", Vec::new(), None, now).unwrap().unwrap();
-        let replaced = other.node_secret("a", "b", Vec::new(), Some(&made.object), now);
+        let made =
+            one.node_secret(PodRole::Stream, "a", "b", Vec::new(), None, now).unwrap().unwrap();
+        let replaced =
+            other.node_secret(PodRole::Stream, "a", "b", Vec::new(), Some(&made.object), now);
         let replaced = replaced.unwrap().unwrap().object;
         assert_ne!(replaced["data"]["tls.crt"], made.object["data"]["tls.crt"]);
     }

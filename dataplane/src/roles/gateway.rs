@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use catalog_kube::Streams;
+use catalog_kube::{DeliveryStreams, Streams};
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
 use streams_api::Heat;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::args::GatewayArgs;
 use crate::host;
+use crate::roles::route;
 use crate::roles::stream::read_keys;
 use crate::server::{Server, ServerOptions};
 use crate::tls::{EndpointTls, NodeTls};
@@ -30,7 +31,6 @@ mod accounts;
 mod data_keys;
 mod heat;
 mod rights;
-mod route;
 
 /// How long clients are still sent here once the process was told to stop.
 const LINGER: Duration = Duration::from_secs(5);
@@ -46,8 +46,10 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
     let node_tls = Arc::new(NodeTls::open(&args.node_tls_dir)?);
     let keys = read_keys(&args.encryption_key_file)?;
     let client = kube::Client::try_default().await.context("find the API server")?;
-    let copy = args.catalog_copy.map(|directory| directory.join("catalog.json"));
-    let (streams, _watching) = Streams::start(client.clone(), None, copy).await?;
+    let copy = |name: &str| args.catalog_copy.as_ref().map(|directory| directory.join(name));
+    let (streams, _watching) = Streams::start(client.clone(), None, copy("catalog.json")).await?;
+    let copy = copy("delivery-streams.json");
+    let (deliveries, _watching_too) = DeliveryStreams::start(client.clone(), None, copy).await?;
 
     let mut registry = Registry::default();
     let heat = Heat::default();
@@ -55,6 +57,7 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
     heat::start(heat.clone(), routes);
     let accounts = Arc::new(Namespaces::new(AccountsOptions {
         streams: Arc::clone(&streams),
+        deliveries,
         shards,
         clock: Arc::new(SystemClock),
         region: args.region.clone(),

@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use crate::args::StandaloneArgs;
 use crate::host;
 use crate::roles::engine::{self, EngineSettings};
+use crate::roles::intake;
 use crate::roles::keeper::Keeper;
 use crate::server::{OneAccount, Server, ServerOptions, Services};
 use crate::tls::EndpointTls;
@@ -35,7 +36,6 @@ use deliveries::Deliveries;
 use reconcile::Reconciler;
 
 mod deliveries;
-mod intake;
 mod manifests;
 mod ondemand;
 mod reconcile;
@@ -113,11 +113,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         random: rand::random,
         check: {
             let context = Arc::clone(&context);
-            Arc::new(move |stream| match delivery::check(&context, stream) {
-                // It is a delivery stream of another version: it takes nothing, and says why.
-                Ok(()) | Err(delivery::SetupError::Unsupported { .. }) => Ok(()),
-                Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
-            })
+            Arc::new(move |stream| intake::checked(&context, stream))
         },
         has_key: {
             let keys = Arc::clone(&keys);
@@ -167,7 +163,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let server = Server::new(ServerOptions {
         accounts: Arc::new(OneAccount {
-            services: Services { streams: api, firehose: Some(firehose) },
+            services: Services { streams: api, firehose },
             authenticator,
             id: args.account_id.clone(),
         }),

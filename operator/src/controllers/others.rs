@@ -16,10 +16,8 @@ use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use model::{Clock, UnixMillis};
 use operator_api::conditions::{self, Says, reasons, types};
-use operator_api::{AnalyticsApp, DeliveryStream, VideoStream};
-use operator_core::{
-    SpecError, names, validate_analytics_app, validate_delivery_stream, validate_video_stream,
-};
+use operator_api::{AnalyticsApp, VideoStream};
+use operator_core::{SpecError, names, validate_analytics_app, validate_video_stream};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shard::SystemClock;
@@ -69,7 +67,6 @@ macro_rules! checked {
     };
 }
 
-checked!(DeliveryStream, validate_delivery_stream);
 checked!(AnalyticsApp, validate_analytics_app);
 checked!(VideoStream, validate_video_stream);
 

@@ -347,7 +347,14 @@ fn secret_step(
     let live = ctx.caches.child("Secret", &namespace, &secret_name(&set));
     let owners = owners(stream, &observed.neighbours);
     let material = ctx.trust.material();
-    Ok(material.node_secret(&set, &namespace, owners, live.as_ref(), now)?)
+    Ok(material.node_secret(
+        names::PodRole::Stream,
+        &set,
+        &namespace,
+        owners,
+        live.as_ref(),
+        now,
+    )?)
 }
 
 /// Asks pods, beside everything else; when they have answered the stream is looked at again.

@@ -1,4 +1,4 @@
-//! Between a resource and a stream of the catalog. Pure.
+//! Between a Stream and a stream of the catalog. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use catalog::{
     Consumer, DataKey, Distribution, Mode, Phase, RecordLimits, Settings, ShardMetric,
     Stream as Known, StreamUid,
 };
+use kube::ResourceExt;
 use model::limits;
 use model::{Boundaries, ShardMap, UnixMillis};
 use operator_api::{
@@ -18,11 +19,13 @@ use operator_core::{
     Topology, ValidMode, decode_boundaries, encode_boundaries, names, stream_uid, validate,
 };
 
+use crate::watched::{Edit, Kind};
+
 /// The stream that a resource describes.
 ///
 /// # Errors
 /// What is wrong with a resource that cannot be served.
-pub(crate) fn known(resource: &Stream) -> Result<Known, String> {
+fn known(resource: &Stream) -> Result<Known, String> {
     let uid = StreamUid(stream_uid(resource).ok_or("metadata.uid is no UUID")?);
     let name = resource.stream_name().parse().map_err(|error| format!("name: {error}"))?;
     let status = resource.status.clone().unwrap_or_default();
@@ -112,16 +115,40 @@ fn settings(spec: &StreamSpec, data_keys: &[DataKey]) -> Settings {
     }
 }
 
-/// A resource with what a changed stream says, in two parts that are stored one after the other.
-pub(crate) struct Edit {
-    /// Data keys and consumers.
-    pub(crate) status: Option<StreamStatus>,
-    /// What its owner chose.
-    pub(crate) spec: Option<StreamSpec>,
+impl Kind for Stream {
+    type Known = Known;
+
+    fn known(&self) -> Result<Known, String> {
+        known(self)
+    }
+
+    fn uid(known: &Known) -> StreamUid {
+        known.uid
+    }
+
+    fn new_in(namespace: &str, known: &Known) -> Stream {
+        new_resource(namespace, known)
+    }
+
+    fn edit(&self, current: &Known, wanted: &Known) -> Edit<Stream> {
+        edit(self, current, wanted)
+    }
+
+    fn is_going(known: &Known) -> bool {
+        known.phase == Phase::Deleting
+    }
+
+    fn going(known: Known) -> Known {
+        Known { phase: Phase::Deleting, ..known }
+    }
+
+    fn is_part(&self) -> bool {
+        self.owner_references().iter().any(|owner| owner.kind == "DeliveryStream")
+    }
 }
 
 /// What has to be stored so that `resource`, which says `current`, says `wanted`.
-pub(crate) fn edit(resource: &Stream, current: &Known, wanted: &Known) -> Edit {
+fn edit(resource: &Stream, current: &Known, wanted: &Known) -> Edit<Stream> {
     let mut status = resource.status.clone().unwrap_or_default();
     status.data_keys = wanted.data_keys.iter().map(encode_data_key).collect();
     status.consumers = wanted.consumers.iter().map(|(name, c)| encode_consumer(name, c)).collect();
@@ -139,11 +166,16 @@ pub(crate) fn edit(resource: &Stream, current: &Known, wanted: &Known) -> Edit {
     }
     spec.tags = wanted.tags.clone();
     spec.resource_policy = wanted.policy.as_ref().map(|policy| policy.text().to_owned());
-    Edit { status: is_changed.then_some(status), spec: (spec != resource.spec).then_some(spec) }
+    let status = is_changed.then_some(status);
+    let told = status.clone().or_else(|| resource.status.clone());
+    Edit {
+        status: status.map(|status| Stream { status: Some(status), ..resource.clone() }),
+        rest: (spec != resource.spec).then(|| Stream { spec, status: told, ..resource.clone() }),
+    }
 }
 
 /// The resource of a new stream.
-pub(crate) fn new_resource(namespace: &str, stream: &Known) -> Stream {
+fn new_resource(namespace: &str, stream: &Known) -> Stream {
     let mut spec = StreamSpec::default();
     choose(&mut spec, &stream.settings, &stream.data_keys);
     if stream.settings.mode == Mode::Provisioned {

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use operator_api::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use storage::crashsafe;
 
 /// The copy, if there is one.
-pub(crate) fn read(file: &Path) -> io::Result<Option<Vec<Stream>>> {
+pub(crate) fn read<K: DeserializeOwned>(file: &Path) -> io::Result<Option<Vec<K>>> {
     match std::fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -16,11 +17,11 @@ pub(crate) fn read(file: &Path) -> io::Result<Option<Vec<Stream>>> {
 }
 
 /// Replaces it, whole.
-pub(crate) fn write<'a>(
+pub(crate) fn write<'a, K: Serialize + 'a>(
     file: &Path,
-    resources: impl Iterator<Item = &'a Stream>,
+    resources: impl Iterator<Item = &'a K>,
 ) -> io::Result<()> {
-    let resources: Vec<&Stream> = resources.collect();
+    let resources: Vec<&K> = resources.collect();
     let bytes = serde_json::to_vec(&resources).map_err(io::Error::other)?;
     crashsafe::write_file(file, &bytes)
 }

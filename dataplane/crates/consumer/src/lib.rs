@@ -7,10 +7,14 @@
 //! at the same record however often it is stopped before it first remembers a place, and shards that were
 //! made of others meanwhile are read from their beginning.
 //!
+//! Several processes share a stream: each shard has a lease, and its holder alone sets checkpoints.
+//!
 //! It does not know who calls it, nor what becomes of the records.
 
 mod lineage;
 mod reader;
+mod share;
 
 pub use lineage::readable;
-pub use reader::{Names, ShardReader, Start};
+pub use reader::{Hold, Names, ReaderError, Reading, ShardReader, Start};
+pub use share::Share;

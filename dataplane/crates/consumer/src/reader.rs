@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use model::{Offset, UnixMillis};
-use shard::{AppendError, ReadError, ReadReply, ReadRequest, ShardHandle};
+use shard::{AppendError, Claim, LEASE, Lease, ReadError, ReadReply, ReadRequest, ShardHandle};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// How often a lease is renewed: it outlives a renewal that fails.
+const RENEW_PAUSE: Duration = Duration::from_secs(3);
+const _: () = assert!(RENEW_PAUSE.as_secs() * 3 < LEASE.as_secs());
 
 /// Where a shard that was never read before is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +34,16 @@ impl Names {
         Names { done: consumer.to_owned(), intent: format!("{consumer}/intent") }
     }
 
-    /// Whether a shard is closed, and this consumer has dealt with all of it.
-    #[must_use]
-    pub fn has_finished(&self, shard: &ShardHandle) -> bool {
-        let progress = shard.progress();
-        let done = progress.machine.checkpoint(&self.done);
-        progress.machine.closed_at().is_some() && done == Some(progress.commit_end)
+    /// Whether this consumer has dealt with everything before `end`, where the shard was closed.
+    ///
+    /// # Errors
+    /// The shard cannot be asked.
+    pub async fn has_finished(
+        &self,
+        shard: &ShardHandle,
+        end: Offset,
+    ) -> Result<bool, AppendError> {
+        Ok(shard.checkpoint(&self.done).await?.is_some_and(|done| end <= done))
     }
 
     /// Makes the shard forget this consumer.
@@ -46,31 +56,85 @@ impl Names {
     }
 }
 
-/// Reads one shard, and remembers in it how far its records have been dealt with.
+/// Who reads, and how.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// For whom.
+    pub names: Names,
+    /// The process: a number that no other has.
+    pub holder: u64,
+    /// Where to start, the first time.
+    pub start: Start,
+}
+
+/// Why a shard is not read, or not any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReaderError {
+    /// Another process reads it for this consumer.
+    #[error("another process reads the shard")]
+    Held,
+    /// Nothing was read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The shard did not say what it remembers, or did not remember.
+    #[error(transparent)]
+    Remember(#[from] AppendError),
+}
+
+/// Whether this process should go on reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody else wants to.
+    Ours,
+    /// Another process asks for the shard: finish, and [release](ShardReader::release) it, if it has the
+    /// better right.
+    Wanted,
+    /// Another process reads it.
+    Lost,
+}
+
+/// Reads one shard, and remembers in it how far its records have been dealt with. No other process does so
+/// for the same consumer meanwhile.
 #[derive(Debug)]
 pub struct ShardReader {
     handle: ShardHandle,
     names: Names,
+    lease: Lease,
     next: Offset,
+    /// What the shard remembers.
+    done: Option<Offset>,
+    intent: Option<Offset>,
     expired: u64,
+    hold: watch::Receiver<Hold>,
+    renewing: AbortHandle,
 }
 
 impl ShardReader {
-    /// Starts where the consumer left off; `start` is for its first time.
+    /// Starts where the consumer left off, if no other process reads the shard for it, and none has for
+    /// `vacant_for`.
     ///
     /// # Errors
-    /// See [`ReadError`]; open again.
+    /// See [`ReaderError`]; open again.
     pub async fn open(
         handle: ShardHandle,
-        names: Names,
-        start: Start,
-    ) -> Result<ShardReader, ReadError> {
-        let next = match (handle.progress().machine.checkpoint(&names.done), start) {
+        reading: Reading,
+        vacant_for: Duration,
+    ) -> Result<ShardReader, ReaderError> {
+        let Reading { names, holder, start } = reading;
+        let lease = Lease { consumer: names.done.clone(), holder };
+        if handle.claim(&lease, vacant_for).await? == Claim::Held {
+            return Err(ReaderError::Held);
+        }
+        let done = handle.checkpoint(&names.done).await?;
+        let intent = handle.checkpoint(&names.intent).await?;
+        let next = match (done, start) {
             (Some(next), _) => next,
             (None, Start::Oldest) => handle.start_offset().await?,
             (None, Start::At(time)) => handle.offset_at(time).await?,
         };
-        Ok(ShardReader { handle, names, next, expired: 0 })
+        let (told, hold) = watch::channel(Hold::Ours);
+        let renewing = tokio::spawn(renew(handle.clone(), lease.clone(), told)).abort_handle();
+        Ok(ShardReader { handle, names, lease, next, done, intent, expired: 0, hold, renewing })
     }
 
     /// The offset of the next record to be read.
@@ -83,8 +147,13 @@ impl ShardReader {
     /// stopped, if it had. They are to be dealt with as that piece again.
     #[must_use]
     pub fn intent(&self) -> Option<Offset> {
-        let intent = self.handle.progress().machine.checkpoint(&self.names.intent);
-        intent.filter(|end| self.next < *end)
+        self.intent.filter(|end| self.next < *end)
+    }
+
+    /// Whether to go on, as it changes.
+    #[must_use]
+    pub fn hold(&self) -> watch::Receiver<Hold> {
+        self.hold.clone()
     }
 
     /// Reads on, after waiting for records as long as asked if there are none. What was read is skipped
@@ -133,16 +202,69 @@ impl ShardReader {
     /// Remembers that records before `end` will be dealt with as one piece; durable when it returns.
     ///
     /// # Errors
-    /// See [`AppendError`]; unknown whether it is remembered.
-    pub async fn intend(&self, end: Offset) -> Result<(), AppendError> {
-        self.handle.set_checkpoint(&self.names.intent, end).await
+    /// See [`ReaderError`]; unknown whether it is remembered.
+    pub async fn intend(&mut self, end: Offset) -> Result<(), ReaderError> {
+        self.remember(&self.names.intent, end).await?;
+        self.intent = Some(end);
+        Ok(())
     }
 
     /// Remembers that everything before `next` has been dealt with; durable when it returns.
     ///
     /// # Errors
-    /// See [`AppendError`]; unknown whether it is remembered.
-    pub async fn done(&self, next: Offset) -> Result<(), AppendError> {
-        self.handle.set_checkpoint(&self.names.done, next).await
+    /// See [`ReaderError`]; unknown whether it is remembered.
+    pub async fn done(&mut self, next: Offset) -> Result<(), ReaderError> {
+        self.remember(&self.names.done, next).await?;
+        self.done = Some(next);
+        Ok(())
+    }
+
+    async fn remember(&self, name: &str, offset: Offset) -> Result<(), ReaderError> {
+        match self.handle.set_checkpoint(&self.lease, name, offset).await {
+            Err(AppendError::NotHeld) => {}
+            remembered => return Ok(remembered?),
+        }
+        // The shard's process was restarted and does not know who had the lease, or somebody else has it.
+        if self.handle.claim(&self.lease, Duration::ZERO).await? == Claim::Held {
+            return Err(ReaderError::Held);
+        }
+        let done = self.handle.checkpoint(&self.names.done).await?;
+        let intent = self.handle.checkpoint(&self.names.intent).await?;
+        if (done, intent) != (self.done, self.intent) {
+            // Somebody else had it meanwhile, and went on from there.
+            return Err(ReaderError::Held);
+        }
+        Ok(self.handle.set_checkpoint(&self.lease, name, offset).await?)
+    }
+
+    /// Lets other processes read the shard at once. Without it they wait until the lease has run out.
+    pub async fn release(self) {
+        self.renewing.abort();
+        let released = tokio::time::timeout(RENEW_PAUSE, self.handle.release(&self.lease));
+        // What was not released runs out.
+        let _ = released.await;
+    }
+}
+
+impl Drop for ShardReader {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+/// Keeps a lease until somebody else has it. A shard that does not answer may be back before it runs out.
+async fn renew(handle: ShardHandle, lease: Lease, hold: watch::Sender<Hold>) {
+    loop {
+        tokio::time::sleep(RENEW_PAUSE).await;
+        match handle.claim(&lease, Duration::ZERO).await {
+            Ok(Claim::Granted { is_wanted }) => {
+                hold.send_replace(if is_wanted { Hold::Wanted } else { Hold::Ours });
+            }
+            Ok(Claim::Held) => {
+                hold.send_replace(Hold::Lost);
+                return;
+            }
+            Err(_) => {}
+        }
     }
 }

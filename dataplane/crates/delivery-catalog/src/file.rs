@@ -29,7 +29,6 @@ struct DeliveryStreamFile {
     updated_ms: Option<u64>,
     phase: PhaseFile,
     destination_version: u64,
-    tags: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
     aws_only: BTreeMap<String, String>,
     spec: DeliveryStreamSpec,
@@ -70,7 +69,6 @@ impl Stored for DeliveryStream {
                 DeliveryPhase::Deleting => PhaseFile::Deleting,
             },
             destination_version: self.destination_version,
-            tags: self.tags.clone(),
             secrets: self.secrets.clone(),
             aws_only: self.aws_only.clone(),
             spec: self.spec.clone(),
@@ -98,7 +96,6 @@ impl Stored for DeliveryStream {
             },
             spec: file.spec,
             destination_version: file.destination_version,
-            tags: file.tags,
             secrets: file.secrets,
             aws_only: file.aws_only,
         })

@@ -35,8 +35,6 @@ pub struct DeliveryStream {
     pub spec: DeliveryStreamSpec,
     /// AWS's VersionId: 1, and one more with each change of the destination.
     pub destination_version: u64,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
     /// Secrets that were handed over in a call, by their key in [`secret_name`](Self::secret_name).
     pub secrets: BTreeMap<String, String>,
     /// What callers of the AWS API said that means nothing here (roles, CloudWatch log groups), by its
@@ -72,13 +70,7 @@ impl DeliveryStream {
     /// The Secret that holds what was handed over in calls.
     #[must_use]
     pub fn secret_name(name: &StreamName) -> String {
-        format!("{name}{SECRET_SUFFIX}")
-    }
-
-    /// The delivery stream whose Secret has this name.
-    #[must_use]
-    pub fn name_of_secret(secret: &str) -> Option<StreamName> {
-        secret.strip_suffix(SECRET_SUFFIX)?.parse().ok()
+        format!("{}{SECRET_SUFFIX}", operator_core::names::resource_name(name.as_str()))
     }
 
     /// Whether producers put records into it, not a stream.
@@ -119,7 +111,6 @@ mod tests {
             )
             .unwrap(),
             destination_version: 1,
-            tags: BTreeMap::from([("team".to_owned(), "data".to_owned())]),
             secrets: BTreeMap::from([("hecToken".to_owned(), "s3cret".to_owned())]),
             aws_only: BTreeMap::from([("RoleARN".to_owned(), "\"arn\"".to_owned())]),
         };

@@ -1,23 +1,33 @@
 //! A delivery stream at work: a worker for each shard of its source that can be read now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, Stream, StreamUid};
-use consumer::{Names, ShardReader, Start, readable};
+use consumer::{Hold, Names, Reading, ShardReader, Share, Start, readable};
 use delivery_catalog::DeliveryStream;
-use model::{ShardId, StreamName};
+use futures_util::future::join_all;
+use model::{Shard, ShardId, ShardState, StreamName};
 use operator_api::delivery_stream::StartingPosition;
 use shard::ShardHandle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::worker::{self, Ended};
 
 /// How long to wait before a shard that could not be read is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The same for a shard that another process reads.
+const HELD_PAUSE: Duration = Duration::from_secs(2);
+/// How long nobody must have read another process' shard before this one stands in for it: longer than
+/// that one takes to be started again.
+const STAND_IN_AFTER: Duration = Duration::from_secs(30);
+/// How long shards may take to say whether they are finished.
+const ASK_MAX: Duration = Duration::from_secs(5);
 /// How often to look for shards to read, though the catalog has not changed: closed ones end by
 /// themselves. So often it is shown how long records have waited.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -34,6 +44,25 @@ pub struct Source {
     pub stream: StreamName,
     /// How its shards are found.
     pub find_shard: FindShard,
+    /// Which of them this process reads.
+    pub sharing: Sharing,
+}
+
+/// How processes share what they read.
+#[derive(Clone)]
+pub struct Sharing {
+    /// This process: a number that no other has.
+    pub holder: u64,
+    /// Its share, now.
+    pub share: watch::Receiver<Share>,
+}
+
+impl Sharing {
+    /// Of a process that is alone.
+    #[must_use]
+    pub fn alone(holder: u64) -> Sharing {
+        Sharing { holder, share: watch::channel(Share::ALL).1 }
+    }
 }
 
 /// The name by which a delivery stream is known to the shards it reads.
@@ -72,14 +101,20 @@ impl Group {
         let (stop, stopped) = watch::channel(Stop::No);
         let reading = Reading {
             names: consumer_names(&stream),
+            holder: source.sharing.holder,
             start: start_of(&stream),
+        };
+        let workers = Workers {
+            reading,
             pipeline,
             source,
             stopped,
-            workers: JoinSet::new(),
+            tasks: JoinSet::new(),
             running: HashMap::new(),
+            paused: HashMap::new(),
+            finished: HashSet::new(),
         };
-        Ok(Group { stop, running: tokio::spawn(reading.run()) })
+        Ok(Group { stop, running: tokio::spawn(workers.run()) })
     }
 
     /// Delivers what was gathered, for this time at the most, and stops. No worker is left when it returns.
@@ -114,17 +149,20 @@ fn start_of(stream: &DeliveryStream) -> Start {
     }
 }
 
-struct Reading {
-    names: Names,
-    start: Start,
+struct Workers {
+    reading: Reading,
     pipeline: Arc<Pipeline>,
     source: Source,
     stopped: watch::Receiver<Stop>,
-    workers: JoinSet<(ShardId, Ended)>,
+    tasks: JoinSet<(ShardId, Ended)>,
     running: HashMap<ShardId, AbortHandle>,
+    /// Until when shards are left alone.
+    paused: HashMap<ShardId, Instant>,
+    /// Shards that were read to their end, by whomever.
+    finished: HashSet<ShardId>,
 }
 
-impl Reading {
+impl Workers {
     async fn run(mut self) {
         let mut changes = self.source.catalog.changes();
         let mut stopped = self.stopped.clone();
@@ -132,65 +170,125 @@ impl Reading {
             changes.mark_unchanged();
             self.pipeline.show_freshness();
             if let Some(stream) = self.source.catalog.get(&self.source.stream) {
-                self.start_workers(&stream);
+                self.look_for_finished(&stream).await;
+                self.start(&stream);
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => {}
-                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 () = tokio::time::sleep(LOOK_PAUSE) => {}
             }
         }
         let now = stopped.wait_for(|stop| *stop == Stop::Now);
-        let all = async { while self.workers.join_next().await.is_some() {} };
+        let all = async { while self.tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = all => return,
             _ = now => {}
         }
-        self.workers.shutdown().await;
+        self.tasks.shutdown().await;
     }
 
-    fn start_workers(&mut self, stream: &Stream) {
-        let find = |shard| (self.source.find_shard)(stream.uid, shard);
-        let is_finished =
-            |shard| find(shard).is_some_and(|handle| self.names.has_finished(&handle));
-        let idle = readable(&stream.shards, is_finished)
+    /// Asks closed shards that nobody reads here whether all of them was delivered.
+    async fn look_for_finished(&mut self, stream: &Stream) {
+        self.finished.retain(|shard| stream.shards.get(*shard).is_some());
+        let shards = stream.shards.shards().iter();
+        let unknown = shards.filter(|shard| {
+            !self.finished.contains(&shard.id) && !self.running.contains_key(&shard.id)
+        });
+        let asked = unknown.filter_map(|shard| {
+            let ShardState::Closed { end, .. } = shard.state else { return None };
+            let handle = (self.source.find_shard)(stream.uid, shard.id)?;
+            let names = &self.reading.names;
+            Some(async move {
+                let asked = tokio::time::timeout(ASK_MAX, names.has_finished(&handle, end));
+                matches!(asked.await, Ok(Ok(true))).then_some(shard.id)
+            })
+        });
+        let finished = join_all(asked).await;
+        self.finished.extend(finished.into_iter().flatten());
+    }
+
+    fn start(&mut self, stream: &Stream) {
+        let now = Instant::now();
+        self.paused.retain(|_, until| now < *until);
+        let idle = readable(&stream.shards, |shard| self.finished.contains(&shard))
             .filter(|shard| !self.running.contains_key(&shard.id))
-            .filter_map(|shard| Some((shard.clone(), find(shard.id)?)))
+            .filter(|shard| !self.paused.contains_key(&shard.id))
+            .filter_map(|shard| {
+                Some((shard.clone(), (self.source.find_shard)(stream.uid, shard.id)?))
+            })
             .collect::<Vec<_>>();
         for (shard, handle) in idle {
-            let (pipeline, stopped) = (Arc::clone(&self.pipeline), self.stopped.clone());
-            let (names, start, id) = (self.names.clone(), self.start, shard.id);
-            let worker = self.workers.spawn(async move {
-                let ended = match ShardReader::open(handle, names, start).await {
-                    Ok(reader) => worker::run(pipeline, shard, reader, stopped).await,
-                    Err(error) => Ended::Failed(error.to_string()),
-                };
-                (id, ended)
-            });
+            let id = shard.id;
+            let work = work(
+                Arc::clone(&self.pipeline),
+                (shard, handle),
+                self.reading.clone(),
+                self.source.sharing.share.clone(),
+                self.stopped.clone(),
+            );
+            let worker = self.tasks.spawn(async move { (id, work.await) });
             self.running.insert(id, worker);
         }
     }
 
-    async fn ended(&mut self, ended: Result<(Id, (ShardId, Ended)), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, (ShardId, Ended)), JoinError>) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        self.running.retain(|_, worker| worker.id() != id);
-        match ended {
-            Ok((_, (shard, ended))) => {
-                if let Ended::Failed(what) = ended {
-                    let stream = self.pipeline.name();
-                    tracing::warn!(delivery_stream = %stream, %shard, "will read on in a second: {what}");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
+        let shard = self.running.iter().find(|(_, worker)| worker.id() == id);
+        let Some(shard) = shard.map(|(shard, _)| *shard) else { return };
+        self.running.remove(&shard);
+        let stream = self.pipeline.name();
+        let pause = match ended {
+            Ok((_, (_, Ended::Finished))) => {
+                self.finished.insert(shard);
+                return;
+            }
+            Ok((_, (_, Ended::Stopped))) => Duration::ZERO,
+            Ok((_, (_, Ended::Held))) => HELD_PAUSE,
+            Ok((_, (_, Ended::Failed(what)))) => {
+                tracing::warn!(delivery_stream = %stream, %shard, "will read on in a second: {what}");
+                RETRY_PAUSE
             }
             Err(error) => {
-                let stream = self.pipeline.name();
-                tracing::error!(delivery_stream = %stream, "a worker ended unexpectedly: {error}");
-                tokio::time::sleep(RETRY_PAUSE).await;
+                tracing::error!(delivery_stream = %stream, %shard, "a worker ended unexpectedly: {error}");
+                RETRY_PAUSE
             }
+        };
+        self.paused.insert(shard, Instant::now() + pause);
+    }
+}
+
+/// Reads and delivers a shard while no other process should.
+async fn work(
+    pipeline: Arc<Pipeline>,
+    (shard, handle): (Shard, ShardHandle),
+    reading: Reading,
+    share: watch::Receiver<Share>,
+    mut stopped: watch::Receiver<Stop>,
+) -> Ended {
+    let id = shard.id;
+    let vacant_for = if share.borrow().has(id) { Duration::ZERO } else { STAND_IN_AFTER };
+    let reader = match ShardReader::open(handle, reading, vacant_for).await {
+        Ok(reader) => reader,
+        Err(error) => return error.into(),
+    };
+    let mut hold = reader.hold();
+    let (stop, told) = watch::channel(Stop::No);
+    let mut worker = pin!(worker::run(pipeline, shard, reader, told));
+    loop {
+        tokio::select! {
+            ended = &mut worker => return ended,
+            Ok(()) = hold.changed() => match *hold.borrow_and_update() {
+                Hold::Ours => {}
+                Hold::Wanted if share.borrow().has(id) => {}
+                Hold::Wanted => { stop.send_replace(Stop::Soon); }
+                Hold::Lost => return Ended::Held,
+            },
+            Ok(()) = stopped.changed() => { stop.send_replace(*stopped.borrow_and_update()); }
         }
     }
 }

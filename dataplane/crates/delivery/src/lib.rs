@@ -30,7 +30,8 @@ mod transform;
 mod window;
 mod worker;
 
-pub use group::{FindShard, Group, Source, consumer_names};
+pub use consumer::Share;
+pub use group::{FindShard, Group, Sharing, Source, consumer_names};
 pub use memory::Memory;
 pub use metrics::Metrics;
 pub use pipeline::{Context, SetupError, check, delivery_stream_arn};

@@ -43,6 +43,7 @@ pub struct ShardStatus {
 #[derive(Clone, Debug, Default)]
 struct State {
     oldest: Option<UnixMillis>,
+    behind: u64,
     failing: Option<Failing>,
     /// Since when a service has taken nothing.
     refused_since: Option<Instant>,
@@ -82,6 +83,18 @@ impl Status {
         self.all().filter_map(|state| state.oldest).min()
     }
 
+    /// How many records have come that were not read yet.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.all().map(|state| state.behind).sum()
+    }
+
+    /// How many shards are read.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.all().count()
+    }
+
     /// What keeps a shard from going on, if anything does.
     #[must_use]
     pub fn failing(&self) -> Option<Failing> {
@@ -95,9 +108,10 @@ impl Status {
 }
 
 impl ShardStatus {
-    /// The oldest record that was read and is not delivered arrived then.
-    pub(crate) fn is_behind(&self, oldest: Option<UnixMillis>) {
-        self.lock().oldest = oldest;
+    /// So many records are yet to be read, and the oldest that was read arrived then.
+    pub(crate) fn is_behind(&self, behind: u64, oldest: Option<UnixMillis>) {
+        let mut state = self.lock();
+        (state.behind, state.oldest) = (behind, oldest);
     }
 
     /// A service has taken records.

@@ -15,9 +15,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::ShardReader;
+use consumer::{ReaderError, ShardReader};
 use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard, UnixMillis};
-use shard::{AppendError, OwnedRecord, ReadError};
+use shard::{OwnedRecord, ReadError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -39,6 +39,8 @@ pub(crate) enum Ended {
     Finished,
     /// It was told to stop.
     Stopped,
+    /// Another process reads the shard.
+    Held,
     /// The shard cannot be read, or does not remember. What was not remembered is read again.
     Failed(String),
 }
@@ -49,9 +51,12 @@ impl From<ReadError> for Ended {
     }
 }
 
-impl From<AppendError> for Ended {
-    fn from(error: AppendError) -> Ended {
-        Ended::Failed(error.to_string())
+impl From<ReaderError> for Ended {
+    fn from(error: ReaderError) -> Ended {
+        match error {
+            ReaderError::Held => Ended::Held,
+            ReaderError::Read(_) | ReaderError::Remember(_) => Ended::Failed(error.to_string()),
+        }
     }
 }
 
@@ -61,7 +66,7 @@ impl From<WindowError> for Ended {
     }
 }
 
-/// Delivers a shard until it ends.
+/// Delivers a shard until it ends, and lets go of it.
 pub(crate) async fn run(
     pipeline: Arc<Pipeline>,
     shard: Shard,
@@ -73,6 +78,7 @@ pub(crate) async fn run(
     loop {
         if let Err(ended) = worker.window().await {
             worker.pipeline.forget_status(worker.shard.id);
+            worker.reader.release().await;
             return ended;
         }
     }
@@ -169,7 +175,7 @@ impl Worker {
     }
 
     fn is_behind(&self, oldest: Option<UnixMillis>) {
-        self.status.is_behind(oldest);
+        self.status.is_behind(self.reader.behind(), oldest);
         self.pipeline.show_freshness();
     }
 

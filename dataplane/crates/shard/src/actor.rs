@@ -19,9 +19,10 @@ use storage::Storage;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::error::{OpenError, Unavailable, chain};
+use crate::error::{AppendError, OpenError, Unavailable, chain};
 use crate::group::SingleMember;
 use crate::handle::{ShardOptions, Write};
+use crate::leases::Leases;
 use crate::machine::Machine;
 use crate::metrics::{Cause, UnwritableGuard};
 use crate::reads::ShardState;
@@ -57,6 +58,7 @@ pub(crate) struct Actor<S: Storage> {
     /// `None` while the log is not open.
     group: Option<SingleMember<S>>,
     machine: Machine,
+    leases: Leases,
     /// Seals records, if they are to be encrypted; or the data key that is missing for that.
     sealer: Result<Option<Sealer>, u32>,
     failure: Option<Failure>,
@@ -98,6 +100,7 @@ impl<S: Storage> Actor<S> {
             mailbox,
             group: None,
             machine: Machine::default(),
+            leases: Leases::new(now),
             sealer: Ok(None),
             failure: None,
             disk_full: None,
@@ -148,11 +151,30 @@ impl<S: Storage> Actor<S> {
                         }
                     }
                     Write::Stop { reply } => return Some(reply),
+                    Write::Claim { lease, vacant_for, reply } => {
+                        let claim = self.leases.claim(&lease, vacant_for, Instant::now());
+                        let _ = reply.send(Ok(claim));
+                    }
+                    Write::Release { lease, reply } => {
+                        self.leases.release(&lease, Instant::now());
+                        let _ = reply.send(Ok(()));
+                    }
+                    Write::Checkpoint { name, reply } => {
+                        let _ = reply.send(self.checkpoint(&name));
+                    }
                     Write::Append { .. } | Write::Command { .. } => unreachable!("matched above"),
                 },
             }
         }
         None
+    }
+
+    fn checkpoint(&self, name: &str) -> Result<Option<Offset>, AppendError> {
+        // Of a log that does not open nobody knows what it remembers.
+        match &self.failure {
+            Some(failure) => Err(Unavailable::Failed(Arc::clone(&failure.reason)).into()),
+            None => Ok(self.machine.checkpoint(name)),
+        }
     }
 
     fn configure(&mut self, options: ShardOptions) {

@@ -38,6 +38,10 @@ pub enum AppendError {
     /// The shard keeps checkpoints of at most [`CONSUMERS_MAX`](crate::CONSUMERS_MAX) consumers.
     #[error("the shard keeps checkpoints of at most {} consumers", crate::CONSUMERS_MAX)]
     TooManyConsumers,
+    /// The lease under which a checkpoint was to be set is not the caller's: claim it, and look what is
+    /// remembered, before going on.
+    #[error("somebody else may read the shard for this consumer: its lease was not renewed")]
+    NotHeld,
 }
 
 /// Why a shard was not closed.

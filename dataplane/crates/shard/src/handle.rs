@@ -10,6 +10,7 @@ use shard_log::{Batch, Record, RecordBuffer};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::error::{AppendError, CloseError, ReadError, Unavailable};
+use crate::leases::{Claim, Lease};
 use crate::machine::{Command, Machine};
 
 /// What can be changed about a running shard.
@@ -162,11 +163,34 @@ pub struct ShardHandle {
 /// A message to a shard's actor.
 #[derive(Debug)]
 pub(crate) enum Write {
-    Append { records: RecordBuffer, reply: oneshot::Sender<Result<Appended, AppendError>> },
-    Command { command: Command, reply: oneshot::Sender<Result<Committed, AppendError>> },
+    Append {
+        records: RecordBuffer,
+        reply: oneshot::Sender<Result<Appended, AppendError>>,
+    },
+    /// With the lease that it needs, if it needs one.
+    Command {
+        command: Command,
+        lease: Option<Lease>,
+        reply: oneshot::Sender<Result<Committed, AppendError>>,
+    },
+    Claim {
+        lease: Lease,
+        vacant_for: Duration,
+        reply: oneshot::Sender<Result<Claim, AppendError>>,
+    },
+    Release {
+        lease: Lease,
+        reply: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Checkpoint {
+        name: String,
+        reply: oneshot::Sender<Result<Option<Offset>, AppendError>>,
+    },
     Configure(ShardOptions),
     TailBytesMax(usize),
-    Stop { reply: oneshot::Sender<()> },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// A message to a shard's reader.
@@ -210,24 +234,60 @@ impl ShardHandle {
     /// # Cancel safety
     /// Dropping the future leaves open whether the shard is closed.
     pub async fn close(&self, now: UnixMillis) -> Result<(Offset, UnixMillis), CloseError> {
-        match self.command(Command::Close { at: now.0 }).await {
+        match self.command(Command::Close { at: now.0 }, None).await {
             Ok(Committed { end, machine }) => Ok((end, machine.closed_at().unwrap_or(now))),
             Err(AppendError::Unavailable(unavailable)) => Err(unavailable),
             Err(other) => unreachable!("closing is never refused with {other}"),
         }
     }
 
-    /// Remembers, with the shard's durability, that `consumer` has dealt with everything before
-    /// `next`.
+    /// Claims or renews the lease under which a consumer's checkpoints are set. One that is somebody else's
+    /// is granted only when nobody has had it for `vacant_for`.
+    ///
+    /// # Errors
+    /// `Unavailable`, when the shard cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open who has the lease.
+    pub async fn claim(&self, lease: &Lease, vacant_for: Duration) -> Result<Claim, AppendError> {
+        let lease = lease.clone();
+        self.ask_write(|reply| Write::Claim { lease, vacant_for, reply }).await
+    }
+
+    /// Gives a lease up, so that others need not wait until it has run out.
+    ///
+    /// # Errors
+    /// `Unavailable`, when the shard cannot be asked; it runs out by itself.
+    pub async fn release(&self, lease: &Lease) -> Result<(), AppendError> {
+        let lease = lease.clone();
+        self.ask_write(|reply| Write::Release { lease, reply }).await
+    }
+
+    /// The checkpoint of this name, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`, when the shard cannot be asked.
+    pub async fn checkpoint(&self, name: &str) -> Result<Option<Offset>, AppendError> {
+        let name = name.to_owned();
+        self.ask_write(|reply| Write::Checkpoint { name, reply }).await
+    }
+
+    /// Remembers a consumer's checkpoint with the shard's durability, as in "everything before `next` is
+    /// dealt with". Its name is the consumer's, or one below it.
     ///
     /// # Errors
     /// See [`AppendError`]; checkpoints are taken in a closed shard too.
     ///
     /// # Cancel safety
     /// Dropping the future leaves open whether the checkpoint is set.
-    pub async fn set_checkpoint(&self, consumer: &str, next: Offset) -> Result<(), AppendError> {
-        let command = Command::Checkpoint { consumer: consumer.to_owned(), next: next.0 };
-        self.command(command).await.map(drop)
+    pub async fn set_checkpoint(
+        &self,
+        lease: &Lease,
+        name: &str,
+        next: Offset,
+    ) -> Result<(), AppendError> {
+        let command = Command::Checkpoint { consumer: name.to_owned(), next: next.0 };
+        self.command(command, Some(lease.clone())).await.map(drop)
     }
 
     /// Forgets a consumer's checkpoint.
@@ -238,7 +298,7 @@ impl ShardHandle {
     /// # Cancel safety
     /// Dropping the future leaves open whether the checkpoint is forgotten.
     pub async fn forget_consumer(&self, consumer: &str) -> Result<(), AppendError> {
-        self.command(Command::Forget { consumer: consumer.to_owned() }).await.map(drop)
+        self.command(Command::Forget { consumer: consumer.to_owned() }, None).await.map(drop)
     }
 
     /// Changes limits or retention; takes effect with the next message.
@@ -304,8 +364,12 @@ impl ShardHandle {
         let _ = tokio::time::timeout(timeout, arrived).await;
     }
 
-    async fn command(&self, command: Command) -> Result<Committed, AppendError> {
-        self.ask_write(|reply| Write::Command { command, reply }).await
+    async fn command(
+        &self,
+        command: Command,
+        lease: Option<Lease>,
+    ) -> Result<Committed, AppendError> {
+        self.ask_write(|reply| Write::Command { command, lease, reply }).await
     }
 
     async fn ask_write<T>(

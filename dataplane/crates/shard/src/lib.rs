@@ -28,6 +28,7 @@ mod engine;
 mod error;
 mod group;
 mod handle;
+mod leases;
 mod machine;
 mod metrics;
 pub mod peers;
@@ -41,5 +42,6 @@ pub use handle::{
     Appended, OwnedRecord, Progress, ReadReply, ReadRequest, Retention, ShardHandle, ShardOptions,
     Throughput,
 };
+pub use leases::{Claim, LEASE, Lease};
 pub use machine::{CONSUMERS_MAX, Machine};
 pub use metrics::Metrics;

@@ -208,7 +208,9 @@ impl Api {
             AppendError::Throttled(_) => errors::rate_exceeded(shard, name, self.identity()),
             AppendError::Unavailable(why) => errors::unavailable(shard, why),
             AppendError::NoKey(_) => errors::key_error(error),
-            AppendError::Closed | AppendError::TooManyConsumers => errors::internal(error),
+            AppendError::Closed | AppendError::TooManyConsumers | AppendError::NotHeld => {
+                errors::internal(error)
+            }
         }
     }
 }

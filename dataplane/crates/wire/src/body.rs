@@ -55,6 +55,8 @@ pub enum Refusal {
     NoKey(u32),
     /// Too many consumers have checkpoints.
     TooManyConsumers,
+    /// The consumer's lease is somebody else's.
+    NotHeld,
 }
 
 const REFUSAL_TEXT_BYTES_MAX: usize = 4096;
@@ -88,6 +90,7 @@ pub(crate) fn put_refusal(body: &mut BytesMut, refusal: &Refusal) {
             body.put_u32_le(*number);
         }
         Refusal::TooManyConsumers => body.put_u8(7),
+        Refusal::NotHeld => body.put_u8(8),
     }
 }
 
@@ -100,6 +103,7 @@ pub(crate) fn get_refusal(body: &mut Bytes) -> Option<Refusal> {
         5 => Refusal::NotHere,
         6 => Refusal::NoKey(get_u32(body)?),
         7 => Refusal::TooManyConsumers,
+        8 => Refusal::NotHeld,
         _ => return None,
     })
 }

@@ -45,13 +45,44 @@ pub enum Call {
     StartOffset(ShardRef),
     /// Tell how far the shard has come, now and whenever that changes.
     Follow(ShardRef),
+    /// Let a process read for a consumer, and nobody else, for a while.
+    Claim {
+        /// This shard.
+        shard: ShardRef,
+        /// The consumer.
+        consumer: String,
+        /// The process.
+        holder: u64,
+        /// How long, in milliseconds, nobody else must have.
+        vacant_for: u64,
+    },
+    /// Let others read for a consumer.
+    Release {
+        /// This shard.
+        shard: ShardRef,
+        /// The consumer.
+        consumer: String,
+        /// The process that has read.
+        holder: u64,
+    },
+    /// Tell a checkpoint.
+    Checkpoint {
+        /// Of this shard.
+        shard: ShardRef,
+        /// Its name.
+        name: String,
+    },
     /// Remember how far a consumer has come.
     SetCheckpoint {
         /// In this shard.
         shard: ShardRef,
         /// Who.
         consumer: String,
-        /// The offset it reads next.
+        /// The process that reads for it.
+        holder: u64,
+        /// The checkpoint's name.
+        name: String,
+        /// The offset it stands for.
         next: Offset,
     },
     /// Forget a consumer.
@@ -123,6 +154,9 @@ mod kind {
     pub(super) const LOOK: u8 = 12;
     pub(super) const PASSED: u8 = 13;
     pub(super) const LOAD: u8 = 14;
+    pub(super) const CLAIM: u8 = 15;
+    pub(super) const RELEASE: u8 = 16;
+    pub(super) const CHECKPOINT: u8 = 17;
 }
 
 /// Room for everything but records.
@@ -170,9 +204,29 @@ impl Call {
             }
             Call::StartOffset(shard) => of(kind::START_OFFSET, shard),
             Call::Follow(shard) => of(kind::FOLLOW, shard),
-            Call::SetCheckpoint { shard, consumer, next } => {
+            Call::Claim { shard, consumer, holder, vacant_for } => {
+                let mut body = of(kind::CLAIM, shard);
+                put_bytes(&mut body, consumer.as_bytes());
+                body.put_u64_le(*holder);
+                body.put_u64_le(*vacant_for);
+                body
+            }
+            Call::Release { shard, consumer, holder } => {
+                let mut body = of(kind::RELEASE, shard);
+                put_bytes(&mut body, consumer.as_bytes());
+                body.put_u64_le(*holder);
+                body
+            }
+            Call::Checkpoint { shard, name } => {
+                let mut body = of(kind::CHECKPOINT, shard);
+                put_bytes(&mut body, name.as_bytes());
+                body
+            }
+            Call::SetCheckpoint { shard, consumer, holder, name, next } => {
                 let mut body = of(kind::SET_CHECKPOINT, shard);
                 put_bytes(&mut body, consumer.as_bytes());
+                body.put_u64_le(*holder);
+                put_bytes(&mut body, name.as_bytes());
                 body.put_u64_le(next.0);
                 body
             }
@@ -210,7 +264,7 @@ impl Call {
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Call, DecodeError> {
-    if !(kind::HELLO..=kind::LOAD).contains(&kind) {
+    if !(kind::HELLO..=kind::CHECKPOINT).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let call = decode_body(kind, &mut body);
@@ -240,8 +294,9 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
         kind::START_OFFSET => Call::StartOffset(shard),
         kind::FOLLOW => Call::Follow(shard),
         kind::SET_CHECKPOINT => {
-            let consumer = get_text(body, CONSUMER_BYTES_MAX)?;
-            Call::SetCheckpoint { shard, consumer, next: get_offset(body)? }
+            let (consumer, holder) = (get_text(body, CONSUMER_BYTES_MAX)?, get_u64(body)?);
+            let name = get_text(body, CONSUMER_BYTES_MAX)?;
+            Call::SetCheckpoint { shard, consumer, holder, name, next: get_offset(body)? }
         }
         kind::FORGET_CONSUMER => {
             Call::ForgetConsumer { shard, consumer: get_text(body, CONSUMER_BYTES_MAX)? }
@@ -259,6 +314,15 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Call> {
             Call::Passed { shard, passed: Passed { bytes, records, samples } }
         }
         kind::LOAD => Call::Load { shard, quiet_for: get_u64(body)? },
+        kind::CLAIM => {
+            let (consumer, holder) = (get_text(body, CONSUMER_BYTES_MAX)?, get_u64(body)?);
+            Call::Claim { shard, consumer, holder, vacant_for: get_u64(body)? }
+        }
+        kind::RELEASE => {
+            let consumer = get_text(body, CONSUMER_BYTES_MAX)?;
+            Call::Release { shard, consumer, holder: get_u64(body)? }
+        }
+        kind::CHECKPOINT => Call::Checkpoint { shard, name: get_text(body, CONSUMER_BYTES_MAX)? },
         _ => return None,
     })
 }

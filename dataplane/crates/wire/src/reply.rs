@@ -41,6 +41,13 @@ pub enum Reply {
     },
     /// To `Load`; `None` when it was never asked before, so that no rate can be told.
     Load(Option<ShardLoad>),
+    /// To `Claim`: the lease is the caller's.
+    Claimed {
+        /// Whether somebody else has claimed it since it was last renewed.
+        is_wanted: bool,
+    },
+    /// To `Checkpoint`; `None` when there is none.
+    Checkpoint(Option<Offset>),
     /// It is as asked.
     Done,
     /// It was not done.
@@ -71,6 +78,8 @@ mod kind {
     pub(super) const REFUSED: u8 = 136;
     pub(super) const NODE: u8 = 137;
     pub(super) const LOAD: u8 = 138;
+    pub(super) const CLAIMED: u8 = 139;
+    pub(super) const CHECKPOINT: u8 = 140;
 }
 
 /// Room for everything but records.
@@ -129,6 +138,18 @@ impl Reply {
                 }
                 body
             }
+            Reply::Claimed { is_wanted } => {
+                let mut body = frame(kind::CLAIMED);
+                body.put_u8(u8::from(*is_wanted));
+                body
+            }
+            Reply::Checkpoint(next) => {
+                let mut body = frame(kind::CHECKPOINT);
+                if let Some(next) = next {
+                    body.put_u64_le(next.0);
+                }
+                body
+            }
             Reply::Done => frame(kind::DONE),
             Reply::Refused(refusal) => {
                 let mut body = frame(kind::REFUSED);
@@ -158,7 +179,7 @@ fn encode_records(id: u64, records: &Records) -> bytes::BytesMut {
 }
 
 pub(crate) fn decode(kind: u8, mut body: Bytes) -> Result<Reply, DecodeError> {
-    if !(kind::HELLO..=kind::LOAD).contains(&kind) {
+    if !(kind::HELLO..=kind::CHECKPOINT).contains(&kind) {
         return Err(DecodeError::Kind(kind));
     }
     let reply = decode_body(kind, &mut body);
@@ -178,6 +199,9 @@ fn decode_body(kind: u8, body: &mut Bytes) -> Option<Reply> {
         kind::DONE => Reply::Done,
         kind::NODE => Reply::Node { is_io_uring_refused: get_u8(body)? != 0 },
         kind::REFUSED => Reply::Refused(get_refusal(body)?),
+        kind::CLAIMED => Reply::Claimed { is_wanted: get_u8(body)? != 0 },
+        kind::CHECKPOINT if body.is_empty() => Reply::Checkpoint(None),
+        kind::CHECKPOINT => Reply::Checkpoint(Some(get_offset(body)?)),
         kind::LOAD if body.is_empty() => Reply::Load(None),
         kind::LOAD => Reply::Load(Some(ShardLoad {
             bytes_per_second: get_u64(body)?,

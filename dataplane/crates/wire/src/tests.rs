@@ -33,11 +33,20 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(shard, at)| Call::OffsetAt { shard, timestamp: UnixMillis(at) }),
         shard().prop_map(Call::StartOffset),
         shard().prop_map(Call::Follow),
-        (shard(), text, offset()).prop_map(|(shard, consumer, next)| Call::SetCheckpoint {
+        (shard(), text, any::<(u64, u64)>()).prop_map(|(shard, consumer, (holder, vacant_for))| {
+            Call::Claim { shard, consumer, holder, vacant_for }
+        }),
+        (shard(), text, any::<u64>()).prop_map(|(shard, consumer, holder)| Call::Release {
             shard,
             consumer,
-            next
+            holder
         }),
+        (shard(), text).prop_map(|(shard, name)| Call::Checkpoint { shard, name }),
+        (shard(), text, any::<u64>(), text, offset()).prop_map(
+            |(shard, consumer, holder, name, next)| {
+                Call::SetCheckpoint { shard, consumer, holder, name, next }
+            }
+        ),
         (shard(), text).prop_map(|(shard, consumer)| Call::ForgetConsumer { shard, consumer }),
         shard().prop_map(Call::Open),
         (shard(), any::<u64>()).prop_map(|(shard, at)| Call::Close { shard, at: UnixMillis(at) }),
@@ -76,6 +85,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::NotHere),
         any::<u32>().prop_map(Refusal::NoKey),
         Just(Refusal::TooManyConsumers),
+        Just(Refusal::NotHeld),
     ]
 }
 
@@ -111,6 +121,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         progress().prop_map(Reply::Progress),
         (offset(), any::<u64>()).prop_map(|(end, at)| Reply::Closed { end, at: UnixMillis(at) }),
         Just(Reply::Done),
+        any::<bool>().prop_map(|is_wanted| Reply::Claimed { is_wanted }),
+        proptest::option::of(offset()).prop_map(Reply::Checkpoint),
         any::<bool>().prop_map(|refused| Reply::Node { is_io_uring_refused: refused }),
         proptest::option::of(load()).prop_map(Reply::Load),
         refusal().prop_map(Reply::Refused),

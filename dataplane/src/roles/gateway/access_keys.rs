@@ -16,7 +16,9 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::accounts::{Namespaces, account_id};
+use operator_core::names::account_id;
+
+use super::accounts::Namespaces;
 
 const LABEL: &str = "leat.dev/access-key=true";
 const SERVICE_ACCOUNT: &str = "leat.dev/service-account";

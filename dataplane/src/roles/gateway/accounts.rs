@@ -5,17 +5,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use auth::{Authenticator, CredentialStore, User};
 use aws_protocol::{ApiError, ErrorCode};
-use catalog_kube::{NamespaceCatalog, Streams};
+use catalog::Catalog;
+use catalog_kube::{DeliveryNamespace, DeliveryStreams, NamespaceCatalog, SourceStreams, Streams};
+use delivery::{Context, MissingSecret, ObjectStores, Secrets};
 use encryption::MasterKeys;
 use model::Clock;
-use streams_api::{Api, ApiOptions, Heat, Identity, Metrics, Shards};
+use operator_api::pods::SecretRef;
+use operator_core::names::account_id;
+use prometheus_client::registry::Registry;
+use shard::SystemClock;
+use streams_api::{Api, ApiOptions, Heat, Identity, Metrics, Rights, Shards};
 
 use super::rights::AccessReviews;
+use crate::roles::intake::{Refused, Sources, checked};
 use crate::server::{Accounts, Asked, Services};
 
 /// What accounts are made of.
 pub(super) struct AccountsOptions {
     pub(super) streams: Arc<Streams>,
+    pub(super) deliveries: Arc<DeliveryStreams>,
     pub(super) shards: Shards,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) region: String,
@@ -31,7 +39,7 @@ pub(super) struct AccountsOptions {
 pub(super) struct Namespaces {
     options: AccountsOptions,
     users: RwLock<Users>,
-    apis: RwLock<HashMap<String, Api>>,
+    apis: RwLock<HashMap<String, Services>>,
 }
 
 struct Users {
@@ -67,10 +75,10 @@ impl Namespaces {
         namespaces.filter(|namespace| account_id(namespace) == account).min()
     }
 
-    fn api(&self, account: &str, namespace: &str) -> Api {
+    fn services(&self, account: &str, namespace: &str) -> Services {
         let apis = self.apis.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(api) = apis.get(namespace) {
-            return api.clone();
+        if let Some(services) = apis.get(namespace) {
+            return services.clone();
         }
         drop(apis);
         let mut apis = self.apis.write().unwrap_or_else(PoisonError::into_inner);
@@ -78,11 +86,46 @@ impl Namespaces {
         apis.entry(namespace.to_owned()).or_insert_with(make).clone()
     }
 
-    fn make(&self, account: &str, namespace: &str) -> Api {
+    fn make(&self, account: &str, namespace: &str) -> Services {
+        let (options, kind) = (&self.options, "streams");
+        let streams = || Arc::clone(&options.streams);
+        let rights = AccessReviews::new(options.client.clone(), streams(), kind, namespace);
+        let catalog = NamespaceCatalog::new(streams(), namespace);
+        let api = self.streams(account, Arc::new(catalog), Some(Arc::new(rights)));
+        let deliveries = || Arc::clone(&options.deliveries);
+        let sources = SourceStreams::new(streams(), deliveries(), namespace);
+        let intake = Sources {
+            api: self.streams(account, Arc::new(sources), None),
+            refused: Refused::default(),
+        };
+        let kind = "deliverystreams";
+        let rights = AccessReviews::new(options.client.clone(), deliveries(), kind, namespace);
+        let keys = Arc::clone(&options.keys);
+        let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
+            catalog: Arc::new(DeliveryNamespace::new(deliveries(), namespace)),
+            intake: Arc::new(intake),
+            clock: Arc::clone(&options.clock),
+            identity: firehose_api::Identity {
+                region: options.region.clone(),
+                account: account.to_owned(),
+            },
+            random: rand::random,
+            check: check(),
+            has_key: Arc::new(move |id: &str| keys.contains(id)),
+            rights: Some(Arc::new(rights)),
+        });
+        Services { streams: api, firehose }
+    }
+
+    fn streams(
+        &self,
+        account: &str,
+        catalog: Arc<dyn Catalog>,
+        rights: Option<Arc<dyn Rights>>,
+    ) -> Api {
         let options = &self.options;
-        let catalog = NamespaceCatalog::new(Arc::clone(&options.streams), namespace);
         Api::new(ApiOptions {
-            catalog: Arc::new(catalog),
+            catalog,
             shards: options.shards.clone(),
             clock: Arc::clone(&options.clock),
             identity: Identity { region: options.region.clone(), account: account.to_owned() },
@@ -91,11 +134,7 @@ impl Namespaces {
             metrics: options.metrics.clone(),
             event_bytes_max: options.event_bytes_max,
             heat: options.heat.clone(),
-            rights: Some(Arc::new(AccessReviews::new(
-                options.client.clone(),
-                Arc::clone(&options.streams),
-                namespace,
-            ))),
+            rights,
         })
     }
 }
@@ -115,12 +154,44 @@ impl Accounts for Namespaces {
         let meant = streams_api::account_meant(asked.encoding, asked.body);
         let meant = meant.unwrap_or_else(|| account.clone());
         let namespace = self.namespace(&meant).ok_or_else(|| nobody(&meant))?;
-        Ok((account, Services { streams: self.api(&meant, &namespace), firehose: None }))
+        let services = self.services(&meant, &namespace);
+        Ok((account, services))
     }
 
     fn stop(&self) {
         let apis = self.apis.read().unwrap_or_else(PoisonError::into_inner);
-        apis.values().for_each(Api::stop);
+        apis.values().for_each(|services| services.streams.stop());
+    }
+}
+
+/// Checks delivery streams as their pods do when they set them to work. What is made for that is of no use
+/// to anybody else.
+fn check() -> firehose_api::Check {
+    Arc::new(|stream| {
+        let secrets: Arc<dyn Secrets> = Arc::new(NoSecrets);
+        checked(
+            &Arc::new(Context {
+                clock: Arc::new(SystemClock),
+                stores: Arc::new(ObjectStores::new(Arc::clone(&secrets))),
+                secrets,
+                random: rand::random,
+                memory: delivery::Memory::new(0),
+                metrics: delivery::Metrics::register(&mut Registry::default()),
+                statuses: delivery::Statuses::default(),
+                region: String::new(),
+                account: String::new(),
+            }),
+            stream,
+        )
+    })
+}
+
+/// The gateway looks at no Secret of a destination.
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn get(&self, of: &SecretRef) -> Result<Vec<u8>, MissingSecret> {
+        Err(MissingSecret { name: of.name.clone(), key: of.key.clone() })
     }
 }
 
@@ -130,11 +201,4 @@ fn nobody(account: &str) -> ApiError {
         "Account {account} lets nobody else in, or is not here. The account in an ARN is the one that its stream's namespace stands for, as DescribeStreamSummary shows it there."
     );
     ApiError::new(ErrorCode::AccessDeniedException, message)
-}
-
-/// Twelve digits that stand for a namespace (FNV-1a): the same in every gateway and version.
-pub(super) fn account_id(namespace: &str) -> String {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = namespace.bytes().fold(0xcbf2_9ce4_8422_2325, step);
-    format!("{:012}", hash % 1_000_000_000_000)
 }

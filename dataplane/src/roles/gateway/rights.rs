@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use catalog_kube::Streams;
+use catalog_kube::{Kind, Watched};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
+use model::StreamName;
 use operator_core::names;
-use streams_api::{Right, Rights};
 
 /// An answer that is older is asked for again, while it still counts.
 const FRESH: Duration = Duration::from_secs(10);
@@ -26,16 +26,44 @@ const REMEMBERED_MAX: usize = 100_000;
 /// How long the API server may take.
 const REVIEW_MAX: Duration = Duration::from_secs(5);
 
-/// The rights of the users of one namespace.
+/// Gives the name of a resource by its name in the AWS API, if there is one.
+type FindResource = Box<dyn Fn(&StreamName) -> Option<String> + Send + Sync>;
+
+/// The rights of the users of one namespace to resources of a kind.
 pub(super) struct AccessReviews {
     asker: Arc<Asker>,
 }
 
 struct Asker {
     client: Client,
-    streams: Arc<Streams>,
+    /// As in `streams`.
+    kind: &'static str,
+    find: FindResource,
     namespace: String,
     answers: Mutex<HashMap<Right, Answer>>,
+}
+
+/// What somebody wants to do.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Right {
+    user: String,
+    verb: &'static str,
+    part: Option<&'static str>,
+    name: Option<StreamName>,
+}
+
+impl From<streams_api::Right> for Right {
+    fn from(right: streams_api::Right) -> Right {
+        let streams_api::Right { user, verb, part, stream } = right;
+        Right { user, verb, part, name: stream }
+    }
+}
+
+impl From<firehose_api::Right> for Right {
+    fn from(right: firehose_api::Right) -> Right {
+        let firehose_api::Right { user, verb, part, name } = right;
+        Right { user, verb, part, name }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -56,10 +84,32 @@ impl Answer {
 }
 
 impl AccessReviews {
-    pub(super) fn new(client: Client, streams: Arc<Streams>, namespace: &str) -> AccessReviews {
-        let answers = Mutex::default();
-        let asker = Asker { client, streams, namespace: namespace.to_owned(), answers };
-        AccessReviews { asker: Arc::new(asker) }
+    pub(super) fn new<K: Kind>(
+        client: Client,
+        watched: Arc<Watched<K>>,
+        kind: &'static str,
+        namespace: &str,
+    ) -> AccessReviews {
+        let of = namespace.to_owned();
+        let find: FindResource = Box::new(move |name| watched.resource_name(&of, name));
+        let (answers, namespace) = (Mutex::default(), namespace.to_owned());
+        AccessReviews { asker: Arc::new(Asker { client, kind, find, namespace, answers }) }
+    }
+
+    /// What is known; it is asked for again, if it is old.
+    fn known(&self, right: &Right) -> Option<bool> {
+        let now = Instant::now();
+        let mut answers = self.asker.lock();
+        let answer = answers.get_mut(right)?;
+        if !answer.counts(now) {
+            return None;
+        }
+        if FRESH < now - answer.asked {
+            answer.asked = now;
+            let (asker, right) = (Arc::clone(&self.asker), right.clone());
+            tokio::spawn(async move { asker.ask(right).await });
+        }
+        Some(answer.is_allowed)
     }
 }
 
@@ -79,13 +129,13 @@ impl Asker {
                 ]),
                 resource_attributes: Some(ResourceAttributes {
                     group: Some("leat.dev".to_owned()),
-                    resource: Some("streams".to_owned()),
+                    resource: Some(self.kind.to_owned()),
                     subresource: right.part.map(str::to_owned),
                     verb: Some(right.verb.to_owned()),
                     namespace: Some(self.namespace.clone()),
-                    name: right.stream.as_ref().map(|stream| {
-                        let there = self.streams.resource_name(&self.namespace, stream);
-                        there.unwrap_or_else(|| names::resource_name(stream.as_str()))
+                    name: right.name.as_ref().map(|name| {
+                        let there = (self.find)(name);
+                        there.unwrap_or_else(|| names::resource_name(name.as_str()))
                     }),
                     ..ResourceAttributes::default()
                 }),
@@ -116,24 +166,28 @@ impl Asker {
     }
 }
 
-impl Rights for AccessReviews {
-    fn allows(&self, right: &Right) -> Option<bool> {
-        let now = Instant::now();
-        let mut answers = self.asker.lock();
-        let answer = answers.get_mut(right)?;
-        if !answer.counts(now) {
-            return None;
-        }
-        if FRESH < now - answer.asked {
-            answer.asked = now;
-            let (asker, right) = (Arc::clone(&self.asker), right.clone());
-            tokio::spawn(async move { asker.ask(right).await });
-        }
-        Some(answer.is_allowed)
+impl streams_api::Rights for AccessReviews {
+    fn allows(&self, right: &streams_api::Right) -> Option<bool> {
+        self.known(&right.clone().into())
     }
 
-    fn learn(&self, right: Right) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.asker.ask(right))
+    fn learn(&self, right: streams_api::Right) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.asker.ask(right.into()))
+    }
+}
+
+impl firehose_api::Rights for AccessReviews {
+    fn allows(&self, right: firehose_api::Right) -> firehose_api::Allowed<'_> {
+        Box::pin(async move {
+            let right = Right::from(right);
+            match self.known(&right) {
+                Some(is_allowed) => Some(is_allowed),
+                None => {
+                    self.asker.ask(right.clone()).await;
+                    self.known(&right)
+                }
+            }
+        })
     }
 }
 

@@ -7,16 +7,14 @@
 //!                                other, in a catalog that the API of streams does not see
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Caller;
 use aws_protocol::{ApiError, Encoding};
-use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
-use delivery::{Context, FindShard, Group, Source, consumer_names};
+use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream};
+use delivery::{Context, FindShard, Sharing, Source, consumer_names};
 use delivery_catalog::{DeliveryPhase, DeliveryStream, LocalDeliveryCatalog};
-use futures_util::future::join_all;
 use model::{Boundaries, StreamName, limits};
 use operator_api::delivery_stream::DirectPut;
 use serde_json::json;
@@ -24,15 +22,11 @@ use streams_api::{Api, ShardKey, Shards};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::intake::Refused;
+use crate::roles::groups::{Groups, Work};
+use crate::roles::intake::Refused;
 
 /// How often what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long a delivery stream that was changed may take to deliver what it has gathered.
-const CHANGE_MAX: Duration = Duration::from_secs(20);
-/// The same when the process stops.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
-
 /// What deliveries are made of.
 pub(super) struct Parts {
     pub(super) catalog: Arc<LocalDeliveryCatalog>,
@@ -47,6 +41,27 @@ pub(super) struct Parts {
     pub(super) caller: Caller,
     /// Is told of what cannot be carried out.
     pub(super) refused: Refused,
+}
+
+impl Parts {
+    fn source_of(&self, stream: &DeliveryStream, sharing: &Sharing) -> Source {
+        let sharing = sharing.clone();
+        let shards = self.shards.clone();
+        let find_shard: FindShard =
+            Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }));
+        let from = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
+        let named = from.and_then(|from| from.name.parse::<StreamName>().ok());
+        match named {
+            Some(name) => {
+                let catalog = Arc::clone(&self.streams) as Arc<dyn Catalog>;
+                Source { catalog, stream: name, find_shard, sharing }
+            }
+            None => {
+                let catalog = Arc::clone(&self.sources) as Arc<dyn Catalog>;
+                Source { catalog, stream: stream.name.clone(), find_shard, sharing }
+            }
+        }
+    }
 }
 
 /// Deliveries at work.
@@ -66,21 +81,8 @@ impl Delivering {
 
 pub(super) struct Deliveries {
     parts: Parts,
-    running: HashMap<StreamUid, Running>,
-}
-
-struct Running {
-    /// Of the delivery stream it was started with.
-    destination_version: u64,
-    state: State,
-}
-
-enum State {
-    Working(Group),
-    /// Delivers what it had gathered, as it was before it was changed.
-    Stopping(JoinHandle<()>),
-    /// Cannot be set to work as it is. Its owner was told.
-    Refused,
+    groups: Groups,
+    sharing: Sharing,
 }
 
 /// Why a step could not be carried out. It is tried again.
@@ -96,7 +98,8 @@ enum StepError {
 
 impl Deliveries {
     pub(super) fn new(parts: Parts) -> Deliveries {
-        Deliveries { parts, running: HashMap::new() }
+        let sharing = Sharing::alone(rand::random());
+        Deliveries { parts, groups: Groups::default(), sharing }
     }
 
     /// Keeps up with the catalog in the background.
@@ -105,22 +108,10 @@ impl Deliveries {
         let running = tokio::spawn(async move {
             tokio::select! {
                 () = self.run() => {}
-                _ = stopped => self.stop_all().await,
+                _ = stopped => self.groups.stop().await,
             }
         });
         Delivering { stop, running }
-    }
-
-    /// Lets all deliver what they have gathered, for a bounded time.
-    async fn stop_all(&mut self) {
-        let stopping = self.running.drain().map(|(_, running)| async {
-            match running.state {
-                State::Working(group) => group.stop(SHUTDOWN_MAX).await,
-                State::Stopping(stopping) => stopping.abort(),
-                State::Refused => {}
-            }
-        });
-        join_all(stopping).await;
     }
 
     async fn run(&mut self) {
@@ -180,37 +171,18 @@ impl Deliveries {
 
     /// Starts delivering, or starts again with what was changed; whether it is done with that.
     fn work(&mut self, stream: &Arc<DeliveryStream>) -> bool {
-        let version = stream.destination_version;
-        if let Some(running) = self.running.get_mut(&stream.uid) {
-            match &running.state {
-                State::Working(_) | State::Refused if running.destination_version == version => {
-                    return true;
-                }
-                State::Stopping(stopping) if !stopping.is_finished() => return false,
-                State::Stopping(_) | State::Refused => {}
-                State::Working(_) => {
-                    // Nobody else waits for it.
-                    let state = std::mem::replace(&mut running.state, State::Refused);
-                    if let State::Working(group) = state {
-                        let stopping = tokio::spawn(group.stop(CHANGE_MAX));
-                        running.state = State::Stopping(stopping);
-                    }
-                    return false;
-                }
-            }
-        }
-        let context = Arc::clone(&self.parts.context);
-        let group = Group::start(context, Arc::clone(stream), self.source_of(stream));
-        let (state, why) = match group {
-            Ok(group) => (State::Working(group), None),
-            Err(error) => {
+        let source = || self.parts.source_of(stream, &self.sharing);
+        let why = match self.groups.work(&self.parts.context, stream, source) {
+            Work::Same => return true,
+            Work::Ending => return false,
+            Work::Begun => None,
+            Work::Refused(error) => {
                 let why = format!("{:#}", anyhow::Error::from(error));
                 tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");
-                (State::Refused, Some(why))
+                Some(why)
             }
         };
         self.parts.refused.set(stream.uid, why);
-        self.running.insert(stream.uid, Running { destination_version: version, state });
         true
     }
 
@@ -224,24 +196,6 @@ impl Deliveries {
                 if let Err(error) = self.parts.sources.replace(deleting).await {
                     tracing::warn!(delivery_stream = %source.name, "will try again to remove what it held: {error}");
                 }
-            }
-        }
-    }
-
-    fn source_of(&self, stream: &DeliveryStream) -> Source {
-        let shards = self.parts.shards.clone();
-        let find_shard: FindShard =
-            Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }));
-        let from = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
-        let named = from.and_then(|from| from.name.parse::<StreamName>().ok());
-        match named {
-            Some(name) => {
-                let catalog = Arc::clone(&self.parts.streams) as Arc<dyn Catalog>;
-                Source { catalog, stream: name, find_shard }
-            }
-            None => {
-                let catalog = Arc::clone(&self.parts.sources) as Arc<dyn Catalog>;
-                Source { catalog, stream: stream.name.clone(), find_shard }
             }
         }
     }
@@ -299,16 +253,8 @@ impl Deliveries {
     }
 
     async fn delete(&mut self, stream: &DeliveryStream) -> Result<bool, StepError> {
-        match self.running.remove(&stream.uid).map(|running| running.state) {
-            // What was not delivered is given up with its delivery stream.
-            Some(State::Working(group)) => group.stop(Duration::ZERO).await,
-            Some(State::Stopping(stopping)) if !stopping.is_finished() => {
-                let version = stream.destination_version;
-                let state = State::Stopping(stopping);
-                self.running.insert(stream.uid, Running { destination_version: version, state });
-                return Ok(false);
-            }
-            _ => {}
+        if !self.groups.end(stream.uid).await {
+            return Ok(false);
         }
         if stream.is_direct_put() {
             match self.parts.sources.get(&stream.name) {
@@ -332,7 +278,7 @@ impl Deliveries {
     }
 
     async fn forget(&self, stream: &DeliveryStream) -> Result<(), StepError> {
-        let source = self.source_of(stream);
+        let source = self.parts.source_of(stream, &self.sharing);
         let Some(read) = source.catalog.get(&source.stream) else { return Ok(()) };
         let names = consumer_names(stream);
         for shard in read.shards.shards() {

@@ -175,7 +175,6 @@ fn new_delivery_stream(name: &StreamName, resource: &DeliveryStreamResource) -> 
         phase: DeliveryPhase::Creating,
         spec: resource.spec.clone(),
         destination_version: 1,
-        tags: BTreeMap::new(),
         secrets: BTreeMap::new(),
         aws_only: BTreeMap::new(),
     }
@@ -210,14 +209,19 @@ async fn apply_delivery(
         catalog.create(new_delivery_stream(name, resource)).await?;
         return Ok("created");
     };
-    if current.spec == resource.spec {
+    let mut wanted = resource.spec.clone();
+    if wanted.tags.is_empty() {
+        // What a manifest does not speak of stays as the API set it.
+        wanted.tags.clone_from(&current.spec.tags);
+    }
+    if current.spec == wanted {
         return Ok("unchanged");
     }
-    if let Some(what) = operator_core::fixed_in_delivery_stream(&current.spec, &resource.spec) {
+    if let Some(what) = operator_core::fixed_in_delivery_stream(&current.spec, &wanted) {
         return Err(ChangeError::Refused(format!("deliverystream/{name}: {what}")));
     }
     let mut changed = (*current).clone();
-    changed.spec = resource.spec.clone();
+    changed.spec = wanted;
     changed.updated = Some(SystemClock.now());
     changed.destination_version += 1;
     catalog.replace(changed).await?;

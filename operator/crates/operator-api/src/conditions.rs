@@ -36,6 +36,10 @@ pub mod reasons {
     pub const FORMER_PODS: &str = "FormerPods";
     /// Not ready: shards have not been opened yet.
     pub const SHARDS_NOT_OPEN: &str = "ShardsNotOpen";
+    /// Not ready: what it reads is not there, or not in service.
+    pub const SOURCE_NOT_READY: &str = "SourceNotReady";
+    /// Ready: records are delivered.
+    pub const DELIVERING: &str = "Delivering";
     /// Not ready: it is being deleted.
     pub const DELETING: &str = "Deleting";
     /// Progressing: shards are split or merged.
@@ -48,6 +52,8 @@ pub mod reasons {
     pub const IO_URING_REFUSED: &str = "IoUringRefused";
     /// Degraded: of the pods that have records of it, some are not ready.
     pub const PODS_MISSING: &str = "PodsMissing";
+    /// Degraded: the destination takes nothing, nor does the backup for what it refuses.
+    pub const DESTINATION_FAILS: &str = "DestinationFails";
     /// Not degraded.
     pub const HEALTHY: &str = "Healthy";
 }

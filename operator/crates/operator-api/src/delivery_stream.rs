@@ -7,7 +7,9 @@ mod objects;
 mod processing;
 mod tables;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,12 @@ use crate::pods::{PodSettings, VolumeSettings};
             create another DeliveryStream"
     },
     {
+        "rule": "has(self.deliveryStreamName) == has(oldSelf.deliveryStreamName) && \
+            (!has(self.deliveryStreamName) || \
+            self.deliveryStreamName == oldSelf.deliveryStreamName)",
+        "message": "deliveryStreamName cannot be changed: create another DeliveryStream"
+    },
+    {
         "rule": "!has(self.encryption) || !has(self.source) || !has(self.source.stream)",
         "message": "encryption is for directPut: set it on the source Stream instead"
     },
@@ -92,6 +100,12 @@ use crate::pods::{PodSettings, VolumeSettings};
     }
 ]))]
 pub struct DeliveryStreamSpec {
+    /// The name in the AWS API: 1 to 64 of a-z, A-Z, 0-9, '_', '.' and '-'. The name of this resource
+    /// when not set. It cannot be changed.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_stream_name: Option<String>,
+
     /// Where records come from. Producers (directPut) when not set. Its kind cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -133,6 +147,11 @@ pub struct DeliveryStreamSpec {
     /// Encrypts records of directPut on disk. They are not encrypted when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+
+    /// The tags in the AWS API.
+    #[schemars(extend("maxProperties" = 50))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 
     /// The shared StatefulSet to run on. One of its own when not set. It cannot be
     /// changed.
@@ -343,8 +362,66 @@ pub struct DeliveryStreamStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
 
+    /// AWS's VersionId: 1, and one more with each change of what is delivered where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination_version: Option<u64>,
+
+    /// What that version is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination_digest: Option<String>,
+
+    /// Since when it is that version; not set while it is the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination_changed: Option<Time>,
+
+    /// The StatefulSet whose pods deliver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stateful_set: Option<String>,
+
+    /// What the pods tell, each for the shards that it reads.
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["pod"]
+    ))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<DeliveryPod>,
+
     /// What holds: Accepted, Ready, Progressing, Degraded.
     #[schemars(length(max = 16))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// What a pod tells of the shards that it reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryPod {
+    /// Its name.
+    pub pod: String,
+
+    /// How many shards it reads.
+    #[serde(default)]
+    pub shards: u32,
+
+    /// How many records it has yet to read.
+    #[serde(default)]
+    pub backlog: u64,
+
+    /// How long the oldest record that it has read waits to be delivered, in seconds, as of the last time that
+    /// it told; 0 when none waits.
+    #[serde(default)]
+    pub freshness_seconds: u64,
+
+    /// What the destination, or the backup, said last. Not set while it takes what it is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+impl DeliveryStream {
+    /// Its name in the AWS API.
+    #[must_use]
+    pub fn delivery_stream_name(&self) -> &str {
+        let name = self.spec.delivery_stream_name.as_deref().or(self.metadata.name.as_deref());
+        name.unwrap_or_default()
+    }
 }

@@ -251,6 +251,7 @@ fn node_set(
 ) -> NodeSet {
     let storage = stream.spec.storage.clone().unwrap_or_default();
     NodeSet {
+        role: names::PodRole::Stream,
         name,
         namespace: stream.metadata.namespace.clone().unwrap_or_default(),
         owners: owners(stream, &observed.neighbours),
@@ -260,6 +261,7 @@ fn node_set(
             (true, _) => settings.pool_volume_size.clone(),
             (false, size) => size.unwrap_or_else(|| "10Gi".to_owned()),
         },
+        secrets: BTreeSet::new(),
         retains_volumes: storage.deletion_policy == Some(DeletionPolicy::Retain),
         settings: stream.spec.pods.clone().unwrap_or_default(),
     }
@@ -290,19 +292,27 @@ fn owner(stream: &Stream, is_controller: bool) -> Option<OwnerReference> {
 /// On everything that is made: a digest of it as it was applied.
 const APPLIED: &str = "leat.dev/applied";
 
-fn digest(object: &Value) -> String {
+pub(crate) fn digest(object: &Value) -> String {
     names::hash(&object.to_string())
 }
 
 /// What is not there yet, or not as it should be, in the order in which it is applied.
 fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step> {
+    differing(manifests(set, settings).objects(), &observed.children)
+}
+
+/// Those objects that are not there yet, or not as they should be.
+pub(crate) fn differing(
+    wanted: Vec<(&'static str, Value)>,
+    there: &BTreeMap<&'static str, Value>,
+) -> Vec<Step> {
     const CLAIMS: &str = "/spec/volumeClaimTemplates";
-    let wanted = manifests(set, settings).objects();
     let differs = |(kind, mut object): (&'static str, Value)| {
         // What is in an object no more is no difference to see, but its applied form is.
         object["metadata"]["annotations"] = json!({ APPLIED: digest(&object) });
-        let reason = match observed.children.get(kind) {
-            None => format!("{kind} {} is made", set.name),
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let reason = match there.get(kind) {
+            None => format!("{kind} {name} is made"),
             Some(live) => {
                 // The API server refuses every change of these, as when a new size of a pool's
                 // volumes was set: those that are there stay.
@@ -312,7 +322,7 @@ fn missing(set: &NodeSet, settings: &Settings, observed: &Observed) -> Vec<Step>
                     wanted.clone_from(live);
                 }
                 let path = first_difference(&object, live)?;
-                format!("{kind} {} differs at {path}", set.name)
+                format!("{kind} {name} differs at {path}")
             }
         };
         Some(Step { kind, object, reason })

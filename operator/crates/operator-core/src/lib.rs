@@ -1,6 +1,7 @@
 //! What custom resources mean, as pure functions: no client, no clock, no file.
 
 mod decide;
+mod delivery;
 mod difference;
 mod manifest;
 pub mod manifests;
@@ -14,9 +15,15 @@ pub use decide::{
     Answer, Ask, Claims, Finalizer, Observed, Outcome, Removal, Request, SHARDS_FIELDS, SpecEdit,
     Step, decide, is_owner, not_accepted, owners,
 };
+pub use delivery::{
+    Delivery, DeliveryObserved, decide_delivery, delivery_conditions, delivery_members,
+    destination_digest, destination_version, secret_names, status_patch,
+};
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};
-pub use topology::{Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid};
+pub use topology::{
+    Topology, TopologyError, decode_boundaries, encode_boundaries, stream_uid, uid,
+};
 pub use unreadable::unreadable;
 pub use validate::{
     SpecError, ValidMode, ValidStream, fixed_in_delivery_stream, validate, validate_analytics_app,

@@ -5,6 +5,8 @@ mod access;
 mod network;
 mod stateful_set;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
@@ -12,11 +14,12 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use node_config::{ADMIN_PORT, WIRE_PORT};
 use operator_api::pods::PodSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::names;
+use crate::names::{self, PodRole};
 
 /// What holds for everything this operator makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +34,15 @@ pub struct Settings {
     pub pool_shards_per_pod: u32,
     /// The size of the volumes of a pool's pods, as in "10Gi".
     pub pool_volume_size: String,
+    /// The region in ARNs.
+    pub region: String,
 }
 
-/// The pods that hold shards: of one stream, or of a pool's streams.
+/// Pods of one role: for one resource, or for those of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSet {
+    /// What they do.
+    pub role: PodRole,
     /// Its name and that of everything made for it.
     pub name: String,
     /// Where.
@@ -50,6 +57,8 @@ pub struct NodeSet {
     pub volume_size: String,
     /// Whether volumes outlive the set.
     pub retains_volumes: bool,
+    /// Secrets that the pods look up.
+    pub secrets: BTreeSet<String>,
     /// What its owner set about pods.
     pub settings: PodSettings,
 }
@@ -117,11 +126,17 @@ fn object<K: Resource + Serialize>(object: &K) -> (&'static str, Value) {
     (K::KIND, serde_json::to_value(object).expect("an object has a JSON form"))
 }
 
+/// The ports that pods listen on.
+fn ports(role: PodRole) -> impl Iterator<Item = (&'static str, u16)> {
+    let wire = (role == PodRole::Stream).then_some(("wire", WIRE_PORT));
+    wire.into_iter().chain([("admin", ADMIN_PORT)])
+}
+
 fn metadata(set: &NodeSet) -> ObjectMeta {
     ObjectMeta {
         name: Some(set.name.clone()),
         namespace: Some(set.namespace.clone()),
-        labels: Some(names::labels(&set.name)),
+        labels: Some(names::labels(set.role, &set.name)),
         owner_references: Some(set.owners.clone()),
         ..ObjectMeta::default()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use operator_api::Stream;
+use operator_api::{DeliveryStream, Stream};
 
 /// Who applies: the field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "leat-operator";
@@ -16,14 +16,34 @@ pub const FINALIZER: &str = "leat.dev/finalizer";
 const STATEFUL_SET_CHARS_MAX: usize = 46;
 const HASH_CHARS: usize = 8;
 
+/// What the pods of a StatefulSet do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodRole {
+    /// They hold shards.
+    Stream,
+    /// They deliver.
+    Delivery,
+}
+
+impl PodRole {
+    /// Its name, also as the subcommand of `leat`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PodRole::Stream => "stream",
+            PodRole::Delivery => "delivery",
+        }
+    }
+}
+
 /// The labels of everything made for a StatefulSet. Those of a volume claim cannot change any more,
 /// so no version and nothing that a user edits is among them.
 #[must_use]
-pub fn labels(stateful_set: &str) -> BTreeMap<String, String> {
+pub fn labels(role: PodRole, stateful_set: &str) -> BTreeMap<String, String> {
     let label = |name: &str, value: &str| (format!("app.kubernetes.io/{name}"), value.to_owned());
     [
         label("name", "leat"),
-        label("component", "stream"),
+        label("component", role.name()),
         label("instance", stateful_set),
         label("managed-by", FIELD_MANAGER),
     ]
@@ -32,16 +52,16 @@ pub fn labels(stateful_set: &str) -> BTreeMap<String, String> {
 
 /// Those of [`labels`] that tell one StatefulSet's pods from all others.
 #[must_use]
-pub fn selector(stateful_set: &str) -> BTreeMap<String, String> {
-    let mut labels = labels(stateful_set);
+pub fn selector(role: PodRole, stateful_set: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(role, stateful_set);
     labels.remove("app.kubernetes.io/managed-by");
     labels
 }
 
-/// The same, as the API server takes it in a query.
+/// The same of pods that hold shards, as the API server takes it in a query.
 #[must_use]
 pub fn selector_text(stateful_set: &str) -> String {
-    let labels = selector(stateful_set);
+    let labels = selector(PodRole::Stream, stateful_set);
     labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
@@ -71,6 +91,33 @@ pub fn stateful_set(stream: &Stream) -> String {
         Some(pool) => bounded(pool, "pool"),
         None => bounded(stream.metadata.name.as_deref().unwrap_or_default(), "stream"),
     }
+}
+
+/// The StatefulSet that delivers: a delivery stream's own, or its pool's.
+#[must_use]
+pub fn delivery_set(stream: &DeliveryStream) -> String {
+    match &stream.spec.pool {
+        Some(pool) => bounded(pool, "delivery-pool"),
+        None => bounded(stream.metadata.name.as_deref().unwrap_or_default(), "delivery"),
+    }
+}
+
+/// The Stream that holds what producers put into the delivery stream of this resource name.
+#[must_use]
+pub fn source_stream(resource: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    if resource.len() <= CHARS_MAX {
+        return format!("{resource}-delivery");
+    }
+    let start: String = resource.chars().take(CHARS_MAX).collect();
+    format!("{}-{}-delivery", start.trim_end_matches(['-', '.']), hash(resource))
+}
+
+/// Twelve digits that stand for a namespace, as an AWS account (FNV-1a): the same in every process and
+/// version.
+#[must_use]
+pub fn account_id(namespace: &str) -> String {
+    format!("{:012}", fnv(namespace) % 1_000_000_000_000)
 }
 
 /// A pod of a StatefulSet.
@@ -122,10 +169,14 @@ fn bounded(name: &str, suffix: &str) -> String {
     format!("{}-{}-{suffix}", start.trim_end_matches('-'), hash(name))
 }
 
+fn fnv(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 /// Eight hex digits of a text (FNV-1a): the same in every version, for names outlive them.
 pub(crate) fn hash(text: &str) -> String {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    let hash = fnv(text);
     format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::{
     Boundaries, HashKey, HashKeyRange, Offset, Shard, ShardId, ShardMap, ShardState, UnixMillis,
 };
@@ -78,7 +79,13 @@ impl Topology {
 /// before it has one.
 #[must_use]
 pub fn stream_uid(stream: &Stream) -> Option<u64> {
-    let uid = stream.metadata.uid.as_deref()?;
+    uid(&stream.metadata)
+}
+
+/// The same of any resource.
+#[must_use]
+pub fn uid(metadata: &ObjectMeta) -> Option<u64> {
+    let uid = metadata.uid.as_deref()?;
     let digits: String = uid.chars().filter(|c| *c != '-').take(16).collect();
     let is_hex = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| u64::from_str_radix(&digits, 16).ok()).flatten()

@@ -47,11 +47,8 @@ fn stored(resource: Stream, version: u64) -> Stream {
     stored
 }
 
-fn apply(resource: &Stream, edit: Edit) -> Stream {
-    let mut resource = resource.clone();
-    resource.spec = edit.spec.unwrap_or(resource.spec);
-    resource.status = edit.status.or(resource.status);
-    resource
+fn apply(resource: &Stream, edit: Edit<Stream>) -> Stream {
+    edit.rest.or(edit.status).unwrap_or_else(|| resource.clone())
 }
 
 #[test]
@@ -72,12 +69,12 @@ fn what_does_not_change_is_not_written() {
     let resource = stored(new_resource("shop", &stream()), 7);
     let current = known(&resource).unwrap();
     let nothing = edit(&resource, &current, &current);
-    assert!(nothing.spec.is_none() && nothing.status.is_none());
+    assert!(nothing.rest.is_none() && nothing.status.is_none());
     let consumer = Consumer { created: NOW, ..Consumer::default() };
     let mut wanted = current.clone();
     wanted.consumers.insert("new".parse().unwrap(), consumer);
     let only_status = edit(&resource, &current, &wanted);
-    assert!(only_status.spec.is_none() && only_status.status.is_some());
+    assert!(only_status.rest.is_none() && only_status.status.is_some());
 }
 
 #[test]

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::{Names, ShardReader, Start};
+use consumer::{Names, ReaderError, Reading, ShardReader, Start};
 use model::{Offset, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard::{
-    Engine, EngineOptions, Metrics, Retention, ShardHandle, ShardOptions, SystemClock, Throughput,
+    Engine, EngineOptions, Lease, Metrics, Retention, ShardHandle, ShardOptions, SystemClock,
+    Throughput,
 };
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
@@ -51,6 +52,11 @@ async fn put(shard: &ShardHandle, texts: &[&str]) -> UnixMillis {
     shard.append(records).await.unwrap().timestamp
 }
 
+async fn open(shard: &ShardHandle, holder: u64, start: Start) -> Result<ShardReader, ReaderError> {
+    let reading = Reading { names: Names::of("delivery"), holder, start };
+    ShardReader::open(shard.clone(), reading, Duration::ZERO).await
+}
+
 async fn read(reader: &mut ShardReader) -> Vec<String> {
     let reply = reader.read(1 << 20, RECORDS_MAX, Duration::ZERO).await.unwrap();
     let text = |record: shard::OwnedRecord| String::from_utf8(record.data.to_vec()).unwrap();
@@ -63,7 +69,7 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
     let shard = home.open(OpenMode::Create(LogId(1))).await;
     put(&shard, &["a", "b", "c"]).await;
     let names = Names::of("delivery");
-    let mut reader = ShardReader::open(shard.clone(), names.clone(), Start::Oldest).await.unwrap();
+    let mut reader = open(&shard, 1, Start::Oldest).await.unwrap();
     assert_eq!(
         (reader.intent(), read(&mut reader).await),
         (None, vec!["a".into(), "b".into(), "c".into()])
@@ -74,17 +80,54 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
     home.engine.shutdown().await;
     let home = OneShard { engine: OneShard::new().engine, ..home };
     let shard = home.open(OpenMode::Existing).await;
-    let mut reader = ShardReader::open(shard.clone(), names.clone(), Start::Oldest).await.unwrap();
+    let mut reader = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(reader.intent(), Some(Offset(3)));
     assert_eq!((reader.behind(), read(&mut reader).await), (2, vec!["b".into(), "c".into()]));
     reader.done(Offset(3)).await.unwrap();
     assert_eq!(reader.intent(), None);
-    assert!(!reader.is_at_end() && !names.has_finished(&shard));
+    assert!(!reader.is_at_end());
+    assert_eq!(names.has_finished(&shard, Offset(4)).await, Ok(false));
 
     shard.close(UnixMillis(5)).await.unwrap();
-    assert!(reader.is_at_end() && names.has_finished(&shard));
+    assert!(reader.is_at_end());
+    assert_eq!(names.has_finished(&shard, Offset(3)).await, Ok(true));
     names.forget(&shard).await.unwrap();
-    assert!(!names.has_finished(&shard));
+    assert_eq!(names.has_finished(&shard, Offset(3)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_shard_is_read_by_one_process_at_a_time() {
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    put(&shard, &["a", "b", "c"]).await;
+    let mut first = open(&shard, 1, Start::Oldest).await.unwrap();
+    assert_eq!(open(&shard, 2, Start::Oldest).await.unwrap_err(), ReaderError::Held);
+    first.done(Offset(1)).await.unwrap();
+    first.release().await;
+    let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
+    assert_eq!(second.next(), Offset(1));
+    second.intend(Offset(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_was_given_up_for_dead_cannot_set_back_what_its_successor_remembers() {
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    put(&shard, &["a", "b", "c"]).await;
+    let mut first = open(&shard, 1, Start::Oldest).await.unwrap();
+    first.done(Offset(1)).await.unwrap();
+
+    // As if its lease had run out.
+    shard.release(&Lease { consumer: "delivery".to_owned(), holder: 1 }).await.unwrap();
+    let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
+    assert_eq!(first.done(Offset(2)).await, Err(ReaderError::Held));
+    second.done(Offset(3)).await.unwrap();
+    second.release().await;
+    // The lease can be had again, but what it stood for is not as it was.
+    assert_eq!(first.intend(Offset(2)).await, Err(ReaderError::Held));
+    assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap_err(), ReaderError::Held);
+    first.release().await;
+    assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap().next(), Offset(3));
 }
 
 #[tokio::test]
@@ -95,6 +138,6 @@ async fn a_consumer_starts_at_the_time_it_was_made() {
     tokio::time::sleep(Duration::from_millis(3)).await;
     put(&shard, &["new"]).await;
     let start = Start::At(UnixMillis(first.0 + 1));
-    let mut reader = ShardReader::open(shard, Names::of("delivery"), start).await.unwrap();
+    let mut reader = open(&shard, 1, start).await.unwrap();
     assert_eq!(read(&mut reader).await, ["new"]);
 }

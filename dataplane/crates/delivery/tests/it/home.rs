@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
-    Context, Getting, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses,
-    Store, StoreError, Stores,
+    Context, Getting, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Sharing, Source,
+    Statuses, Store, StoreError, Stores,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
@@ -196,6 +196,7 @@ impl Home {
             catalog: Arc::clone(&self.catalog) as Arc<dyn Catalog>,
             stream: NAME.parse().unwrap(),
             find_shard: Arc::new(find_shard),
+            sharing: Sharing::alone(1),
         };
         Group::start(context, Arc::clone(stream), source).unwrap()
     }

@@ -89,9 +89,11 @@ impl Request {
             created: api.now(),
             updated: None,
             phase: DeliveryPhase::Creating,
-            spec: DeliveryStreamSpec::default(),
+            spec: DeliveryStreamSpec {
+                tags: tags::added(self.Tags.as_deref().unwrap_or_default())?,
+                ..DeliveryStreamSpec::default()
+            },
             destination_version: 1,
-            tags: tags::added(self.Tags.as_deref().unwrap_or_default())?,
             secrets: Default::default(),
             aws_only: Default::default(),
         };

@@ -33,7 +33,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     let stream = call.api.stream(&name)?;
     let after = request.ExclusiveStartTagKey.as_deref();
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut found = stream.tags.range::<str, _>((start, Bound::Unbounded));
+    let mut found = stream.spec.tags.range::<str, _>((start, Bound::Unbounded));
     let limit = request.Limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(tags::MAX);
     let tag = |(key, value): (&String, &String)| tags::Tag {
         Key: Some(key.clone()),

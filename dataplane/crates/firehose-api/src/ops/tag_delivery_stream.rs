@@ -21,10 +21,10 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     let added = tags::added(request.Tags.as_deref().unwrap_or_default())?;
     call.authorize(Some(&name)).await?;
     let change = call.api.change_active(&name, |stream| {
-        let before = stream.tags.clone();
-        stream.tags.extend(added.clone());
-        tags::check_count(stream.tags.len())?;
-        Ok(stream.tags != before)
+        let before = stream.spec.tags.clone();
+        stream.spec.tags.extend(added.clone());
+        tags::check_count(stream.spec.tags.len())?;
+        Ok(stream.spec.tags != before)
     });
     change.await?;
     Ok(call.empty_reply())

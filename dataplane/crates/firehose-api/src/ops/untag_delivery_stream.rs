@@ -21,9 +21,9 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     call.authorize(Some(&name)).await?;
     let keys = request.TagKeys.unwrap_or_default();
     let change = call.api.change_active(&name, |stream| {
-        let before = stream.tags.len();
-        stream.tags.retain(|key, _| !keys.contains(key));
-        Ok(stream.tags.len() != before)
+        let before = stream.spec.tags.len();
+        stream.spec.tags.retain(|key, _| !keys.contains(key));
+        Ok(stream.spec.tags.len() != before)
     });
     change.await?;
     Ok(call.empty_reply())

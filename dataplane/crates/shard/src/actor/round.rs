@@ -13,6 +13,7 @@ use super::Actor;
 use crate::error::{AppendError, Unavailable};
 use crate::group::{Proposal, ReplicaGroup};
 use crate::handle::{Appended, Committed, Write};
+use crate::leases::Lease;
 use crate::machine::Command;
 use crate::reads::seal_context;
 
@@ -92,17 +93,10 @@ impl<S: Storage> Actor<S> {
                         }
                     }
                 }
-                Some(Write::Command { command, reply }) => {
-                    let admitted = match (&unavailable, &command) {
-                        (Some(unavailable), _) => {
-                            Err(AppendError::Unavailable(unavailable.clone()))
-                        }
-                        (None, Command::Checkpoint { consumer, .. })
-                            if !self.machine.admits(consumer) =>
-                        {
-                            Err(AppendError::TooManyConsumers)
-                        }
-                        (None, _) => Ok(()),
+                Some(Write::Command { command, lease, reply }) => {
+                    let admitted = match &unavailable {
+                        Some(unavailable) => Err(AppendError::Unavailable(unavailable.clone())),
+                        None => self.admit_command(&command, lease.as_ref()),
                     };
                     match admitted {
                         Err(error) => drop(reply.send(Err(error))),
@@ -117,6 +111,14 @@ impl<S: Storage> Actor<S> {
             }
         }
         steps
+    }
+
+    fn admit_command(&self, command: &Command, lease: Option<&Lease>) -> Result<(), AppendError> {
+        let Command::Checkpoint { consumer: name, .. } = command else { return Ok(()) };
+        if !lease.is_some_and(|lease| lease.covers(name) && self.leases.is_held(lease)) {
+            return Err(AppendError::NotHeld);
+        }
+        self.machine.admits(name).then_some(()).ok_or(AppendError::TooManyConsumers)
     }
 
     fn throttle(&self, records: &RecordBuffer, now: UnixMillis) -> Result<(), AppendError> {

@@ -13,6 +13,7 @@ use storage::sim::{Faults, Sim};
 use super::*;
 use crate::error::{AppendError, ReadError};
 use crate::handle::{ReadReply, ReadRequest, Retention, Throughput};
+use crate::leases::Lease;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -181,11 +182,16 @@ fn a_closed_shard_rejects_appends_and_keeps_checkpoints() {
         assert_eq!((end, at), (Offset(1), UnixMillis(5)));
         assert_eq!(handle.close(UnixMillis(6)).await.unwrap(), (end, at), "closing again");
         assert_eq!(handle.append(records(&["b"])).await, Err(AppendError::Closed));
-        handle.set_checkpoint("reader", Offset(1)).await.unwrap();
+        let lease = Lease { consumer: "reader".to_owned(), holder: 1 };
+        handle.claim(&lease, Duration::ZERO).await.unwrap();
+        handle.set_checkpoint(&lease, "reader", Offset(1)).await.unwrap();
         fixture.restart();
         let handle = fixture.open("a").await;
         assert_eq!(handle.append(records(&["b"])).await, Err(AppendError::Closed));
-        assert_eq!(handle.progress().machine.checkpoint("reader"), Some(Offset(1)));
+        assert_eq!(handle.checkpoint("reader").await, Ok(Some(Offset(1))));
+        // Who has it now is not known any more.
+        let set = handle.set_checkpoint(&lease, "reader", Offset(1)).await;
+        assert_eq!(set, Err(AppendError::NotHeld));
         assert_eq!(texts(&handle).await, "a");
     });
 }

@@ -16,6 +16,7 @@ pub(super) fn refusal_of_append(error: AppendError) -> Refusal {
         AppendError::Unavailable(why) => refusal(why),
         AppendError::NoKey(number) => Refusal::NoKey(number),
         AppendError::TooManyConsumers => Refusal::TooManyConsumers,
+        AppendError::NotHeld => Refusal::NotHeld,
     }
 }
 
@@ -41,6 +42,7 @@ pub(super) fn append_error(refusal: Refusal) -> AppendError {
         Refusal::Throttled(millis) => AppendError::Throttled(Duration::from_millis(millis)),
         Refusal::NoKey(number) => AppendError::NoKey(number),
         Refusal::TooManyConsumers => AppendError::TooManyConsumers,
+        Refusal::NotHeld => AppendError::NotHeld,
         other => AppendError::Unavailable(unavailable(other)),
     }
 }
@@ -62,6 +64,7 @@ pub(super) fn unavailable(refusal: Refusal) -> Unavailable {
         Refusal::Throttled(_) => Unavailable::Failed("it is throttled".into()),
         Refusal::NoKey(number) => Unavailable::Failed(format!("no data key {number}").into()),
         Refusal::TooManyConsumers => Unavailable::Failed("too many consumers".into()),
+        Refusal::NotHeld => Unavailable::Failed("a lease is somebody else's".into()),
     }
 }
 

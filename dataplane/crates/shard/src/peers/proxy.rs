@@ -11,6 +11,7 @@ use super::client::{Peer, PeerError};
 use super::convert;
 use crate::error::{AppendError, ReadError, Unavailable};
 use crate::handle::{Appended, Committed, Progress, Read, ReadRequest, ShardHandle, Write};
+use crate::leases::{Claim, Lease};
 use crate::machine::{Command, Machine};
 
 /// As for a shard of this process.
@@ -121,8 +122,33 @@ impl Proxy {
                 };
                 let _ = reply.send(appended);
             }
-            Write::Command { command, reply } => {
-                let _ = reply.send(self.command(command).await);
+            Write::Command { command, lease, reply } => {
+                let _ = reply.send(self.command(command, lease).await);
+            }
+            Write::Claim { lease, vacant_for, reply } => {
+                let vacant_for = u64::try_from(vacant_for.as_millis()).unwrap_or(u64::MAX);
+                let Lease { consumer, holder } = lease;
+                let call = Call::Claim { shard: self.shard, consumer, holder, vacant_for };
+                let claim = match self.call(call).await {
+                    Ok(Reply::Claimed { is_wanted }) => Ok(Claim::Granted { is_wanted }),
+                    Ok(Reply::Refused(Refusal::NotHeld)) => Ok(Claim::Held),
+                    other => Err(convert::append_error(refusal(other))),
+                };
+                let _ = reply.send(claim);
+            }
+            Write::Release { lease: Lease { consumer, holder }, reply } => {
+                let released = self.call(Call::Release { shard: self.shard, consumer, holder });
+                let _ = reply.send(match released.await {
+                    Ok(Reply::Done) => Ok(()),
+                    other => Err(convert::append_error(refusal(other))),
+                });
+            }
+            Write::Checkpoint { name, reply } => {
+                let checkpoint = self.call(Call::Checkpoint { shard: self.shard, name });
+                let _ = reply.send(match checkpoint.await {
+                    Ok(Reply::Checkpoint(next)) => Ok(next),
+                    other => Err(convert::append_error(refusal(other))),
+                });
             }
             // Its node knows better.
             Write::Configure(_) | Write::TailBytesMax(_) => {}
@@ -130,12 +156,18 @@ impl Proxy {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<Committed, AppendError> {
+    async fn command(
+        &self,
+        command: Command,
+        lease: Option<Lease>,
+    ) -> Result<Committed, AppendError> {
         let shard = self.shard;
         let call = match command {
             Command::Close { at } => Call::Close { shard, at: model::UnixMillis(at) },
-            Command::Checkpoint { consumer, next } => {
-                Call::SetCheckpoint { shard, consumer, next: model::Offset(next) }
+            Command::Checkpoint { consumer: name, next } => {
+                let Lease { consumer, holder } = lease.ok_or(AppendError::NotHeld)?;
+                let next = model::Offset(next);
+                Call::SetCheckpoint { shard, consumer, holder, name, next }
             }
             Command::Forget { consumer } => Call::ForgetConsumer { shard, consumer },
         };

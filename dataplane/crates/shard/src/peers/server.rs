@@ -14,6 +14,7 @@ use wire::{Call, FRAME_BYTES_MAX, Refusal, Reply, ShardRef};
 
 use super::{Connection, Pending, READ_BYTES, convert, invalid, next_frame};
 use crate::handle::{ReadRequest, ShardHandle};
+use crate::leases::{Claim, Lease};
 
 /// Calls of one connection that may be under way, those that follow a shard excepted.
 const CALLS_MAX: usize = 1024;
@@ -192,10 +193,35 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
             Err(refusal) => refused(refusal),
             Ok(handle) => (offset(handle.start_offset().await), None),
         },
-        Call::SetCheckpoint { shard, consumer, next } => match with(shard) {
+        Call::Claim { shard, consumer, holder, vacant_for } => match with(shard) {
             Err(refusal) => refused(refusal),
             Ok(handle) => {
-                let set = handle.set_checkpoint(&consumer, next).await;
+                let lease = Lease { consumer, holder };
+                match handle.claim(&lease, Duration::from_millis(vacant_for)).await {
+                    Ok(Claim::Granted { is_wanted }) => (Reply::Claimed { is_wanted }, None),
+                    Ok(Claim::Held) => refused(Refusal::NotHeld),
+                    Err(error) => refused(convert::refusal_of_append(error)),
+                }
+            }
+        },
+        Call::Release { shard, consumer, holder } => match with(shard) {
+            Err(refusal) => refused(refusal),
+            Ok(handle) => {
+                let released = handle.release(&Lease { consumer, holder }).await;
+                done(released.map_err(convert::refusal_of_append))
+            }
+        },
+        Call::Checkpoint { shard, name } => match with(shard) {
+            Err(refusal) => refused(refusal),
+            Ok(handle) => match handle.checkpoint(&name).await {
+                Ok(next) => (Reply::Checkpoint(next), None),
+                Err(error) => refused(convert::refusal_of_append(error)),
+            },
+        },
+        Call::SetCheckpoint { shard, consumer, holder, name, next } => match with(shard) {
+            Err(refusal) => refused(refusal),
+            Ok(handle) => {
+                let set = handle.set_checkpoint(&Lease { consumer, holder }, &name, next).await;
                 done(set.map_err(convert::refusal_of_append))
             }
         },

@@ -14,8 +14,8 @@ use shard::peers::{
     Connect, Connection, Host, Peer, PeerError, Pending, ServeOptions, remote, serve,
 };
 use shard::{
-    AppendError, Engine, EngineOptions, Metrics, ReadRequest, Retention, ShardHandle, ShardOptions,
-    SystemClock, Throughput, Unavailable,
+    AppendError, Claim, Engine, EngineOptions, LEASE, Lease, Metrics, ReadRequest, Retention,
+    ShardHandle, ShardOptions, SystemClock, Throughput, Unavailable,
 };
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
@@ -163,8 +163,18 @@ async fn a_shard_through_a_connection_is_a_shard() {
     assert_eq!(read(&node.local, 1).await, [b"two"]);
     assert_eq!(handle.start_offset().await, Ok(Offset(0)));
     assert_eq!(handle.offset_at(UnixMillis(u64::MAX / 2)).await, Ok(Offset(2)));
-    handle.set_checkpoint("worker", Offset(1)).await.unwrap();
-    assert_eq!(node.local.progress().machine.checkpoint("worker"), Some(Offset(1)));
+    let lease = |holder| Lease { consumer: "worker".to_owned(), holder };
+    let (granted, now) = (Ok(Claim::Granted { is_wanted: false }), Duration::ZERO);
+    assert_eq!(handle.claim(&lease(1), now).await, granted);
+    assert_eq!(node.local.claim(&lease(2), LEASE).await, Ok(Claim::Held));
+    handle.set_checkpoint(&lease(1), "worker/intent", Offset(1)).await.unwrap();
+    assert_eq!(node.local.checkpoint("worker/intent").await, Ok(Some(Offset(1))));
+    assert_eq!(handle.checkpoint("worker/intent").await, Ok(Some(Offset(1))));
+    assert_eq!(handle.checkpoint("worker").await, Ok(None));
+    handle.release(&lease(1)).await.unwrap();
+    assert_eq!(node.local.claim(&lease(2), now).await, granted);
+    let late = handle.set_checkpoint(&lease(1), "worker", Offset(2)).await;
+    assert_eq!(late, Err(AppendError::NotHeld));
 
     // A reader at the tip is woken by what others append.
     let waiting = tokio::spawn({

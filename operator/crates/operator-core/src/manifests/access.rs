@@ -6,21 +6,41 @@ use node_config::{FILE, FORMAT, Memory, NodeConfig};
 
 use super::stateful_set::{DATA_DIR, SECRET_DIR};
 use super::{NodeSet, metadata};
+use crate::names;
 
 pub(super) fn service_account(set: &NodeSet) -> ServiceAccount {
     ServiceAccount { metadata: metadata(set), ..ServiceAccount::default() }
 }
 
-/// Pods look at streams, and change nothing.
+/// Pods look at streams, and change nothing. Those that deliver look at delivery streams and at the
+/// Secrets that these name, and tell how they are doing.
 pub(super) fn role(set: &NodeSet) -> Role {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let rule = PolicyRule {
+    let rule = |resources: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(words(&["leat.dev"])),
-        resources: Some(words(&["streams"])),
-        verbs: words(&["get", "list", "watch"]),
+        resources: Some(words(resources)),
+        verbs: words(verbs),
         ..PolicyRule::default()
     };
-    Role { metadata: metadata(set), rules: Some(vec![rule]) }
+    let look = ["get", "list", "watch"];
+    let mut rules = Vec::new();
+    match set.role {
+        names::PodRole::Stream => rules.push(rule(&["streams"], &look)),
+        names::PodRole::Delivery => {
+            rules.push(rule(&["streams", "deliverystreams"], &look));
+            rules.push(rule(&["deliverystreams/status"], &["patch"]));
+        }
+    }
+    if !set.secrets.is_empty() {
+        rules.push(PolicyRule {
+            api_groups: Some(words(&[""])),
+            resources: Some(words(&["secrets"])),
+            resource_names: Some(set.secrets.iter().cloned().collect()),
+            verbs: words(&["get"]),
+            ..PolicyRule::default()
+        });
+    }
+    Role { metadata: metadata(set), rules: Some(rules) }
 }
 
 pub(super) fn role_binding(set: &NodeSet) -> RoleBinding {

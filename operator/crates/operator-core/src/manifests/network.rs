@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use node_config::{ADMIN_PORT, WIRE_PORT};
 
 use super::{NodeSet, Settings, metadata};
-use crate::names;
+use crate::names::{self, PodRole};
 
 /// Headless: every pod has a name of its own, also while it is not ready, for a shard is asked for
 /// where it is or not at all.
@@ -26,15 +26,16 @@ pub(super) fn service(set: &NodeSet) -> Service {
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
-            selector: Some(names::selector(&set.name)),
-            ports: Some(vec![port("wire", WIRE_PORT), port("admin", ADMIN_PORT)]),
+            selector: Some(names::selector(set.role, &set.name)),
+            ports: Some(super::ports(set.role).map(|(name, number)| port(name, number)).collect()),
             ..ServiceSpec::default()
         }),
         ..Service::default()
     }
 }
 
-/// Records only from operator and gateway, which come with a certificate; metrics from anywhere.
+/// Records only for operator, gateway and the pods beside them that deliver, who come with a certificate;
+/// metrics for anybody. Who delivers holds no records.
 pub(super) fn network_policy(set: &NodeSet, settings: &Settings) -> NetworkPolicy {
     let port = |port: u16| {
         Some(vec![NetworkPolicyPort {
@@ -47,14 +48,23 @@ pub(super) fn network_policy(set: &NodeSet, settings: &Settings) -> NetworkPolic
         pod_selector: Some(matching("app.kubernetes.io/name", "leat")),
         ..NetworkPolicyPeer::default()
     };
-    let records = NetworkPolicyIngressRule { from: Some(vec![ours]), ports: port(WIRE_PORT) };
+    let beside = NetworkPolicyPeer {
+        pod_selector: Some(matching("app.kubernetes.io/component", PodRole::Delivery.name())),
+        ..NetworkPolicyPeer::default()
+    };
+    let from = Some(vec![ours, beside]);
+    let records = NetworkPolicyIngressRule { from, ports: port(WIRE_PORT) };
     let metrics = NetworkPolicyIngressRule { from: None, ports: port(ADMIN_PORT) };
+    let ingress = match set.role {
+        PodRole::Stream => vec![records, metrics],
+        PodRole::Delivery => vec![metrics],
+    };
     NetworkPolicy {
         metadata: metadata(set),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods(set)),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![records, metrics]),
+            ingress: Some(ingress),
             ..NetworkPolicySpec::default()
         }),
     }
@@ -74,7 +84,7 @@ pub(super) fn disruption_budget(set: &NodeSet) -> PodDisruptionBudget {
 }
 
 fn pods(set: &NodeSet) -> LabelSelector {
-    let match_labels = Some(names::selector(&set.name));
+    let match_labels = Some(names::selector(set.role, &set.name));
     LabelSelector { match_labels, ..LabelSelector::default() }
 }
 

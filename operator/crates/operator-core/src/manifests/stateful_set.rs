@@ -10,20 +10,20 @@ use k8s_openapi::api::apps::v1::{
     StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
-    HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+    EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
+    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+    SecurityContext, TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
     WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use node_config::{ADMIN_PORT, FILE, WIRE_PORT};
+use node_config::{ADMIN_PORT, FILE};
 
 use super::{NodeSet, Settings, metadata, secret_name};
-use crate::names;
+use crate::names::{self, PodRole};
 
 pub(super) const DATA_DIR: &str = "/data";
 pub(super) const SECRET_DIR: &str = "/etc/leat/node-secret";
@@ -43,23 +43,23 @@ pub(super) fn stateful_set(set: &NodeSet, settings: &Settings) -> StatefulSet {
             service_name: Some(set.name.clone()),
             pod_management_policy: Some("Parallel".to_owned()),
             selector: selector(set),
-            persistent_volume_claim_retention_policy: Some(
+            persistent_volume_claim_retention_policy: (set.role == PodRole::Stream).then(|| {
                 StatefulSetPersistentVolumeClaimRetentionPolicy {
                     // Whoever deletes a set by mistake loses nothing: it is made again. Volumes go
                     // when their stream does.
                     when_deleted: Some("Retain".to_owned()),
                     // A pod goes only when it holds nothing.
                     when_scaled: Some(when_scaled.to_owned()),
-                },
-            ),
+                }
+            }),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateStatefulSetStrategy::default()),
             }),
-            volume_claim_templates: Some(vec![volume_claim(set)]),
+            volume_claim_templates: (set.role == PodRole::Stream).then(|| vec![volume_claim(set)]),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(names::labels(&set.name)),
+                    labels: Some(names::labels(set.role, &set.name)),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod(set, settings)),
@@ -71,7 +71,7 @@ pub(super) fn stateful_set(set: &NodeSet, settings: &Settings) -> StatefulSet {
 }
 
 fn selector(set: &NodeSet) -> LabelSelector {
-    let match_labels = Some(names::selector(&set.name));
+    let match_labels = Some(names::selector(set.role, &set.name));
     LabelSelector { match_labels, ..LabelSelector::default() }
 }
 
@@ -80,7 +80,7 @@ fn volume_claim(set: &NodeSet) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some("data".to_owned()),
-            labels: Some(names::selector(&set.name)),
+            labels: Some(names::selector(set.role, &set.name)),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
@@ -121,27 +121,40 @@ fn pod(set: &NodeSet, settings: &Settings) -> PodSpec {
             ..TopologySpreadConstraint::default()
         }]),
         containers: vec![container(set, settings)],
-        volumes: Some(vec![
-            Volume {
-                name: "config".to_owned(),
-                config_map: Some(ConfigMapVolumeSource {
-                    name: set.name.clone(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: "secret".to_owned(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(secret_name(&set.name)),
-                    default_mode: Some(0o440),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-        ]),
+        volumes: Some(volumes(set)),
         ..PodSpec::default()
     }
+}
+
+fn volumes(set: &NodeSet) -> Vec<Volume> {
+    let mut volumes = vec![
+        Volume {
+            name: "config".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: set.name.clone(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "secret".to_owned(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(secret_name(&set.name)),
+                default_mode: Some(0o440),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ];
+    if set.role == PodRole::Delivery {
+        // A copy of the catalog, for a start without the API server; nothing else is kept.
+        volumes.push(Volume {
+            name: "data".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        });
+    }
+    volumes
 }
 
 /// As the user says; else as the runtime does, which may refuse io_uring: then the pod says so.
@@ -191,16 +204,12 @@ fn container(set: &NodeSet, settings: &Settings) -> Container {
         name: "leat".to_owned(),
         image: Some(set.settings.image.clone().unwrap_or_else(|| settings.image.clone())),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
-        args: Some(vec![
-            "stream".to_owned(),
-            "--config".to_owned(),
-            format!("{CONFIG_DIR}/{FILE}"),
-        ]),
+        args: Some(args(set, settings)),
         env: Some(vec![
             of_pod("POD_NAME", "metadata.name"),
             of_pod("POD_NAMESPACE", "metadata.namespace"),
         ]),
-        ports: Some(vec![port("wire", WIRE_PORT), port("admin", ADMIN_PORT)]),
+        ports: Some(super::ports(set.role).map(|(name, number)| port(name, number)).collect()),
         resources: Some(set.settings.resources.clone().unwrap_or_else(resources)),
         volume_mounts: Some(vec![
             mount("data", DATA_DIR, false),
@@ -221,6 +230,15 @@ fn container(set: &NodeSet, settings: &Settings) -> Container {
         }),
         ..Container::default()
     }
+}
+
+fn args(set: &NodeSet, settings: &Settings) -> Vec<String> {
+    let config = format!("{CONFIG_DIR}/{FILE}");
+    let mut args = vec![set.role.name().to_owned(), "--config".to_owned(), config];
+    if set.role == PodRole::Delivery {
+        args.push(format!("--region={}", settings.region));
+    }
+    args
 }
 
 /// What an idle pod needs. No limit on processors: a throttled log thread is a slow acknowledgement.

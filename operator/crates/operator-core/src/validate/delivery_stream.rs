@@ -28,8 +28,7 @@ static SCHEMA: LazyLock<JSONSchemaProps> =
 /// All that is wrong with it.
 pub fn validate_delivery_stream(stream: &DeliveryStream) -> Result<(), Vec<SpecError>> {
     let mut refusals = Refusals::default();
-    let name = stream.metadata.name.as_deref().unwrap_or_default();
-    check_name(name, &mut refusals);
+    check_name(stream, &mut refusals);
     let spec = &stream.spec;
     bounds::check(&SCHEMA, spec, &mut refusals);
     check_source(spec, &mut refusals);
@@ -74,11 +73,14 @@ pub fn fixed_in_delivery_stream(
         .then_some("pool and storage cannot be changed: create another DeliveryStream")
 }
 
-fn check_name(name: &str, refusals: &mut Refusals) {
-    refusals.stream_name("metadata.name", name);
+fn check_name(stream: &DeliveryStream, refusals: &mut Refusals) {
+    let (name, is_own) =
+        (stream.delivery_stream_name(), stream.spec.delivery_stream_name.is_some());
+    let field = if is_own { "spec.deliveryStreamName" } else { "metadata.name" };
+    refusals.stream_name(field, name);
     if NAME_CHARS_MAX < name.len() {
         let what = format!("{} characters; use at most {NAME_CHARS_MAX}", name.len());
-        refusals.refuse("metadata.name", what);
+        refusals.refuse(field, what);
     }
 }
 

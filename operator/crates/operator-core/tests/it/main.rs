@@ -26,6 +26,7 @@ fn settings() -> Settings {
         namespace: "leat-system".into(),
         pool_shards_per_pod: 100,
         pool_volume_size: "20Gi".into(),
+        region: "us-east-1".into(),
     }
 }
 

@@ -12,18 +12,18 @@ use model::HashKey;
 use streams_api::{Api, Outgoing};
 
 /// The streams that hold what was put into delivery streams, by the names of those.
-pub(super) struct Sources {
-    pub(super) api: Api,
-    pub(super) refused: Refused,
+pub(crate) struct Sources {
+    pub(crate) api: Api,
+    pub(crate) refused: Refused,
 }
 
 /// Why delivery streams deliver nothing: what is put into them would wait in vain, and is not taken.
 #[derive(Clone, Default)]
-pub(super) struct Refused(Arc<RwLock<HashMap<StreamUid, String>>>);
+pub(crate) struct Refused(Arc<RwLock<HashMap<StreamUid, String>>>);
 
 impl Refused {
     /// Nobody wants to know any more why, or now they do.
-    pub(super) fn set(&self, stream: StreamUid, why: Option<String>) {
+    pub(crate) fn set(&self, stream: StreamUid, why: Option<String>) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match why {
             Some(why) => all.insert(stream, why),
@@ -57,6 +57,18 @@ impl Intake for Sources {
                 Err(error) => records.iter().map(|_| Err(put_error(error.clone()))).collect(),
             }
         })
+    }
+}
+
+/// Whether a delivery stream can be carried out; what is wrong with it, if not. One of another version takes
+/// nothing, and says why.
+pub(crate) fn checked(
+    context: &Arc<delivery::Context>,
+    stream: &DeliveryStream,
+) -> Result<(), String> {
+    match delivery::check(context, stream) {
+        Ok(()) | Err(delivery::SetupError::Unsupported { .. }) => Ok(()),
+        Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The resources, watched.
+//! The resources of a kind, watched.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -6,20 +6,21 @@ use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use catalog::Stream as Known;
+use catalog::{Stored, Stream as Known, StreamUid};
 use futures_util::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource, ResourceExt};
 use model::{ShardId, StreamName};
 use operator_api::Stream;
-use operator_core::names;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::convert;
 use crate::copy;
 use crate::pause::WatchPause;
 
@@ -30,11 +31,63 @@ const API_SERVER_WAIT_MAX: Duration = Duration::from_secs(5);
 const COPY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const COPY_PAUSE_FACTOR: u32 = 10;
 
-/// A stream, and its resource.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) known: Arc<Known>,
-    pub(crate) resource: Arc<Stream>,
+/// A kind of resource that is a catalog's.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What the catalog knows of one.
+    type Known: Stored + Clone + Send + Sync + 'static;
+
+    /// What this one says.
+    ///
+    /// # Errors
+    /// What is wrong with one that cannot be served.
+    fn known(&self) -> Result<Self::Known, String>;
+
+    /// Tells it from all others.
+    fn uid(known: &Self::Known) -> StreamUid;
+
+    /// A new one in this namespace.
+    fn new_in(namespace: &str, known: &Self::Known) -> Self;
+
+    /// What has to be stored so that this one, which says `current`, says `wanted`.
+    fn edit(&self, current: &Self::Known, wanted: &Self::Known) -> Edit<Self>;
+
+    /// Whether it is to go, or gone.
+    fn is_going(known: &Self::Known) -> bool;
+
+    /// The same, on its way out.
+    fn going(known: Self::Known) -> Self::Known;
+
+    /// Whether it is a part of something else, which users of the AWS API see instead.
+    fn is_part(&self) -> bool;
+}
+
+/// A resource as it is to be stored, in two parts that are stored one after the other.
+pub struct Edit<K> {
+    /// With another status: what the rest may refer to.
+    pub(crate) status: Option<K>,
+    /// With another spec, or other metadata.
+    pub(crate) rest: Option<K>,
+}
+
+/// What is known, and its resource.
+pub(crate) struct Entry<K: Kind> {
+    pub(crate) known: Arc<K::Known>,
+    pub(crate) resource: Arc<K>,
+}
+
+impl<K: Kind> Clone for Entry<K> {
+    fn clone(&self) -> Entry<K> {
+        Entry { known: Arc::clone(&self.known), resource: Arc::clone(&self.resource) }
+    }
 }
 
 /// A shard, and the pod that holds it.
@@ -50,22 +103,22 @@ pub struct Placed {
     pub shard: ShardId,
 }
 
-type ByName = BTreeMap<StreamName, Entry>;
+type ByName<K> = BTreeMap<StreamName, Entry<K>>;
 
-/// All streams of a namespace, or of all namespaces.
-pub struct Streams {
+/// All resources of a kind in a namespace, or in all namespaces.
+pub struct Watched<K: Kind> {
     pub(crate) client: Client,
     /// Only of this one.
     namespace: Option<String>,
     /// By namespace.
-    entries: RwLock<HashMap<String, ByName>>,
+    entries: RwLock<HashMap<String, ByName<K>>>,
     changes: watch::Sender<u64>,
     copy: Option<PathBuf>,
 }
 
 /// Why there is no catalog to start with.
 #[derive(Debug, thiserror::Error)]
-pub enum StreamsError {
+pub enum WatchError {
     /// A copy that this program did not write, or that was damaged.
     #[error("read the copy of the catalog; remove it to start with the API server's")]
     Copy(#[source] std::io::Error),
@@ -74,32 +127,32 @@ pub enum StreamsError {
     Unreachable,
 }
 
-impl Streams {
-    /// Watches the streams of a namespace, or of all, and keeps a copy in the file of this name. Waits
+impl<K: Kind> Watched<K> {
+    /// Watches those of a namespace, or of all, and keeps a copy in the file of this name. Waits
     /// until all are known; with a copy, not for long.
     ///
     /// # Errors
-    /// See [`StreamsError`].
+    /// See [`WatchError`].
     pub async fn start(
         client: Client,
         namespace: Option<String>,
         copy: Option<PathBuf>,
-    ) -> Result<(Arc<Streams>, JoinHandle<()>), StreamsError> {
-        let streams = Arc::new(Streams {
+    ) -> Result<(Arc<Watched<K>>, JoinHandle<()>), WatchError> {
+        let watched = Arc::new(Watched {
             client,
             namespace,
             entries: RwLock::default(),
             changes: watch::Sender::new(0),
             copy,
         });
-        let copied = match &streams.copy {
-            Some(file) => copy::read(file).map_err(StreamsError::Copy)?,
+        let copied = match &watched.copy {
+            Some(file) => copy::read(file).map_err(WatchError::Copy)?,
             None => None,
         };
         let has_copy = copied.is_some();
-        streams.reset(copied.unwrap_or_default());
+        watched.reset(copied.unwrap_or_default());
         let (ready, is_ready) = watch::channel(false);
-        let watching = tokio::spawn(Arc::clone(&streams).watch(ready));
+        let watching = tokio::spawn(Arc::clone(&watched).watch(ready));
         let mut is_ready = is_ready;
         let ready = is_ready.wait_for(|ready| *ready);
         let wait = if has_copy { API_SERVER_WAIT_MAX } else { API_SERVER_WAIT_MAX * 12 };
@@ -110,16 +163,16 @@ impl Streams {
                     "the API server is not reached: starting with the copy of the catalog"
                 );
             }
-            Err(_) => return Err(StreamsError::Unreachable),
+            Err(_) => return Err(WatchError::Unreachable),
         }
-        Ok((streams, watching))
+        Ok((watched, watching))
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, HashMap<String, ByName>> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, HashMap<String, ByName<K>>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, ByName>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, ByName<K>>> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,92 +182,67 @@ impl Streams {
         self.changes.subscribe()
     }
 
-    /// The namespaces that have streams.
+    /// The namespaces that have any.
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {
         self.read().keys().cloned().collect()
     }
 
-    /// Every stream, with where its shards are.
-    #[must_use]
-    pub fn placed(&self) -> Vec<(Arc<Known>, Vec<Placed>)> {
-        let read = self.read();
-        let entries = read.iter().flat_map(|(namespace, by_name)| {
-            by_name.values().map(move |entry| (Arc::clone(&entry.known), placed(namespace, entry)))
-        });
-        entries.collect()
-    }
-
-    /// Streams that are to be encrypted under a master key, and have no data key under it: their
-    /// namespaces, they, and the master keys' ids.
-    #[must_use]
-    pub fn without_data_key(&self) -> Vec<(String, Arc<Known>, String)> {
-        let read = self.read();
-        let entries = read.iter().flat_map(|(namespace, by_name)| {
-            by_name.values().filter_map(move |entry| {
-                let key_id = &entry.resource.spec.encryption.as_ref()?.key_id;
-                let is_missing = entry.known.settings.encryption.is_none();
-                is_missing.then(|| (namespace.clone(), Arc::clone(&entry.known), key_id.clone()))
-            })
-        });
-        entries.collect()
-    }
-
     /// Takes what the API server answered to a change, unless something newer is known.
-    pub(crate) fn learn(&self, resource: Stream) -> Option<Arc<Known>> {
-        let namespace = resource.metadata.namespace.clone()?;
-        let known = match convert::known(&resource) {
+    pub(crate) fn learn(&self, resource: K) -> Option<Arc<K::Known>> {
+        let namespace = resource.namespace()?;
+        let known = match resource.known() {
             Ok(known) => Arc::new(known),
             Err(what) => {
-                let name = resource.metadata.name.as_deref().unwrap_or_default();
-                tracing::error!(stream = name, namespace, what, "a stream is not served");
+                let (kind, name) = (K::kind(&()), resource.name_any());
+                tracing::error!(%kind, name, namespace, what, "it is not served");
                 return None;
             }
         };
         let mut entries = self.write();
         let by_name = entries.entry(namespace).or_default();
-        let newer = by_name
-            .get(&known.name)
-            .filter(|entry| entry.known.uid == known.uid && known.version < entry.known.version);
+        let newer = by_name.get(known.name()).filter(|entry| {
+            K::uid(&entry.known) == K::uid(&known) && known.version() < entry.known.version()
+        });
         if let Some(newer) = newer {
             return Some(Arc::clone(&newer.known));
         }
         // Of two that have one name in the AWS API, the older has it, as the operator says too.
-        let is_older = |entry: &Entry| names::is_older_namesake(&resource, &entry.resource);
-        if by_name.get(&known.name).is_some_and(is_older) {
+        let is_older = |entry: &Entry<K>| age(&*entry.resource) < age(&resource);
+        if by_name.get(known.name()).is_some_and(is_older) {
             return None;
         }
         let entry = Entry { known: Arc::clone(&known), resource: Arc::new(resource) };
-        by_name.insert(known.name.clone(), entry);
+        by_name.insert(known.name().clone(), entry);
         drop(entries);
         self.changes.send_modify(|number| *number += 1);
         Some(known)
     }
 
-    /// The name of a stream's resource; `None` when there is no such stream.
+    /// The name of the resource that has this name in the AWS API; `None` when there is none.
     #[must_use]
     pub fn resource_name(&self, namespace: &str, stream: &StreamName) -> Option<String> {
         let read = self.read();
-        read.get(namespace)?.get(stream)?.resource.metadata.name.clone()
+        Some(read.get(namespace)?.get(stream)?.resource.name_any())
     }
 
-    pub(crate) fn forget(&self, resource: &Stream) {
-        let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
+    pub(crate) fn forget(&self, resource: &K) {
+        let namespace = resource.namespace().unwrap_or_default();
         let mut entries = self.write();
-        let Some(by_name) = entries.get_mut(namespace) else { return };
-        by_name.retain(|_, entry| entry.resource.metadata.uid != resource.metadata.uid);
+        let Some(by_name) = entries.get_mut(&namespace) else { return };
+        by_name.retain(|_, entry| entry.resource.meta().uid != resource.meta().uid);
         if by_name.is_empty() {
-            entries.remove(namespace);
+            entries.remove(&namespace);
         }
         drop(entries);
         self.changes.send_modify(|number| *number += 1);
     }
 
     /// All that there are, and no others.
-    fn reset(&self, resources: Vec<Stream>) {
-        let uids: Vec<_> = resources.iter().map(|r| r.metadata.uid.clone()).collect();
+    fn reset(&self, resources: Vec<K>) {
+        let uids: Vec<_> = resources.iter().map(|r| r.meta().uid.clone()).collect();
         for by_name in self.write().values_mut() {
-            by_name.retain(|_, entry| uids.contains(&entry.resource.metadata.uid));
+            by_name.retain(|_, entry| uids.contains(&entry.resource.meta().uid));
         }
         self.write().retain(|_, by_name| !by_name.is_empty());
         resources.into_iter().for_each(|resource| drop(self.learn(resource)));
@@ -222,14 +250,14 @@ impl Streams {
     }
 
     async fn watch(self: Arc<Self>, ready: watch::Sender<bool>) {
-        let api: Api<DeserializeGuard<Stream>> = match &self.namespace {
+        let api: Api<DeserializeGuard<K>> = match &self.namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         let events = watcher::watcher(api, watcher::Config::default());
         let events = events.backoff(WatchPause::default());
         let mut events = pin!(events);
-        let mut listed: Vec<Stream> = Vec::new();
+        let mut listed: Vec<K> = Vec::new();
         let mut next_copy = Instant::now();
         let mut is_copied = true;
         loop {
@@ -260,7 +288,7 @@ impl Streams {
                         self.forget(&resource);
                     }
                 }
-                Some(Err(error)) => tracing::warn!(%error, "watch streams"),
+                Some(Err(error)) => tracing::warn!(kind = %K::kind(&()), %error, "watch"),
                 None => return,
             }
             is_copied = false;
@@ -270,7 +298,7 @@ impl Streams {
     fn copy(&self) {
         let Some(file) = &self.copy else { return };
         // Requests read the entries: nothing is written while they are held.
-        let entries = |read: &HashMap<String, ByName>| -> Vec<Arc<Stream>> {
+        let entries = |read: &HashMap<String, ByName<K>>| -> Vec<Arc<K>> {
             let entries = read.values().flat_map(BTreeMap::values);
             entries.map(|entry| Arc::clone(&entry.resource)).collect()
         };
@@ -281,7 +309,40 @@ impl Streams {
     }
 }
 
-fn placed(namespace: &str, entry: &Entry) -> Vec<Placed> {
+impl Watched<Stream> {
+    /// Every stream, with where its shards are.
+    #[must_use]
+    pub fn placed(&self) -> Vec<(Arc<Known>, Vec<Placed>)> {
+        let read = self.read();
+        let entries = read.iter().flat_map(|(namespace, by_name)| {
+            by_name.values().map(move |entry| (Arc::clone(&entry.known), placed(namespace, entry)))
+        });
+        entries.collect()
+    }
+
+    /// Streams that are to be encrypted under a master key, and have no data key under it: their
+    /// namespaces, they, and the master keys' ids.
+    #[must_use]
+    pub fn without_data_key(&self) -> Vec<(String, Arc<Known>, String)> {
+        let read = self.read();
+        let entries = read.iter().flat_map(|(namespace, by_name)| {
+            by_name.values().filter_map(move |entry| {
+                let key_id = &entry.resource.spec.encryption.as_ref()?.key_id;
+                let is_missing = entry.known.settings.encryption.is_none();
+                is_missing.then(|| (namespace.clone(), Arc::clone(&entry.known), key_id.clone()))
+            })
+        });
+        entries.collect()
+    }
+}
+
+/// When it was made, and its uid: of two the older goes before.
+fn age(resource: &impl Resource) -> impl Ord {
+    let metadata = resource.meta();
+    (metadata.creation_timestamp.as_ref().map(|time| time.0), metadata.uid.clone())
+}
+
+fn placed(namespace: &str, entry: &Entry<Stream>) -> Vec<Placed> {
     let Some(status) = &entry.resource.status else {
         return Vec::new();
     };
@@ -297,12 +358,12 @@ fn placed(namespace: &str, entry: &Entry) -> Vec<Placed> {
 }
 
 /// One that does not parse stops none of the others.
-fn parsed(guarded: DeserializeGuard<Stream>) -> Option<Stream> {
+fn parsed<K: Kind>(guarded: DeserializeGuard<K>) -> Option<K> {
     match guarded.0 {
         Ok(resource) => Some(resource),
         Err(invalid) => {
-            let name = invalid.metadata.name.unwrap_or_default();
-            tracing::error!(stream = name, error = invalid.error, "a stream does not parse");
+            let (kind, name) = (K::kind(&()), invalid.metadata.name.unwrap_or_default());
+            tracing::error!(%kind, name, error = invalid.error, "it does not parse");
             None
         }
     }

