@@ -40,6 +40,7 @@ mod manifests;
 mod ondemand;
 mod reconcile;
 mod secrets;
+mod streams;
 
 /// How long requests under way may take once the process was told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -93,6 +94,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let context = Arc::new(delivery::Context {
         clock: Arc::clone(&clock),
         stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets))),
+        streams: Arc::new(streams::OwnStreams { api: api.clone(), catalog: Arc::clone(&catalog) }),
         secrets,
         random: rand::random,
         memory: delivery::Memory::new(args.memory_delivery << 20),

@@ -11,14 +11,17 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Destinations as the resource and as CloudWatch name them.
-const DESTINATIONS: [(&str, &str); 6] = [
+/// Destinations as the resource and as CloudWatch name them, or would.
+const DESTINATIONS: [(&str, &str); 9] = [
     ("s3", "S3"),
+    ("gcs", "GoogleCloudStorage"),
+    ("azureBlob", "AzureBlobStorage"),
     ("redshift", "Redshift"),
     ("elasticsearch", "Elasticsearch"),
     ("opensearch", "AmazonOpenSearchService"),
     ("httpEndpoint", "HttpEndpoint"),
     ("splunk", "Splunk"),
+    ("stream", "Stream"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

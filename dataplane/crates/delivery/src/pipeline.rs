@@ -11,17 +11,17 @@ use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;
 use model::{Clock, ShardId, StreamName};
 use operator_api::delivery_stream::{
-    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, Objects,
-    RedshiftDestination, S3Destination,
+    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
 };
 
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
 use crate::sinks::redshift::{Redshift, UrlError};
+use crate::sinks::stream::Streams;
 use crate::sinks::{self, Feed, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
-use crate::store::{Store, Stores};
+use crate::store::{Bucket, Store, Stores};
 use crate::transform::Transformer;
 use delivery_core::guid::guid_of;
 
@@ -38,6 +38,8 @@ pub struct Context {
     pub secrets: Arc<dyn Secrets>,
     /// What objects are put into.
     pub stores: Arc<dyn Stores>,
+    /// Which Streams records are put into.
+    pub streams: Arc<dyn Streams>,
     /// Between 0 and 1: spreads attempts.
     pub random: fn() -> f64,
     /// For records that were read and are not delivered.
@@ -156,7 +158,7 @@ impl Pipeline {
         let spec = &stream.spec;
         check_supported(spec)?;
         let setting = Setting { context: &context, stream };
-        let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
+        let processor = processor(stream)?;
         let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
         let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
         let transformer = match transform {
@@ -165,7 +167,8 @@ impl Pipeline {
         };
         let backup = spec.backup.as_ref().filter(|it| it.mode != Some(BackupMode::Disabled));
         let backup_bucket = backup.and_then(|backup| backup.s3.as_ref());
-        let backup_bucket = backup_bucket.map(|s3| setting.objected(s3, None)).transpose()?;
+        let backup_bucket =
+            backup_bucket.map(|s3| setting.objected(Bucket::S3(s3), None)).transpose()?;
         let is_all = backup.is_some_and(|backup| backup.mode == Some(BackupMode::AllRecords));
         let output = setting.output()?;
         let errors = match &output {
@@ -235,12 +238,13 @@ impl Setting<'_> {
             arn: delivery_stream_arn(self.context, &self.stream.name),
             feed: feed(self.stream),
             secrets: Arc::clone(&self.context.secrets),
+            streams: Arc::clone(&self.context.streams),
             clock: Arc::clone(&self.context.clock),
         };
-        if let Some(s3) = &destination.s3 {
+        if let Some(bucket) = Bucket::of(destination) {
             let conversion = self.stream.spec.format_conversion.as_ref();
             let converter = conversion.map(converter).transpose()?;
-            return Ok(Output::Objects(self.objected(s3, conversion)?, converter));
+            return Ok(Output::Objects(self.objected(bucket, conversion)?, converter));
         }
         if let Some(redshift) = &destination.redshift {
             return self.loaded(redshift);
@@ -249,13 +253,13 @@ impl Setting<'_> {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";
-        let instead =
-            "use s3, redshift, elasticsearch, opensearch, httpEndpoint, splunk or snowflake";
+        let instead = "use s3, gcs, azureBlob, redshift, elasticsearch, opensearch, \
+            httpEndpoint, splunk, snowflake or stream";
         Err(SetupError::Unsupported { field, instead })
     }
 
     fn loaded(&self, of: &RedshiftDestination) -> Result<Output, SetupError> {
-        let objected = self.objected(&of.s3, None)?;
+        let objected = self.objected(Bucket::S3(&of.s3), None)?;
         let prefix = of.s3.prefix.as_deref().unwrap_or_default();
         if Template::parse(prefix).is_ok_and(|prefix| prefix.has_expressions()) {
             // Paths of manifests have none.
@@ -267,16 +271,26 @@ impl Setting<'_> {
 
     fn objected(
         &self,
-        s3: &S3Destination,
+        bucket: Bucket<'_>,
         conversion: Option<&FormatConversion>,
     ) -> Result<Objected, SetupError> {
         let DeliveryStream { name, destination_version, .. } = self.stream;
-        let objects: Objects<'_> = s3.objects();
+        let objects = bucket.objects();
         let naming = Naming::new(name.as_str(), *destination_version, &objects, conversion)?;
-        let store = self.context.stores.s3(s3);
+        let store = self.context.stores.open(bucket);
         let compression = objects.compression.unwrap_or(ObjectCompression::Uncompressed);
         Ok(Objected { store, naming: Arc::new(naming), compression })
     }
+}
+
+fn processor(stream: &DeliveryStream) -> Result<Processor, SetupError> {
+    let spec = &stream.spec;
+    let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
+    let key = spec.destination.stream.as_ref().and_then(|it| it.partition_key_query.as_ref());
+    Ok(match key {
+        Some(key) => processor.with_key("destination.stream.partitionKeyQuery", key)?,
+        None => processor,
+    })
 }
 
 /// As AWS names a delivery stream.

@@ -74,6 +74,8 @@ pub(crate) struct Window {
     /// The bytes of those.
     on_their_way: Arc<AtomicUsize>,
     oldest: Option<UnixMillis>,
+    /// Whether it was told that what is refused is lost.
+    tells_of_losses: bool,
     holder: Option<Holder>,
 }
 
@@ -101,6 +103,7 @@ impl Window {
             uploads: JoinSet::new(),
             on_their_way: Arc::default(),
             oldest: None,
+            tells_of_losses: false,
             holder: None,
         }
     }
@@ -387,8 +390,13 @@ impl Window {
     ) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
         let Some(to) = &pipeline.errors else {
-            // Its owner has switched the backup off.
+            // Its owner has switched the backup off, or set none where none is required.
             pipeline.metrics.lost.inc();
+            if !std::mem::replace(&mut self.tells_of_losses, true) {
+                let (stream, shard) = (pipeline.name(), self.place.shard);
+                let why = output.name();
+                tracing::warn!(delivery_stream = %stream, %shard, "records are lost, for there is no backup: {why}");
+            }
             return Ok(());
         };
         let series = self.errors.entry(output).or_default();

@@ -7,13 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
-    Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses, Store,
-    StoreError, Stores,
+    Bucket, Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Source, Statuses,
+    Store, StoreError, Stores, StreamError, StreamPuts, StreamRecord, Streams,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
 use operator_api::DeliveryStreamSpec;
-use operator_api::delivery_stream::S3Destination;
 use operator_api::pods::SecretRef;
 use prometheus_client::registry::Registry;
 use rand::RngExt;
@@ -55,12 +54,21 @@ impl Secrets for NoSecrets {
     }
 }
 
+struct NoStreams;
+
+impl Streams for NoStreams {
+    fn put<'a>(&'a self, _: &'a str, records: &'a [StreamRecord]) -> StreamPuts<'a> {
+        let none = || Err(StreamError::Unavailable("there are none".into()));
+        Box::pin(async move { records.iter().map(|_| none()).collect() })
+    }
+}
+
 /// [`MemoryStores`], shared.
 struct Shared(Arc<MemoryStores>);
 
 impl Stores for Shared {
-    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
-        Arc::new(MemoryStore { bucket: s3.bucket.clone(), stores: Arc::clone(&self.0) })
+    fn open(&self, bucket: Bucket<'_>) -> Arc<dyn Store> {
+        Arc::new(MemoryStore { bucket: bucket.name().to_owned(), stores: Arc::clone(&self.0) })
     }
 }
 
@@ -175,6 +183,7 @@ impl Home {
         let context = Arc::new(Context {
             clock: Arc::clone(&self.clock),
             secrets: Arc::new(NoSecrets),
+            streams: Arc::new(NoStreams),
             stores: Arc::new(Shared(Arc::clone(&self.stores))),
             random: rand::random,
             memory: Memory::new(memory_bytes),

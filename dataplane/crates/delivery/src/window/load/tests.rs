@@ -5,7 +5,6 @@ use catalog::StreamUid;
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
-use operator_api::delivery_stream::S3Destination;
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -13,16 +12,17 @@ use crate::memory::{Holder, Memory};
 use crate::metrics::Metrics;
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
+use crate::sinks::stream::testing::TestStreams;
 use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Putting, Store, Stores};
+use crate::store::{Bucket, Putting, Store, Stores};
 
 /// Objects by key, in one bucket. Keys are what S3 makes of them.
 #[derive(Clone, Default)]
 struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
 
 impl Stores for TestBucket {
-    fn s3(&self, _: &S3Destination) -> Arc<dyn Store> {
+    fn open(&self, _: Bucket<'_>) -> Arc<dyn Store> {
         Arc::new(self.clone())
     }
 }
@@ -76,6 +76,7 @@ fn pipeline(
         clock: Arc::new(StoppedClock),
         secrets: Arc::new(secrets),
         stores: Arc::new(bucket.clone()),
+        streams: Arc::new(TestStreams::scripted(Vec::new())),
         random: || 0.0,
         memory: Memory::new(64 << 20),
         metrics: Metrics::register(registry),
