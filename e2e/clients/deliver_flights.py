@@ -128,7 +128,10 @@ class S3:
             yield from (entry["Key"] for entry in page.get("Contents", []))
 
     def get(self, key):
-        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
 
 
 class Google:
@@ -175,22 +178,47 @@ def bucket_of(text):
 
 
 class Objects(Reader):
-    """What is in a bucket below a prefix; each object is read once."""
+    """What is in a bucket below a prefix; each object is read once. It is complete when there are no more than so many.
 
-    def __init__(self, bucket, prefix):
-        self.bucket, self.prefix, self.read = bucket_of(bucket), prefix, {}
+    While objects are merged, a journal says which not to read, for what is in them is in another, too."""
+
+    def __init__(self, bucket, prefix, objects_max=1_000_000):
+        self.bucket, self.prefix, self.objects_max, self.read = bucket_of(bucket), prefix, int(objects_max), {}
+
+    def journals(self):
+        keys = (key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" in key)
+        return [json.loads(journal) for journal in map(self.bucket.get, keys) if journal]
+
+    def keys(self):
+        while True:
+            journals = self.journals()
+            keys = {key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" not in key}
+            if journals == self.journals():
+                break
+        return keys.difference(*(merge["inputs"] for merge in journals if merge["output"] in keys))
 
     def rows(self):
-        for key in self.bucket.keys(self.prefix):
-            if key not in self.read:
-                self.read[key] = list(self.decode(self.bucket.get(key)))
-        return itertools.chain.from_iterable(self.read.values())
+        while True:
+            keys = self.keys()
+            for key in keys - self.read.keys():
+                self.read[key] = self.bucket.get(key)
+                if self.read[key] is not None:
+                    self.read[key] = list(self.decode(self.read[key]))
+            self.read = {key: rows for key, rows in self.read.items() if key in keys and rows is not None}
+            # One that is gone by now is in another.
+            if self.read.keys() == keys:
+                return itertools.chain.from_iterable(self.read.values())
+
+    def count(self):
+        count = super().count()
+        return count if len(self.read) <= self.objects_max else 0
 
     def forget(self):
         """What was read may have been written again since."""
         self.read = {}
 
     def summary(self):
+        assert len(self.read) <= self.objects_max, f"{len(self.read)} objects are left"
         return f"{len(self.read)} objects"
 
 

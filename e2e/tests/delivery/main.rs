@@ -10,6 +10,7 @@ use e2e::{Leat, Start};
 
 mod buckets;
 mod collector;
+mod compaction;
 mod kills;
 mod redshift;
 mod s3;

@@ -36,6 +36,13 @@ impl Names {
         progress.machine.closed_at().is_some() && done == Some(progress.commit_end)
     }
 
+    /// Whether this consumer has dealt with what is at `offset`, so that it will not read it again.
+    #[must_use]
+    pub fn has_done(&self, shard: &ShardHandle, offset: Offset) -> bool {
+        let done = shard.progress().machine.checkpoint(&self.done);
+        done.is_some_and(|done| offset < done)
+    }
+
     /// Makes the shard forget this consumer.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use shard::ShardHandle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use crate::compaction::Compactor;
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::worker::{self, Ended};
 
@@ -77,6 +78,7 @@ impl Group {
             source,
             stopped,
             workers: JoinSet::new(),
+            compacting: JoinSet::new(),
             running: HashMap::new(),
         };
         Ok(Group { stop, running: tokio::spawn(reading.run()) })
@@ -121,6 +123,7 @@ struct Reading {
     source: Source,
     stopped: watch::Receiver<Stop>,
     workers: JoinSet<(ShardId, Ended)>,
+    compacting: JoinSet<()>,
     running: HashMap<ShardId, AbortHandle>,
 }
 
@@ -128,6 +131,7 @@ impl Reading {
     async fn run(mut self) {
         let mut changes = self.source.catalog.changes();
         let mut stopped = self.stopped.clone();
+        self.start_compaction();
         while *stopped.borrow_and_update() == Stop::No {
             changes.mark_unchanged();
             self.pipeline.show_freshness();
@@ -142,12 +146,37 @@ impl Reading {
             }
         }
         let now = stopped.wait_for(|stop| *stop == Stop::Now);
-        let all = async { while self.workers.join_next().await.is_some() {} };
+        let all = async {
+            while self.workers.join_next().await.is_some() {}
+            while self.compacting.join_next().await.is_some() {}
+        };
         tokio::select! {
             () = all => return,
             _ = now => {}
         }
         self.workers.shutdown().await;
+        self.compacting.shutdown().await;
+    }
+
+    fn start_compaction(&mut self) {
+        let Some(compaction) = self.pipeline.compaction.clone() else { return };
+        let (source, names) = (self.source.clone(), self.names.clone());
+        let is_done = move |shard, start| {
+            let Some(stream) = source.catalog.get(&source.stream) else { return false };
+            match (source.find_shard)(stream.uid, shard) {
+                Some(handle) => names.has_done(&handle, start),
+                // Its records have expired: nobody will read them again.
+                None => stream.shards.get(shard).is_none(),
+            }
+        };
+        let compactor = Compactor {
+            compaction,
+            clock: Arc::clone(&self.pipeline.context().clock),
+            memory: Arc::clone(&self.pipeline.context().memory),
+            is_done: Arc::new(is_done),
+            compacted: self.pipeline.metrics.compacted.clone(),
+        };
+        self.compacting.spawn(compactor.run(self.stopped.clone()));
     }
 
     fn start_workers(&mut self, stream: &Stream) {

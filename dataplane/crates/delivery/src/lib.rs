@@ -13,9 +13,10 @@
 //! destination and the backup take nothing, nothing more is read.
 //!
 //! It opens connections to destinations, and to nobody else. What happens to records is decided in
-//! `delivery-core`.
+//! `delivery-core`. Once objects are delivered, `compaction` makes larger ones of them.
 
 mod aws;
+mod compaction;
 mod group;
 mod memory;
 mod metrics;

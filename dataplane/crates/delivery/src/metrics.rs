@@ -45,6 +45,7 @@ pub struct Metrics {
     partitions_exceeded: ByStream,
     lost: ByStream,
     expired: ByStream,
+    compacted: ByStream,
 }
 
 #[derive(Clone)]
@@ -69,6 +70,7 @@ pub(crate) struct StreamMetrics {
     pub(crate) partitions_exceeded: Counter,
     pub(crate) lost: Counter,
     pub(crate) expired: Counter,
+    pub(crate) compacted: Counter,
 }
 
 /// What went to one destination.
@@ -112,6 +114,7 @@ impl Metrics {
                 "Records that could not be delivered while the backup is switched off",
             ),
             expired: add("Expired_Records", "Records that expired before they were delivered"),
+            compacted: add("Compacted_Objects", "Objects that were merged into larger ones"),
         }
     }
 
@@ -137,6 +140,7 @@ impl Metrics {
             partitions_exceeded: counter(&self.partitions_exceeded),
             lost: counter(&self.lost),
             expired: counter(&self.expired),
+            compacted: counter(&self.compacted),
         }
     }
 }

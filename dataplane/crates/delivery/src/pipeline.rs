@@ -14,6 +14,7 @@ use operator_api::delivery_stream::{
     BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
 };
 
+use crate::compaction::{Compaction, Form};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
@@ -29,6 +30,9 @@ const MIB: usize = 1 << 20;
 const BUFFER_MIB: usize = 5;
 const INTERVAL_SECONDS: u64 = 300;
 const ACTIVE_PARTITIONS_MAX: usize = 500;
+const COMPACTED_MIB: u32 = 512;
+const COMPACTION_SECONDS: u64 = 3_600;
+const COMPACTION_AGE_SECONDS: u64 = 900;
 
 /// What all delivery streams of a process share.
 pub struct Context {
@@ -111,6 +115,7 @@ pub(crate) struct Pipeline {
     pub(crate) partitions_max: usize,
     pub(crate) metrics: StreamMetrics,
     status: Arc<Status>,
+    pub(crate) compaction: Option<Compaction>,
 }
 
 /// Where records go.
@@ -156,7 +161,6 @@ impl Pipeline {
         stream: &DeliveryStream,
     ) -> Result<Pipeline, SetupError> {
         let spec = &stream.spec;
-        check_supported(spec)?;
         let setting = Setting { context: &context, stream };
         let processor = processor(stream)?;
         let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
@@ -176,6 +180,7 @@ impl Pipeline {
             Output::Sink(..) | Output::Loaded(..) => backup_bucket.clone(),
         };
         let (buffer_bytes, interval) = buffering(spec);
+        let compaction = setting.compaction(&output)?;
         let partitioning = spec.dynamic_partitioning.as_ref();
         let partitions_max = partitioning.and_then(|it| it.active_partitions_max);
         Ok(Pipeline {
@@ -192,6 +197,7 @@ impl Pipeline {
             partitions_max: partitions_max.map_or(ACTIVE_PARTITIONS_MAX, |max| max as usize),
             metrics: context.metrics.of(&stream.name, &spec.destination),
             status: context.statuses.of(&stream.name),
+            compaction,
             context,
         })
     }
@@ -258,6 +264,40 @@ impl Setting<'_> {
         Err(SetupError::Unsupported { field, instead })
     }
 
+    fn compaction(&self, output: &Output) -> Result<Option<Compaction>, SetupError> {
+        let spec = &self.stream.spec;
+        let wanted = spec.compaction.as_ref().filter(|it| it.enabled != Some(false));
+        let Some(wanted) = wanted else { return Ok(None) };
+        let unsupported = |instead| SetupError::Unsupported { field: "spec.compaction", instead };
+        let Output::Objects(to, _) = output else {
+            return Err(unsupported("remove it for this destination"));
+        };
+        let converted = spec.format_conversion.as_ref().and_then(|it| it.output.as_ref());
+        let form = match (converted, to.compression) {
+            (Some(output), _) if output.orc.is_some() => {
+                return Err(unsupported("convert to parquet"));
+            }
+            _ if spec.format_conversion.is_some() => Form::Parquet,
+            (_, ObjectCompression::Zip) => return Err(unsupported("compress with GZIP or ZSTD")),
+            _ => Form::Joined,
+        };
+        if to.naming.folder().is_empty() {
+            return Err(unsupported("begin prefix with a folder, as in clicks/"));
+        }
+        let seconds =
+            |value: Option<u32>, default| Duration::from_secs(value.map_or(default, u64::from));
+        Ok(Some(Compaction {
+            store: Arc::clone(&to.store),
+            naming: Arc::clone(&to.naming),
+            form,
+            uid: self.stream.uid.0,
+            name: self.stream.name.to_string(),
+            bytes_max: u64::from(wanted.target_size_mib.unwrap_or(COMPACTED_MIB)) << 20,
+            interval: seconds(wanted.interval_seconds, COMPACTION_SECONDS),
+            age_min: seconds(wanted.age_seconds_min, COMPACTION_AGE_SECONDS),
+        }))
+    }
+
     fn loaded(&self, of: &RedshiftDestination) -> Result<Output, SetupError> {
         let objected = self.objected(Bucket::S3(&of.s3), None)?;
         let prefix = of.s3.prefix.as_deref().unwrap_or_default();
@@ -319,15 +359,6 @@ fn converter(conversion: &FormatConversion) -> Result<Converter, SetupError> {
         return Err(SetupError::Unsupported { field, instead: "write the columns here" });
     };
     Ok(Converter::new(conversion, columns)?)
-}
-
-fn check_supported(spec: &DeliveryStreamSpec) -> Result<(), SetupError> {
-    let is_compacted = spec.compaction.as_ref().is_some_and(|it| it.enabled != Some(false));
-    if is_compacted {
-        let field = "spec.compaction";
-        return Err(SetupError::Unsupported { field, instead: "remove it, and let objects grow" });
-    }
-    Ok(())
 }
 
 /// How large a batch gets, and how long it waits for more.

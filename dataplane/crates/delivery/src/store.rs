@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{Attribute, Attributes, ClientOptions, ObjectStore, PutOptions, RetryConfig};
 use operator_api::delivery_stream::{
     AzureBlobDestination, Destination, GcsDestination, Objects, S3Destination,
 };
@@ -49,19 +49,29 @@ pub enum StoreError {
     },
 }
 
+/// The entry of an object's metadata that says where the object comes from.
+pub(crate) const MARK: &str = "leat";
+
 /// Something under way.
 pub type Putting<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
 /// What objects are put into.
 pub trait Store: Send + Sync {
-    /// Puts one object, whole or not at all. One that is there by this key is replaced.
+    /// Puts one object, whole or not at all. One that is there by this key is replaced. `mark` is kept
+    /// in its metadata.
     ///
     /// # Errors
     /// See [`StoreError`]; unknown whether the object is there. Put it again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves open whether the object is there.
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a>;
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, mark: Option<&'a str>) -> Putting<'a>;
+
+    /// For all else that can be done with its objects. What fails is tried again a few times.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError>;
 }
 
 /// Where objects are put, as a resource says it.
@@ -132,22 +142,22 @@ impl Stores for ObjectStores {
         let open: Open = match bucket {
             Bucket::S3(of) => {
                 let of = of.clone();
-                Box::new(move || s3::open(&of, &*secrets))
+                Box::new(move |retry| s3::open(&of, &*secrets, retry))
             }
             Bucket::Gcs(of) => {
                 let of = of.clone();
-                Box::new(move || gcs::open(&of, &*secrets))
+                Box::new(move |retry| gcs::open(&of, &*secrets, retry))
             }
             Bucket::AzureBlob(of) => {
                 let of = of.clone();
-                Box::new(move || azure::open(&of, &*secrets))
+                Box::new(move |retry| azure::open(&of, &*secrets, retry))
             }
         };
         Arc::new(Remote { name, open, opened: Mutex::default() })
     }
 }
 
-type Open = Box<dyn Fn() -> Result<Arc<dyn ObjectStore>, StoreError> + Send + Sync>;
+type Open = Box<dyn Fn(RetryConfig) -> Result<Arc<dyn ObjectStore>, StoreError> + Send + Sync>;
 
 /// A bucket that is opened when something is to be put into it.
 struct Remote {
@@ -158,10 +168,10 @@ struct Remote {
 }
 
 impl Store for Remote {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, mark: Option<&'a str>) -> Putting<'a> {
         Box::pin(async move {
             let store = self.opened()?;
-            let put = store.put(&path(key), bytes.into()).await;
+            let put = store.put_opts(&path(key), bytes.into(), marked(mark)).await;
             if let Err(
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
@@ -173,6 +183,10 @@ impl Store for Remote {
             put.map(drop).map_err(|source| failed(&self.name, source))
         })
     }
+
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        (self.open)(RetryConfig::default())
+    }
 }
 
 impl Remote {
@@ -181,7 +195,9 @@ impl Remote {
         if let Some(store) = &*opened {
             return Ok(Arc::clone(store));
         }
-        let store = (self.open)()?;
+        // Who is told all attempts decides about the next.
+        let once = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        let store = (self.open)(once)?;
         *opened = Some(Arc::clone(&store));
         Ok(store)
     }
@@ -200,11 +216,6 @@ fn client_options(endpoint: Option<&str>) -> ClientOptions {
         .with_timeout(PUT_MAX)
 }
 
-/// Who is told all attempts decides about the next.
-fn once() -> RetryConfig {
-    RetryConfig { max_retries: 0, ..RetryConfig::default() }
-}
-
 /// An entry of a Secret that is a line of text.
 fn line(secrets: &dyn Secrets, of: &SecretRef) -> Result<String, StoreError> {
     let text = text(secrets, of)?;
@@ -213,6 +224,12 @@ fn line(secrets: &dyn Secrets, of: &SecretRef) -> Result<String, StoreError> {
 
 fn text(secrets: &dyn Secrets, of: &SecretRef) -> Result<String, StoreError> {
     String::from_utf8(secrets.get(of)?).map_err(|_| malformed(of, "text"))
+}
+
+/// With this in an object's metadata.
+pub(crate) fn marked(mark: Option<&str>) -> PutOptions {
+    let mark = mark.map(|mark| (Attribute::Metadata(MARK.into()), mark.to_owned()));
+    PutOptions { attributes: Attributes::from_iter(mark), ..PutOptions::default() }
 }
 
 /// What an object is put by: what S3 allows in a key and a path does not, `//` or a `/` in front, is left

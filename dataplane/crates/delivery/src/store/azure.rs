@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::{ObjectStore, RetryConfig};
 use operator_api::delivery_stream::AzureBlobDestination;
 
-use super::{StoreError, client_options, failed, line, once};
+use super::{StoreError, client_options, failed, line};
 use crate::secrets::Secrets;
 
 /// Opens the container with the secrets as they are now.
 pub(super) fn open(
     azure: &AzureBlobDestination,
     secrets: &dyn Secrets,
+    retry: RetryConfig,
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // A key of the environment would come before a Secret's.
     let own = MicrosoftAzureBuilder::new;
@@ -31,7 +32,7 @@ pub(super) fn open(
         .with_account(&azure.account)
         .with_container_name(&azure.container)
         .with_client_options(client_options(azure.endpoint.as_deref()))
-        .with_retry(once());
+        .with_retry(retry);
     let store = builder.build().map_err(|source| failed(&azure.container, source))?;
     Ok(Arc::new(store))
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
-use object_store::{ObjectStore, StaticCredentialProvider};
+use object_store::{ObjectStore, RetryConfig, StaticCredentialProvider};
 use operator_api::delivery_stream::GcsDestination;
 
-use super::{StoreError, client_options, failed, once, text};
+use super::{StoreError, client_options, failed, text};
 use crate::secrets::Secrets;
 
 /// Opens the bucket with the secrets as they are now.
 pub(super) fn open(
     gcs: &GcsDestination,
     secrets: &dyn Secrets,
+    retry: RetryConfig,
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // The environment's key beside that of a Secret would be one too many.
     let mut builder = match &gcs.service_account_ref {
@@ -31,7 +32,7 @@ pub(super) fn open(
     let builder = builder
         .with_bucket_name(&gcs.bucket)
         .with_client_options(client_options(gcs.endpoint.as_deref()))
-        .with_retry(once());
+        .with_retry(retry);
     let store = builder.build().map_err(|source| failed(&gcs.bucket, source))?;
     Ok(Arc::new(store))
 }

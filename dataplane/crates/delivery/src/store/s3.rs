@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
-use object_store::{Certificate, ClientOptions, ObjectStore};
+use object_store::{Certificate, ClientOptions, ObjectStore, RetryConfig};
 use operator_api::delivery_stream::S3Destination;
 use operator_api::pods::ClientTls;
 
-use super::{StoreError, client_options, failed, line, malformed, once};
+use super::{StoreError, client_options, failed, line, malformed};
 use crate::secrets::Secrets;
 
 /// Where AWS's own programs find the address of an S3 that is not AWS's.
@@ -18,8 +18,9 @@ const REGION_DEFAULT: &str = "us-east-1";
 pub(super) fn open(
     s3: &S3Destination,
     secrets: &dyn Secrets,
+    retry: RetryConfig,
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
-    let store = builder(s3, secrets)?.build();
+    let store = builder(s3, secrets)?.with_retry(retry).build();
     Ok(Arc::new(store.map_err(|source| failed(&s3.bucket, source))?))
 }
 
@@ -32,8 +33,7 @@ fn builder(s3: &S3Destination, secrets: &dyn Secrets) -> Result<AmazonS3Builder,
         .with_bucket_name(&s3.bucket)
         .with_region(s3.region.as_deref().unwrap_or(REGION_DEFAULT))
         .with_virtual_hosted_style_request(!is_path_style)
-        .with_client_options(options)
-        .with_retry(once());
+        .with_client_options(options);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }

@@ -18,7 +18,7 @@ async fn put(
     let store = stores.open(Bucket::of(&destination).expect("a bucket"));
     let mut last = Ok(());
     for _ in statuses {
-        last = store.put("a//b c/d", Bytes::from_static(b"body")).await;
+        last = store.put("a//b c/d", Bytes::from_static(b"body"), Some("mark")).await;
     }
     (server.received(), last.map_err(|error| crate::chain(&error)))
 }
@@ -39,6 +39,7 @@ async fn an_account_key_signs_what_azure_is_sent() {
     assert_eq!(received[0].target, "/lake/logs/a/b%20c/d");
     assert!(authorizations(&received)[0].starts_with("SharedKey lake:"));
     assert_eq!(received[0].text(), "body");
+    assert_eq!(received[0].header("x-ms-meta-leat"), Some("mark"));
 }
 
 #[tokio::test]
@@ -66,6 +67,7 @@ async fn a_pods_own_identity_is_told_to_no_other_server() {
         put(&[200], |url, _| json!({"gcs": {"bucket": "logs", "endpoint": url}})).await;
     assert_eq!((authorizations(&google), last), (vec!["Bearer"], Ok(())));
     assert_eq!(google[0].target, "/logs/a%2Fb%20c%2Fd");
+    assert_eq!(google[0].header("x-goog-meta-leat"), Some("mark"));
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use delivery::{
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use operator_api::DeliveryStreamSpec;
 use operator_api::pods::SecretRef;
 use prometheus_client::registry::Registry;
@@ -73,7 +75,7 @@ impl Stores for Shared {
 }
 
 impl Store for MemoryStore {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
         Box::pin(async move {
             let one_of = *self.stores.one_fails_of.lock().unwrap();
             let is_unlucky = || 0 < one_of && rand::rng().random_range(0..one_of) == 0;
@@ -91,6 +93,10 @@ impl Store for MemoryStore {
             self.stores.objects.lock().unwrap().insert(place, bytes);
             if is_unlucky() { Err(failed()) } else { Ok(()) }
         })
+    }
+
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        Ok(Arc::new(InMemory::new()))
     }
 }
 

@@ -5,6 +5,8 @@ use catalog::StreamUid;
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -15,7 +17,7 @@ use crate::sinks::redshift::testing::{Act, Database};
 use crate::sinks::stream::testing::TestStreams;
 use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Bucket, Putting, Store, Stores};
+use crate::store::{Bucket, Putting, Store, StoreError, Stores};
 
 /// Objects by key, in one bucket. Keys are what S3 makes of them.
 #[derive(Clone, Default)]
@@ -28,9 +30,13 @@ impl Stores for TestBucket {
 }
 
 impl Store for TestBucket {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
         self.0.lock().unwrap().insert(path(key).into(), bytes);
         Box::pin(async { Ok(()) })
+    }
+
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        Ok(Arc::new(InMemory::new()))
     }
 }
 
