@@ -142,6 +142,10 @@ impl Reading {
                 changed = changes.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => {}
                 Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                Some(Err(error)) = self.compacting.join_next() => {
+                    let stream = self.pipeline.name();
+                    tracing::error!(delivery_stream = %stream, "compaction ended unexpectedly: {error}");
+                }
                 () = tokio::time::sleep(LOOK_PAUSE) => {}
             }
         }
