@@ -4,9 +4,11 @@ delivered, with that system's own client, and compares them row by row.
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
 Nothing is put where DELIVERY_STREAM is -, and nothing is read where READER is nothing. Else it is one of: json BUCKET
-PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe
-ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, and logs FILE, for which the flights are put
-as CloudWatch Logs sends messages, many in a record.
+PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX (BUCKET as in lake for S3, gs+http://HOST:PORT/lake for Google's,
+az+http://HOST:PORT/ACCOUNT/lake for Azure's), stream STREAM [KEY_COLUMN], stream-repeating STREAM where what came twice
+counts once, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe ENDPOINT DATABASE SCHEMA TABLE,
+snowflake ENDPOINT DATABASE SCHEMA TABLE, and logs FILE, for which the flights are put as CloudWatch Logs sends
+messages, many in a record.
 """
 
 import collections
@@ -113,28 +115,110 @@ class Reader:
         """What was read may have been written again since."""
 
 
-class Objects(Reader):
-    """What is in a bucket below a prefix; each object is read once."""
+class S3:
+    """A bucket of the S3 server."""
 
-    def __init__(self, bucket, prefix):
-        self.bucket, self.prefix, self.read = bucket, prefix, {}
+    def __init__(self, bucket):
+        self.bucket = bucket
         self.client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"],
                                    aws_access_key_id="leatkey", aws_secret_access_key="leatsecret")
 
+    def keys(self, prefix):
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from (entry["Key"] for entry in page.get("Contents", []))
+
+    def get(self, key):
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+
+class Google:
+    """A bucket of Google Cloud Storage's emulator."""
+
+    def __init__(self, endpoint, bucket):
+        import google.auth.credentials
+        import google.cloud.storage
+        client = google.cloud.storage.Client(project="any", client_options={"api_endpoint": endpoint},
+                                             credentials=google.auth.credentials.AnonymousCredentials())
+        self.bucket = client.bucket(bucket)
+
+    def keys(self, prefix):
+        return (blob.name for blob in self.bucket.list_blobs(prefix=prefix))
+
+    def get(self, key):
+        # As it is stored: the library would unpack what the server calls compressed.
+        return self.bucket.blob(key).download_as_bytes(raw_download=True)
+
+
+class Azure:
+    """A container of Azurite, with the account and the key that it knows."""
+
+    KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+    def __init__(self, endpoint, container):
+        import azure.storage.blob
+        credential = {"account_name": endpoint.rpartition("/")[2], "account_key": self.KEY}
+        self.container = azure.storage.blob.ContainerClient(endpoint, container, credential=credential)
+
+    def keys(self, prefix):
+        return self.container.list_blob_names(name_starts_with=prefix)
+
+    def get(self, key):
+        return self.container.download_blob(key).readall()
+
+
+def bucket_of(text):
+    kind, separator, rest = text.partition("+")
+    if not separator:
+        return S3(text)
+    endpoint, _, bucket = rest.rpartition("/")
+    return {"gs": Google, "az": Azure}[kind](endpoint, bucket)
+
+
+class Objects(Reader):
+    """What is in a bucket below a prefix; each object is read once. It is complete when there are no more than so many.
+
+    While objects are merged, a journal says which not to read, for what is in them is in another, too."""
+
+    def __init__(self, bucket, prefix, objects_max=1_000_000):
+        self.bucket, self.prefix, self.objects_max, self.read = bucket_of(bucket), prefix, int(objects_max), {}
+
+    def journals(self):
+        keys = (key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" in key)
+        return [json.loads(journal) for journal in map(self.bucket.get, keys) if journal]
+
+    def keys(self):
+        while True:
+            journals = self.journals()
+            keys = {key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" not in key}
+            if journals == self.journals():
+                break
+        return keys.difference(*(merge["inputs"] for merge in journals if merge["output"] in keys))
+
     def rows(self):
-        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                if key not in self.read:
-                    body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-                    self.read[key] = list(self.decode(body))
-        return itertools.chain.from_iterable(self.read.values())
+        while True:
+            keys = self.keys()
+            for key in keys - self.read.keys():
+                self.read[key] = self.bucket.get(key)
+                if self.read[key] is not None:
+                    self.read[key] = list(self.decode(self.read[key]))
+            self.read = {key: rows for key, rows in self.read.items() if key in keys and rows is not None}
+            # One that is gone by now is in another.
+            if self.read.keys() == keys:
+                return itertools.chain.from_iterable(self.read.values())
+
+    def count(self):
+        count = super().count()
+        return count if len(self.read) <= self.objects_max else 0
 
     def forget(self):
         """What was read may have been written again since."""
         self.read = {}
 
     def summary(self):
+        assert len(self.read) <= self.objects_max, f"{len(self.read)} objects are left"
         return f"{len(self.read)} objects"
 
 
@@ -229,6 +313,51 @@ class Postgres(Reader):
         return self.table
 
 
+class Stream(Reader):
+    """The records of a Stream, from its beginning; each is read once. Their partition key is what is in that column."""
+
+    def __init__(self, stream, column=None):
+        self.stream, self.column, self.read, self.iterators = stream, column, [], []
+        self.client = boto3.client("kinesis")
+
+    def rows(self):
+        if not self.iterators:
+            shards = self.client.list_shards(StreamName=self.stream)["Shards"]
+            self.iterators = [self.client.get_shard_iterator(StreamName=self.stream, ShardId=shard["ShardId"],
+                                                             ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+                              for shard in shards]
+        for at, iterator in enumerate(self.iterators):
+            behind = True
+            while behind:
+                try:
+                    page = self.client.get_records(ShardIterator=iterator)
+                except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                    time.sleep(0.2)
+                    continue
+                for record in page["Records"]:
+                    row = json.loads(record["Data"])
+                    assert self.column is None or row[self.column] == record["PartitionKey"], record
+                    self.read.append(row)
+                iterator = page["NextShardIterator"]
+                behind = bool(page["Records"])
+            self.iterators[at] = iterator
+        return iter([dict(row) for row in self.read])
+
+    def summary(self):
+        return f"{len(self.iterators)} shards"
+
+
+class RepeatingStream(Stream):
+    """Records that were put twice count once: how many were is said."""
+
+    def rows(self):
+        different = {json.dumps(row, sort_keys=True): row for row in super().rows()}
+        return iter(different.values())
+
+    def summary(self):
+        return f"{super().summary()}, {len(self.read) - len(list(self.rows())):,} records twice"
+
+
 class Snowpipe(Reader):
     """The rows of a table of Snowpipe's stand-in."""
 
@@ -277,7 +406,8 @@ class Snowflake(Reader):
 
 
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
-           "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake}
+           "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake,
+           "stream": Stream, "stream-repeating": RepeatingStream}
 
 
 def main(archive, stream, reader, *arguments):

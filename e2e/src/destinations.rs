@@ -20,6 +20,12 @@ pub const ACCESS_KEY: &str = "leatkey";
 /// Its secret.
 pub const SECRET_KEY: &str = "leatsecret";
 
+/// The account that Azurite knows.
+pub const AZURE_ACCOUNT: &str = "devstoreaccount1";
+/// Its key, which everybody knows.
+pub const AZURE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
 /// The user of Snowflake's stand-ins.
 pub const SNOWFLAKE_USER: &str = "loader";
 /// What its private key is encrypted with.
@@ -68,6 +74,50 @@ impl Server {
         }
         command.arg(format!("-s3.config={}", identities.display()));
         Server::start_at(command, (ip, ports[0]), directory)
+    }
+
+    /// `e2e/destinations/gcs`, an emulator of Google Cloud Storage that lets anyone in, with its data in
+    /// `directory`. It has a bucket `lake`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn gcs(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command = Command::new(servers().join("gcs"));
+        command.arg(format!("127.0.0.1:{port}")).arg(directory.join("buckets"));
+        Server::start(command, port, directory)
+    }
+
+    /// Azurite, Azure's emulator, which checks signatures, with its data in `directory`. It has a
+    /// container `lake`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn azure(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command =
+            Command::new(servers().join("azurite-3.35.0/node_modules/.bin/azurite-blob"));
+        // Its own client, which reads what came, may be newer than it knows.
+        command.args([
+            "--disableTelemetry",
+            "--skipApiVersionCheck",
+            "--silent",
+            "--blobPort",
+            &port.to_string(),
+        ]);
+        command.arg("--location").arg(directory);
+        let server = Server::start(command, port, directory)?;
+        let script = "import azure.storage.blob, sys\n\
+            azure.storage.blob.ContainerClient(sys.argv[1], 'lake',\n\
+            credential={'account_name': sys.argv[2], 'account_key': sys.argv[3]}).create_container()\n";
+        let account = format!("{}/{AZURE_ACCOUNT}", server.endpoint());
+        let created = Command::new(python_bin("python"))
+            .args(["-c", script, &account, AZURE_ACCOUNT, AZURE_KEY])
+            .output()?;
+        ensure!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        Ok(server)
     }
 
     /// Elasticsearch or OpenSearch, by its program's name and version, with its data in `directory`.

@@ -11,14 +11,17 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Destinations as the resource and as CloudWatch name them.
-const DESTINATIONS: [(&str, &str); 6] = [
+/// Destinations as the resource and as CloudWatch name them, or would.
+const DESTINATIONS: [(&str, &str); 9] = [
     ("s3", "S3"),
+    ("gcs", "GoogleCloudStorage"),
+    ("azureBlob", "AzureBlobStorage"),
     ("redshift", "Redshift"),
     ("elasticsearch", "Elasticsearch"),
     ("opensearch", "AmazonOpenSearchService"),
     ("httpEndpoint", "HttpEndpoint"),
     ("splunk", "Splunk"),
+    ("stream", "Stream"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +45,7 @@ pub struct Metrics {
     partitions_exceeded: ByStream,
     lost: ByStream,
     expired: ByStream,
+    compacted: ByStream,
 }
 
 #[derive(Clone)]
@@ -66,6 +70,7 @@ pub(crate) struct StreamMetrics {
     pub(crate) partitions_exceeded: Counter,
     pub(crate) lost: Counter,
     pub(crate) expired: Counter,
+    pub(crate) compacted: Counter,
 }
 
 /// What went to one destination.
@@ -109,6 +114,7 @@ impl Metrics {
                 "Records that could not be delivered while the backup is switched off",
             ),
             expired: add("Expired_Records", "Records that expired before they were delivered"),
+            compacted: add("Compacted_Objects", "Objects that were merged into larger ones"),
         }
     }
 
@@ -134,6 +140,7 @@ impl Metrics {
             partitions_exceeded: counter(&self.partitions_exceeded),
             lost: counter(&self.lost),
             expired: counter(&self.expired),
+            compacted: counter(&self.compacted),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod redshift;
 pub mod search;
 pub mod snowflake;
 pub mod splunk;
+pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
@@ -29,6 +30,7 @@ use http_endpoint::HttpEndpointSink;
 use search::SearchSink;
 use snowflake::SnowflakeSink;
 use splunk::SplunkSink;
+use stream::{StreamSink, Streams};
 
 /// Records that go to a destination together, and again together when the first attempt did not bring
 /// all of them there.
@@ -106,6 +108,8 @@ pub struct Parts {
     pub feed: Feed,
     /// Where secrets are looked up.
     pub secrets: Arc<dyn Secrets>,
+    /// Where Streams are found.
+    pub streams: Arc<dyn Streams>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -139,6 +143,8 @@ pub fn open(destination: &Destination, parts: &Parts) -> Option<(Arc<dyn Sink>, 
         Arc::new(SearchSink::new(of.clone(), engine, &parts.arn, secrets, clock))
     } else if let Some(of) = &destination.opensearch {
         Arc::new(SearchSink::new(of.clone(), SearchEngine::OpenSearch, &parts.arn, secrets, clock))
+    } else if let Some(of) = &destination.stream {
+        Arc::new(StreamSink::new(of.name.clone(), Arc::clone(&parts.streams)))
     } else {
         return None;
     };

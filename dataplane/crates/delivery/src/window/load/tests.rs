@@ -5,7 +5,8 @@ use catalog::StreamUid;
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
-use operator_api::delivery_stream::S3Destination;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -13,24 +14,29 @@ use crate::memory::{Holder, Memory};
 use crate::metrics::Metrics;
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
+use crate::sinks::stream::testing::TestStreams;
 use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Putting, Store, Stores};
+use crate::store::{Bucket, Putting, Store, StoreError, Stores};
 
 /// Objects by key, in one bucket. Keys are what S3 makes of them.
 #[derive(Clone, Default)]
 struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
 
 impl Stores for TestBucket {
-    fn s3(&self, _: &S3Destination) -> Arc<dyn Store> {
+    fn open(&self, _: Bucket<'_>) -> Arc<dyn Store> {
         Arc::new(self.clone())
     }
 }
 
 impl Store for TestBucket {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
         self.0.lock().unwrap().insert(path(key).into(), bytes);
         Box::pin(async { Ok(()) })
+    }
+
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        Ok(Arc::new(InMemory::new()))
     }
 }
 
@@ -68,7 +74,6 @@ fn pipeline(
         phase: DeliveryPhase::Active,
         spec: serde_json::from_str(&spec).unwrap(),
         destination_version: 1,
-        tags: BTreeMap::new(),
         secrets: BTreeMap::new(),
         aws_only: BTreeMap::new(),
     };
@@ -76,6 +81,7 @@ fn pipeline(
         clock: Arc::new(StoppedClock),
         secrets: Arc::new(secrets),
         stores: Arc::new(bucket.clone()),
+        streams: Arc::new(TestStreams::scripted(Vec::new())),
         random: || 0.0,
         memory: Memory::new(64 << 20),
         metrics: Metrics::register(registry),
