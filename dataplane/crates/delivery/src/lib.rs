@@ -27,6 +27,8 @@ pub mod secrets;
 pub mod sinks;
 pub mod status;
 mod store;
+#[cfg(test)]
+mod testing;
 mod transform;
 mod window;
 mod worker;

@@ -115,3 +115,6 @@ pub(crate) async fn load(
     status.succeeds();
     loaded
 }
+
+#[cfg(test)]
+mod tests;

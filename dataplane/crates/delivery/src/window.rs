@@ -1,6 +1,8 @@
 //! What is gathered of a window, and delivered of it.
 
 mod load;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

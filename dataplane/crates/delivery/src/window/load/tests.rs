@@ -1,44 +1,16 @@
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use catalog::StreamUid;
-use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
-use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::memory::{Holder, Memory};
-use crate::metrics::Metrics;
-use crate::pipeline::{Context, Pipeline, SetupError};
+use crate::memory::Holder;
+use crate::pipeline::{Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
-use crate::sinks::stream::testing::TestStreams;
-use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
+use crate::sinks::testing::{TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Bucket, Putting, Store, StoreError, Stores};
-
-/// Objects by key, in one bucket. Keys are what S3 makes of them.
-#[derive(Clone, Default)]
-struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
-
-impl Stores for TestBucket {
-    fn open(&self, _: Bucket<'_>) -> Arc<dyn Store> {
-        Arc::new(self.clone())
-    }
-}
-
-impl Store for TestBucket {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
-        self.0.lock().unwrap().insert(path(key).into(), bytes);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        Ok(Arc::new(InMemory::new()))
-    }
-}
+use crate::testing::{TestBucket, context, delivery_stream};
 
 struct Home {
     bucket: TestBucket,
@@ -65,31 +37,8 @@ fn pipeline(
                 "copyCommand": {{"dataTableName": "t", "copyOptions": "IAM_ROLE default"}},
                 "s3": {{"bucket": "way", "prefix": "{prefix}", "errorOutputPrefix": "e/"}}}}}}}}"#
     );
-    let stream = DeliveryStream {
-        name: "clicks".parse().unwrap(),
-        uid: StreamUid(7),
-        version: 1,
-        created: NOW,
-        updated: None,
-        phase: DeliveryPhase::Active,
-        spec: serde_json::from_str(&spec).unwrap(),
-        destination_version: 1,
-        secrets: BTreeMap::new(),
-        aws_only: BTreeMap::new(),
-    };
-    let context = Context {
-        clock: Arc::new(StoppedClock),
-        secrets: Arc::new(secrets),
-        stores: Arc::new(bucket.clone()),
-        streams: Arc::new(TestStreams::scripted(Vec::new())),
-        random: || 0.0,
-        memory: Memory::new(64 << 20),
-        metrics: Metrics::register(registry),
-        statuses: statuses.clone(),
-        region: "us-east-1".to_owned(),
-        account: "0".to_owned(),
-    };
-    Pipeline::new(Arc::new(context), &stream)
+    let context = context(bucket, Arc::new(secrets), registry, statuses);
+    Pipeline::new(Arc::new(context), &delivery_stream(&spec))
 }
 
 impl Home {
