@@ -9,8 +9,14 @@ az+http://HOST:PORT/ACCOUNT/lake for Azure's), stream STREAM [KEY_COLUMN], strea
 counts once, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe ENDPOINT DATABASE SCHEMA TABLE,
 snowflake ENDPOINT DATABASE SCHEMA TABLE, and logs FILE, for which the flights are put as CloudWatch Logs sends
 messages, many in a record.
+
+Environment: FLIGHTS, how many if not all; SECONDS_BETWEEN_PUTS; AS_LOGS, put as for logs. ACKNOWLEDGED, a file: a run
+that puts notes in it what was acknowledged, and one that reads looks for just that, in the destination and in BACKUP,
+a reader like the others: refused BUCKET PREFIX or listed BUCKET PREFIX (what manifests of failed loads list).
+REPEATS=counted where a destination may have a flight twice. SECONDS_TO_SETTLE.
 """
 
+import base64
 import collections
 import concurrent.futures
 import csv
@@ -68,7 +74,8 @@ def is_active(client, stream):
 
 
 def put_all(stream, rows, encode):
-    """Several at a time; what was refused is put again, and says how often it was. How long it took."""
+    """Several at a time; what was refused is put again, and says how often it was. How long it took, and what was
+    acknowledged: numbers, and how often each had been put before."""
     once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1})
     client = boto3.client("firehose", config=once)
     deadline = time.monotonic() + 60
@@ -76,22 +83,33 @@ def put_all(stream, rows, encode):
         assert time.monotonic() < deadline, "the delivery stream does not become active"
         time.sleep(0.1)
     done, lock, pace = itertools.count(1), threading.Lock(), float(os.environ.get("SECONDS_BETWEEN_PUTS", 0))
+    acknowledged, failures = set(), collections.Counter()
 
     def put(start):
-        again, left = 0, rows[start:start + 500]
+        again, left = -1, rows[start:start + 500]
         while left:
+            again += 1
             # Of one that was not answered nobody knows whether it was kept: what is put again is another record.
             batch = [{"Data": data} for data in encode([row | {"again": again} if again else row for row in left])]
-            again += 1
             try:
                 answers = client.put_record_batch(DeliveryStreamName=stream, Records=batch)["RequestResponses"]
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                with lock:
+                    failures[str(error)] += 1
                 time.sleep(0.05)
                 continue
             assert len(answers) == len(batch)
             refused = [number for number, answer in enumerate(answers) if "ErrorCode" in answer]
             assert not refused or len(batch) == len(left), "a record that holds many is refused"
+            if refused:
+                answer = answers[refused[0]]
+                with lock:
+                    failures[f"{answer['ErrorCode']}: {answer['ErrorMessage']}"] += len(refused)
+                time.sleep(0.05)
+            kept = [row for number, row in enumerate(left) if number not in refused]
             left = [left[number] for number in refused]
+            with lock:
+                acknowledged.update((row["number"], again) for row in kept)
         time.sleep(pace)
         with lock:
             batches = next(done)
@@ -101,7 +119,9 @@ def put_all(stream, rows, encode):
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(put, range(0, len(rows), 500)))
-    return time.monotonic() - started
+    for failure, times in failures.items():
+        print(f"  {times} times: {failure}", flush=True)
+    return time.monotonic() - started, acknowledged
 
 
 class Reader:
@@ -249,6 +269,29 @@ def present(rows):
     return ({name: value for name, value in row.items() if value is not None} for row in rows)
 
 
+class RefusedRecords(Objects):
+    """Documents about records that a destination did not take, with the records in them."""
+
+    @staticmethod
+    def decode(body):
+        for line in body.splitlines():
+            data = base64.b64decode(json.loads(line)["rawData"])
+            is_logs = data[:2] == b"\x1f\x8b"
+            texts = ([event["message"] for event in json.loads(gzip.decompress(data))["logEvents"]] if is_logs
+                     else data.splitlines())
+            yield from map(json.loads, texts)
+
+
+class ListedObjects(Objects):
+    """The objects that manifests list."""
+
+    @staticmethod
+    def decode(body):
+        for entry in json.loads(body)["entries"]:
+            bucket, object_key = entry["url"].removeprefix("s3://").split("/", 1)
+            yield from JsonObjects.decode(bucket_of(bucket).get(object_key))
+
+
 class Search(Reader):
     """The documents of an index, page by page."""
 
@@ -381,7 +424,7 @@ class Snowflake(Reader):
 
     COLUMNS = ["number", "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
                "sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time",
-               "distance", "hour", "minute", "time_hour"]
+               "distance", "hour", "minute", "time_hour", "again"]
 
     def __init__(self, endpoint, database, schema, table):
         import snowflake.connector
@@ -391,8 +434,8 @@ class Snowflake(Reader):
             database=database, schema=schema, session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False})
         self.cursor, self.table = connection.cursor(), table
         kinds = {True: "INT", False: "VARCHAR"}
-        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number'}]}" for name in self.COLUMNS)
-        self.cursor.execute(f"CREATE TABLE {table} ({columns})")
+        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number', 'again'}]}" for name in self.COLUMNS)
+        self.cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
     def count(self):
         return self.cursor.execute(f"SELECT COUNT(*) FROM {self.table}").fetchone()[0]
@@ -407,16 +450,68 @@ class Snowflake(Reader):
 
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
            "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake,
-           "stream": Stream, "stream-repeating": RepeatingStream}
+           "stream": Stream, "stream-repeating": RepeatingStream,
+           "refused": RefusedRecords, "listed": ListedObjects}
+
+
+def key(row):
+    return row["number"], row.get("again", 0)
+
+
+def compare_acknowledged(file, wanted, reader):
+    """What was acknowledged is in the destination or in the backup."""
+    backup = os.environ.get("BACKUP", "").split()
+    backup = READERS[backup[0]](*backup[1:]) if backup else None
+    with open(file, encoding="utf-8") as lines:
+        acknowledged = {tuple(pair) for pair in json.load(lines)}
+
+    def missing():
+        return acknowledged - set(map(key, reader.rows())) - set(map(key, backup.rows() if backup else []))
+
+    def is_all_there():
+        try:
+            return not missing()
+        except (OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            # A server that has just been started may not be ready.
+            print(f"  not read: {error}", flush=True)
+            return False
+
+    started = time.monotonic()
+    while not is_all_there() and time.monotonic() < started + DELIVERED_MAX:
+        time.sleep(0.5)
+    delivered_seconds = time.monotonic() - started
+    # What comes too often may come late, and what was read may have been written again.
+    time.sleep(float(os.environ.get("SECONDS_TO_SETTLE", 2)))
+    reader.forget()
+    lost, found, aside = len(missing()), list(reader.rows()), list(backup.rows() if backup else [])
+    times, aside_keys = collections.Counter(map(key, found)), set(map(key, aside))
+    repeated = sum(count - 1 for count in times.values())
+    different = [row for row in found + aside
+                 if wanted.get(row["number"]) != {name: row[name] for name in row if name != "again"}]
+    print(f"  {len(acknowledged):,} acknowledged, all seen {delivered_seconds:.1f} s later in {reader.summary()}: "
+          f"missing {lost:,}, repeated {repeated:,}, different {len(different):,}; "
+          f"only in the backup {len(aside_keys - set(times)):,}, in both {len(aside_keys & set(times)):,}", flush=True)
+    if lost or different or (repeated and os.environ.get("REPEATS") != "counted"):
+        sys.exit("what was delivered is not what was put")
+    if len(times) < len(acknowledged) / 10:
+        sys.exit("nearly nothing came to the destination")
 
 
 def main(archive, stream, reader, *arguments):
-    rows = list(flights(archive))
-    encode = as_logs if reader == "logs" else as_lines
+    count = os.environ.get("FLIGHTS")
+    rows = list(itertools.islice(flights(archive), int(count) if count else None))
+    encode = as_logs if reader == "logs" or "AS_LOGS" in os.environ else as_lines
     reader = None if reader == "nothing" else READERS[reader](*arguments)
-    put_seconds = 0 if stream == "-" else put_all(stream, rows, encode)
+    notes = os.environ.get("ACKNOWLEDGED")
+    put_seconds, acknowledged = (0, set()) if stream == "-" else put_all(stream, rows, encode)
     if reader is None:
-        print(f"put {len(rows):,} flights in {put_seconds:.1f} s")
+        print(f"  put {len(rows):,} flights in {put_seconds:.1f} s", flush=True)
+        if notes:
+            with open(notes, "w", encoding="utf-8") as file:
+                json.dump(sorted(acknowledged), file)
+        return
+    if notes:
+        compare_acknowledged(notes, {row["number"]: row for row in rows}, reader)
         return
     started = time.monotonic()
     while True:

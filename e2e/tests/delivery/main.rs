@@ -11,6 +11,7 @@ use e2e::{Leat, Start};
 mod buckets;
 mod collector;
 mod compaction;
+mod faults;
 mod kills;
 mod redshift;
 mod s3;
