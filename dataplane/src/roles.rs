@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 mod groups;
 mod intake;
 mod keeper;
+mod own_streams;
 mod route;
 pub(crate) mod seccomp;
 pub(crate) mod standalone;

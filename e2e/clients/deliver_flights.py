@@ -4,11 +4,19 @@ delivered, with that system's own client, and compares them row by row.
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
 Nothing is put where DELIVERY_STREAM is -, and nothing is read where READER is nothing. Else it is one of: json BUCKET
-PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe
-ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, iceberg ENDPOINT TABLE [PARTITION...], and
-logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
+PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX (BUCKET as in lake for S3, gs+http://HOST:PORT/lake for Google's,
+az+http://HOST:PORT/ACCOUNT/lake for Azure's), stream STREAM [KEY_COLUMN], stream-repeating STREAM where what came twice
+counts once, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe ENDPOINT DATABASE SCHEMA TABLE,
+snowflake ENDPOINT DATABASE SCHEMA TABLE, iceberg ENDPOINT TABLE [PARTITION...], and logs FILE, for which the flights
+are put as CloudWatch Logs sends messages, many in a record.
+
+Environment: FLIGHTS, how many if not all; SECONDS_BETWEEN_PUTS; AS_LOGS, put as for logs. ACKNOWLEDGED, a file: a run
+that puts notes in it what was acknowledged, and one that reads looks for just that, in the destination and in BACKUP,
+a reader like the others: refused BUCKET PREFIX or listed BUCKET PREFIX (what manifests of failed loads list).
+REPEATS=counted where a destination may have a flight twice. SECONDS_TO_SETTLE.
 """
 
+import base64
 import collections
 import concurrent.futures
 import csv
@@ -66,7 +74,8 @@ def is_active(client, stream):
 
 
 def put_all(stream, rows, encode):
-    """Several at a time; what was refused is put again, and says how often it was. How long it took."""
+    """Several at a time; what was refused is put again, and says how often it was. How long it took, and what was
+    acknowledged: numbers, and how often each had been put before."""
     once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1})
     client = boto3.client("firehose", config=once)
     deadline = time.monotonic() + 60
@@ -74,22 +83,33 @@ def put_all(stream, rows, encode):
         assert time.monotonic() < deadline, "the delivery stream does not become active"
         time.sleep(0.1)
     done, lock, pace = itertools.count(1), threading.Lock(), float(os.environ.get("SECONDS_BETWEEN_PUTS", 0))
+    acknowledged, failures = set(), collections.Counter()
 
     def put(start):
-        again, left = 0, rows[start:start + 500]
+        again, left = -1, rows[start:start + 500]
         while left:
+            again += 1
             # Of one that was not answered nobody knows whether it was kept: what is put again is another record.
             batch = [{"Data": data} for data in encode([row | {"again": again} if again else row for row in left])]
-            again += 1
             try:
                 answers = client.put_record_batch(DeliveryStreamName=stream, Records=batch)["RequestResponses"]
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                with lock:
+                    failures[str(error)] += 1
                 time.sleep(0.05)
                 continue
             assert len(answers) == len(batch)
             refused = [number for number, answer in enumerate(answers) if "ErrorCode" in answer]
             assert not refused or len(batch) == len(left), "a record that holds many is refused"
+            if refused:
+                answer = answers[refused[0]]
+                with lock:
+                    failures[f"{answer['ErrorCode']}: {answer['ErrorMessage']}"] += len(refused)
+                time.sleep(0.05)
+            kept = [row for number, row in enumerate(left) if number not in refused]
             left = [left[number] for number in refused]
+            with lock:
+                acknowledged.update((row["number"], again) for row in kept)
         time.sleep(pace)
         with lock:
             batches = next(done)
@@ -99,7 +119,9 @@ def put_all(stream, rows, encode):
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(put, range(0, len(rows), 500)))
-    return time.monotonic() - started
+    for failure, times in failures.items():
+        print(f"  {times} times: {failure}", flush=True)
+    return time.monotonic() - started, acknowledged
 
 
 class Reader:
@@ -113,28 +135,110 @@ class Reader:
         """What was read may have been written again since."""
 
 
-class Objects(Reader):
-    """What is in a bucket below a prefix; each object is read once."""
+class S3:
+    """A bucket of the S3 server."""
 
-    def __init__(self, bucket, prefix):
-        self.bucket, self.prefix, self.read = bucket, prefix, {}
+    def __init__(self, bucket):
+        self.bucket = bucket
         self.client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"],
                                    aws_access_key_id="leatkey", aws_secret_access_key="leatsecret")
 
+    def keys(self, prefix):
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from (entry["Key"] for entry in page.get("Contents", []))
+
+    def get(self, key):
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+
+class Google:
+    """A bucket of Google Cloud Storage's emulator."""
+
+    def __init__(self, endpoint, bucket):
+        import google.auth.credentials
+        import google.cloud.storage
+        client = google.cloud.storage.Client(project="any", client_options={"api_endpoint": endpoint},
+                                             credentials=google.auth.credentials.AnonymousCredentials())
+        self.bucket = client.bucket(bucket)
+
+    def keys(self, prefix):
+        return (blob.name for blob in self.bucket.list_blobs(prefix=prefix))
+
+    def get(self, key):
+        # As it is stored: the library would unpack what the server calls compressed.
+        return self.bucket.blob(key).download_as_bytes(raw_download=True)
+
+
+class Azure:
+    """A container of Azurite, with the account and the key that it knows."""
+
+    KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+    def __init__(self, endpoint, container):
+        import azure.storage.blob
+        credential = {"account_name": endpoint.rpartition("/")[2], "account_key": self.KEY}
+        self.container = azure.storage.blob.ContainerClient(endpoint, container, credential=credential)
+
+    def keys(self, prefix):
+        return self.container.list_blob_names(name_starts_with=prefix)
+
+    def get(self, key):
+        return self.container.download_blob(key).readall()
+
+
+def bucket_of(text):
+    kind, separator, rest = text.partition("+")
+    if not separator:
+        return S3(text)
+    endpoint, _, bucket = rest.rpartition("/")
+    return {"gs": Google, "az": Azure}[kind](endpoint, bucket)
+
+
+class Objects(Reader):
+    """What is in a bucket below a prefix; each object is read once. It is complete when there are no more than so many.
+
+    While objects are merged, a journal says which not to read, for what is in them is in another, too."""
+
+    def __init__(self, bucket, prefix, objects_max=1_000_000):
+        self.bucket, self.prefix, self.objects_max, self.read = bucket_of(bucket), prefix, int(objects_max), {}
+
+    def journals(self):
+        keys = (key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" in key)
+        return [json.loads(journal) for journal in map(self.bucket.get, keys) if journal]
+
+    def keys(self):
+        while True:
+            journals = self.journals()
+            keys = {key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" not in key}
+            if journals == self.journals():
+                break
+        return keys.difference(*(merge["inputs"] for merge in journals if merge["output"] in keys))
+
     def rows(self):
-        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                if key not in self.read:
-                    body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-                    self.read[key] = list(self.decode(body))
-        return itertools.chain.from_iterable(self.read.values())
+        while True:
+            keys = self.keys()
+            for key in keys - self.read.keys():
+                self.read[key] = self.bucket.get(key)
+                if self.read[key] is not None:
+                    self.read[key] = list(self.decode(self.read[key]))
+            self.read = {key: rows for key, rows in self.read.items() if key in keys and rows is not None}
+            # One that is gone by now is in another.
+            if self.read.keys() == keys:
+                return itertools.chain.from_iterable(self.read.values())
+
+    def count(self):
+        count = super().count()
+        return count if len(self.read) <= self.objects_max else 0
 
     def forget(self):
         """What was read may have been written again since."""
         self.read = {}
 
     def summary(self):
+        assert len(self.read) <= self.objects_max, f"{len(self.read)} objects are left"
         return f"{len(self.read)} objects"
 
 
@@ -163,6 +267,29 @@ class OrcObjects(Objects):
 def present(rows):
     """A column that is null is a member that was not there."""
     return ({name: value for name, value in row.items() if value is not None} for row in rows)
+
+
+class RefusedRecords(Objects):
+    """Documents about records that a destination did not take, with the records in them."""
+
+    @staticmethod
+    def decode(body):
+        for line in body.splitlines():
+            data = base64.b64decode(json.loads(line)["rawData"])
+            is_logs = data[:2] == b"\x1f\x8b"
+            texts = ([event["message"] for event in json.loads(gzip.decompress(data))["logEvents"]] if is_logs
+                     else data.splitlines())
+            yield from map(json.loads, texts)
+
+
+class ListedObjects(Objects):
+    """The objects that manifests list."""
+
+    @staticmethod
+    def decode(body):
+        for entry in json.loads(body)["entries"]:
+            bucket, object_key = entry["url"].removeprefix("s3://").split("/", 1)
+            yield from JsonObjects.decode(bucket_of(bucket).get(object_key))
 
 
 class Search(Reader):
@@ -229,6 +356,51 @@ class Postgres(Reader):
         return self.table
 
 
+class Stream(Reader):
+    """The records of a Stream, from its beginning; each is read once. Their partition key is what is in that column."""
+
+    def __init__(self, stream, column=None):
+        self.stream, self.column, self.read, self.iterators = stream, column, [], []
+        self.client = boto3.client("kinesis")
+
+    def rows(self):
+        if not self.iterators:
+            shards = self.client.list_shards(StreamName=self.stream)["Shards"]
+            self.iterators = [self.client.get_shard_iterator(StreamName=self.stream, ShardId=shard["ShardId"],
+                                                             ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+                              for shard in shards]
+        for at, iterator in enumerate(self.iterators):
+            behind = True
+            while behind:
+                try:
+                    page = self.client.get_records(ShardIterator=iterator)
+                except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                    time.sleep(0.2)
+                    continue
+                for record in page["Records"]:
+                    row = json.loads(record["Data"])
+                    assert self.column is None or row[self.column] == record["PartitionKey"], record
+                    self.read.append(row)
+                iterator = page["NextShardIterator"]
+                behind = bool(page["Records"])
+            self.iterators[at] = iterator
+        return iter([dict(row) for row in self.read])
+
+    def summary(self):
+        return f"{len(self.iterators)} shards"
+
+
+class RepeatingStream(Stream):
+    """Records that were put twice count once: how many were is said."""
+
+    def rows(self):
+        different = {json.dumps(row, sort_keys=True): row for row in super().rows()}
+        return iter(different.values())
+
+    def summary(self):
+        return f"{super().summary()}, {len(self.read) - len(list(self.rows())):,} records twice"
+
+
 class Snowpipe(Reader):
     """The rows of a table of Snowpipe's stand-in."""
 
@@ -252,7 +424,7 @@ class Snowflake(Reader):
 
     COLUMNS = ["number", "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
                "sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time",
-               "distance", "hour", "minute", "time_hour"]
+               "distance", "hour", "minute", "time_hour", "again"]
 
     def __init__(self, endpoint, database, schema, table):
         import snowflake.connector
@@ -262,8 +434,8 @@ class Snowflake(Reader):
             database=database, schema=schema, session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False})
         self.cursor, self.table = connection.cursor(), table
         kinds = {True: "INT", False: "VARCHAR"}
-        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number'}]}" for name in self.COLUMNS)
-        self.cursor.execute(f"CREATE TABLE {table} ({columns})")
+        columns = ", ".join(f"{name} {kinds[name in NUMBERS | {'number', 'again'}]}" for name in self.COLUMNS)
+        self.cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
     def count(self):
         return self.cursor.execute(f"SELECT COUNT(*) FROM {self.table}").fetchone()[0]
@@ -333,16 +505,69 @@ class Iceberg(Reader):
 
 READERS = {"json": JsonObjects, "parquet": ParquetObjects, "orc": OrcObjects, "search": Search, "taken": Taken,
            "logs": Taken, "postgres": Postgres, "snowpipe": Snowpipe, "snowflake": Snowflake,
-           "iceberg": Iceberg}
+           "iceberg": Iceberg,
+           "stream": Stream, "stream-repeating": RepeatingStream,
+           "refused": RefusedRecords, "listed": ListedObjects}
+
+
+def key(row):
+    return row["number"], row.get("again", 0)
+
+
+def compare_acknowledged(file, wanted, reader):
+    """What was acknowledged is in the destination or in the backup."""
+    backup = os.environ.get("BACKUP", "").split()
+    backup = READERS[backup[0]](*backup[1:]) if backup else None
+    with open(file, encoding="utf-8") as lines:
+        acknowledged = {tuple(pair) for pair in json.load(lines)}
+
+    def missing():
+        return acknowledged - set(map(key, reader.rows())) - set(map(key, backup.rows() if backup else []))
+
+    def is_all_there():
+        try:
+            return not missing()
+        except (OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            # A server that has just been started may not be ready.
+            print(f"  not read: {error}", flush=True)
+            return False
+
+    started = time.monotonic()
+    while not is_all_there() and time.monotonic() < started + DELIVERED_MAX:
+        time.sleep(0.5)
+    delivered_seconds = time.monotonic() - started
+    # What comes too often may come late, and what was read may have been written again.
+    time.sleep(float(os.environ.get("SECONDS_TO_SETTLE", 2)))
+    reader.forget()
+    lost, found, aside = len(missing()), list(reader.rows()), list(backup.rows() if backup else [])
+    times, aside_keys = collections.Counter(map(key, found)), set(map(key, aside))
+    repeated = sum(count - 1 for count in times.values())
+    different = [row for row in found + aside
+                 if wanted.get(row["number"]) != {name: row[name] for name in row if name != "again"}]
+    print(f"  {len(acknowledged):,} acknowledged, all seen {delivered_seconds:.1f} s later in {reader.summary()}: "
+          f"missing {lost:,}, repeated {repeated:,}, different {len(different):,}; "
+          f"only in the backup {len(aside_keys - set(times)):,}, in both {len(aside_keys & set(times)):,}", flush=True)
+    if lost or different or (repeated and os.environ.get("REPEATS") != "counted"):
+        sys.exit("what was delivered is not what was put")
+    if len(times) < len(acknowledged) / 10:
+        sys.exit("nearly nothing came to the destination")
 
 
 def main(archive, stream, reader, *arguments):
-    rows = list(flights(archive))
-    encode = as_logs if reader == "logs" else as_lines
+    count = os.environ.get("FLIGHTS")
+    rows = list(itertools.islice(flights(archive), int(count) if count else None))
+    encode = as_logs if reader == "logs" or "AS_LOGS" in os.environ else as_lines
     reader = None if reader == "nothing" else READERS[reader](*arguments)
-    put_seconds = 0 if stream == "-" else put_all(stream, rows, encode)
+    notes = os.environ.get("ACKNOWLEDGED")
+    put_seconds, acknowledged = (0, set()) if stream == "-" else put_all(stream, rows, encode)
     if reader is None:
-        print(f"put {len(rows):,} flights in {put_seconds:.1f} s")
+        print(f"  put {len(rows):,} flights in {put_seconds:.1f} s", flush=True)
+        if notes:
+            with open(notes, "w", encoding="utf-8") as file:
+                json.dump(sorted(acknowledged), file)
+        return
+    if notes:
+        compare_acknowledged(notes, {row["number"]: row for row in rows}, reader)
         return
     started = time.monotonic()
     while True:

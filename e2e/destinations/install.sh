@@ -43,3 +43,10 @@ if ! cmp -s collector.yaml "$cache/collector/built.yaml"; then
     rm -r "$work"
     cp collector.yaml "$cache/collector/built.yaml"
 fi
+
+# Emulators of object stores.
+(cd gcs && go build -o "$cache/gcs" .)
+if [ ! -x "$cache/azurite-3.35.0/node_modules/.bin/azurite-blob" ]; then
+    mkdir -p "$cache/azurite-3.35.0"
+    npm install --silent --no-audit --no-fund --prefix "$cache/azurite-3.35.0" azurite@3.35.0
+fi

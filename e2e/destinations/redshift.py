@@ -30,7 +30,7 @@ DATA_BYTES = 1 << 16
 
 
 def start_postgres(directory, port, sql):
-    """Ends with this process, however that ends."""
+    """Ends with this process, however that ends. Its data may be there from before."""
     programs = max(glob.glob("/usr/lib/postgresql/*/bin"))
     directory.mkdir(parents=True, exist_ok=True)
     as_user = []
@@ -41,18 +41,21 @@ def start_postgres(directory, port, sql):
         directory.parent.chmod(0o755)
     run_as = ["setpriv", "--pdeathsig", "QUIT", *as_user, "--"]
     data, password = directory / "data", directory / "password"
-    password.write_text("loaded\n")
-    subprocess.run([*run_as, f"{programs}/initdb", "--pgdata", data, "--username=loader", f"--pwfile={password}",
-                    "--auth=md5", "--no-sync"],
-                   check=True, stdout=subprocess.DEVNULL)
+    is_new = not data.exists()
+    if is_new:
+        password.write_text("loaded\n")
+        subprocess.run([*run_as, f"{programs}/initdb", "--pgdata", data, "--username=loader", f"--pwfile={password}",
+                        "--auth=md5", "--no-sync"],
+                       check=True, stdout=subprocess.DEVNULL)
     server = subprocess.Popen([*run_as, f"{programs}/postgres", "-D", data, "-p", str(port), "-k", "",
                                "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"])
     psql = ["psql", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "loader", "-v", "ON_ERROR_STOP=1"]
     environment = {**os.environ, "PGPASSWORD": "loaded"}
     while subprocess.run([f"{programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode:
         assert server.poll() is None, "PostgreSQL does not start"
-    subprocess.run([*psql, "-c", "CREATE DATABASE dev", "postgres"], check=True, env=environment)
-    subprocess.run([*psql, "-c", sql, "dev"], check=True, env=environment)
+    if is_new:
+        subprocess.run([*psql, "-c", "CREATE DATABASE dev", "postgres"], check=True, env=environment)
+        subprocess.run([*psql, "-c", sql, "dev"], check=True, env=environment)
 
 
 def objects(command, endpoint):

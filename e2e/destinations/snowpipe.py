@@ -6,11 +6,11 @@ offset tokens, commits rows some time after it has taken them, discards what is 
 is opened again, and leaves out rows whose members are not what a column takes. At /table/DATABASE/SCHEMA/TABLE
 it gives the rows that are committed, at /count/... how many: that is its own, Snowflake has SQL for it.
 
-    snowpipe.py PORT PUBLIC_KEY ACCOUNT USER [--numbers COLUMN,...] [--commit-seconds S]
+    snowpipe.py PORT PUBLIC_KEY ACCOUNT USER --journal FILE [--numbers COLUMN,...] [--commit-seconds S]
                 [--fail-every N] [--busy-every N] [--lose-every N] [--forget-tokens-every N]
 
 Each Nth request with rows is answered with 500, with 429, or taken and not answered; each Nth of any kind
-finds that its token has run out.
+finds that its token has run out. What is committed is in the journal, and is known again after a restart.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import http.server
 import json
+import os
 import secrets
 import socket
 import threading
@@ -44,8 +45,10 @@ class Channel:
 
     def __init__(self, name):
         self.name, self.created = name, time.time()
-        self.client_sequencer, self.row_sequencer = 0, 0
+        # Greater than those of before a restart.
+        self.client_sequencer, self.row_sequencer = time.time_ns() // 1_000_000, 0
         self.committed, self.waiting = None, []
+        self.is_open = False
         self.parsed = self.inserted = self.errors = 0
         self.error_bound = self.error = self.error_time = None
 
@@ -53,6 +56,7 @@ class Channel:
         return f"{self.client_sequencer}_{self.row_sequencer}"
 
     def open(self, offset_token):
+        self.is_open = True
         self.client_sequencer += 1
         self.row_sequencer = 0
         self.waiting.clear()
@@ -63,7 +67,7 @@ class Channel:
         database, schema, table = pipe
         return {
             "database_name": database, "schema_name": schema, "pipe_name": f"{table}-STREAMING",
-            "channel_name": self.name, "channel_status_code": "ACTIVE",
+            "channel_name": self.name, "channel_status_code": "ACTIVE" if self.is_open else "ERR_CHANNEL_MUST_BE_REOPENED",
             "last_committed_offset_token": self.committed, "created_on_ms": int(self.created * 1000),
             "rows_inserted": self.inserted, "rows_parsed": self.parsed, "rows_error_count": self.errors,
             "last_error_offset_upper_bound": self.error_bound, "last_error_message": self.error,
@@ -81,7 +85,23 @@ class Account:
         with open(options.public_key, "rb") as file:
             self.key = serialization.load_pem_public_key(file.read())
         der = self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.replay()
+        self.journal = open(options.journal, "a", encoding="utf-8")
         self.fingerprint = "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+    def replay(self):
+        """What was committed before a restart; of a line that was not finished nothing was told."""
+        if not os.path.exists(self.options.journal):
+            return
+        with open(self.options.journal, "r+", encoding="utf-8") as journal:
+            lines = journal.read().splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):
+                journal.truncate(sum(len(line.encode()) for line in lines[:-1]))
+                lines.pop()
+        for line in lines:
+            pipe, name, rows, end = json.loads(line)
+            self.tables.setdefault(tuple(pipe), []).extend(rows)
+            self.channels.setdefault((tuple(pipe), name.upper()), Channel(name)).committed = end
 
     def check_jwt(self, authorization, kind):
         """Whoever signs must have the user's key, and say so."""
@@ -130,6 +150,8 @@ class Account:
             while channel.waiting and channel.waiting[0][0] <= now:
                 _, rows, end = channel.waiting.pop(0)
                 good = [row for row in rows if (error := self.unfit(row)) is None or channel_error(channel, end, error)]
+                self.journal.write(json.dumps([pipe, channel.name, good, end]) + "\n")
+                self.journal.flush()
                 self.tables.setdefault(pipe, []).extend(good)
                 channel.parsed += len(rows)
                 channel.inserted += len(good)
@@ -273,6 +295,7 @@ def main():
     parser.add_argument("public_key")
     parser.add_argument("account")
     parser.add_argument("user")
+    parser.add_argument("--journal", required=True)
     parser.add_argument("--numbers", type=lambda text: text.split(","), default=[])
     parser.add_argument("--commit-seconds", type=float, default=0.2)
     for name in ("fail", "busy", "lose", "forget-tokens"):

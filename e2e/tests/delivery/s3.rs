@@ -28,9 +28,9 @@ fn flights_arrive_in_s3_as_compressed_json() {
 }
 
 /// The columns of the flights, and this about the files.
-fn columns(output: &str) -> String {
+pub(crate) fn columns(output: &str) -> String {
     let numbers = "number year month day dep_time sched_dep_time arr_time sched_arr_time flight distance hour minute \
-        dep_delay arr_delay air_time";
+        dep_delay arr_delay air_time again";
     let texts = "carrier tailnum origin dest time_hour";
     let column = |type_| move |name| format!("{{name: {name}, type: {type_}}}");
     let numbers = numbers.split_whitespace().map(column("int"));

@@ -21,11 +21,15 @@ mod json;
 mod number;
 mod orc_file;
 mod parquet_file;
+mod parquet_merge;
 mod schema;
 mod timestamp;
 
 pub use convert::{Converter, File, Probe, RECORD_BYTES_MAX};
 pub use error::{ConversionError, FileError, Refused, RefusedCode};
+pub use parquet_merge::{
+    MergeError, PARQUET_HEAD, PARQUET_TAIL_BYTES, ParquetMerge, parquet_footer,
+};
 
 /// What wrote a file, in the form that readers look for known faults in.
 const CREATED_BY: &str = concat!("leat version ", env!("CARGO_PKG_VERSION"));

@@ -46,6 +46,14 @@ impl Names {
         Ok(shard.checkpoint(&self.done).await?.is_some_and(|done| end <= done))
     }
 
+    /// Whether this consumer has dealt with what is at `offset`, so that it will not read it again.
+    ///
+    /// # Errors
+    /// The shard cannot be asked.
+    pub async fn has_done(&self, shard: &ShardHandle, offset: Offset) -> Result<bool, AppendError> {
+        Ok(shard.checkpoint(&self.done).await?.is_some_and(|done| offset < done))
+    }
+
     /// Makes the shard forget this consumer.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //! Beside them what destinations other than object stores name things by: indexes and documents of
 //! search engines, and Redshift's COPY.
 
+pub mod compaction;
 mod compression;
 mod hadoop_snappy;
 mod id;
@@ -25,7 +26,7 @@ mod zip;
 
 pub use compression::{OBJECT_BYTES_MAX, ObjectWriter, WriteError};
 pub use id::{ObjectId, PartitionKeys};
-pub use naming::{KEY_BYTES_MAX, ManifestUse, Naming, NamingError};
+pub use naming::{KEY_BYTES_MAX, ManifestUse, Naming, NamingError, Written};
 pub use pattern::PatternProblem;
 pub use refused::{CatalogTable, ErrorOutputType, Refusal, RefusedRecord, SearchEngine};
 pub use template::{

@@ -156,6 +156,7 @@ pub struct Processor {
     pieces: Option<pieces::Pieces>,
     transform: Transform,
     query: Option<jq::Program>,
+    key: Option<jq::Program>,
     delimiter: Bytes,
 }
 
@@ -188,8 +189,18 @@ impl Processor {
             query: query
                 .map(|query| program("processing.metadataExtraction.query", &query.query))
                 .transpose()?,
+            key: None,
             delimiter: Bytes::copy_from_slice(delimiter.as_bytes()),
         })
+    }
+
+    /// The same, and `text` is the program that gives the partition key of each record, which it had
+    /// from its source before. `field` is where it is written.
+    ///
+    /// # Errors
+    /// What is wrong with the program.
+    pub fn with_key(self, field: &'static str, text: &str) -> Result<Self, SetupError> {
+        Ok(Processor { key: Some(program(field, text)?), ..self })
     }
 
     /// What is in between [`prepare`](Self::prepare) and [`finish`](Self::finish).
@@ -205,7 +216,7 @@ impl Processor {
     /// Whether it only takes apart, if that: no programs, no decompression.
     #[must_use]
     pub fn is_quick(&self) -> bool {
-        !self.expands() && self.query.is_none()
+        !self.expands() && self.query.is_none() && self.key.is_none()
     }
 
     /// What a source record may become at the most, all its parts together.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use crate::compaction::{Asked, Compactor};
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::worker::{self, Ended};
 
@@ -110,6 +111,7 @@ impl Group {
             source,
             stopped,
             tasks: JoinSet::new(),
+            compacting: JoinSet::new(),
             running: HashMap::new(),
             paused: HashMap::new(),
             finished: HashSet::new(),
@@ -155,6 +157,7 @@ struct Workers {
     source: Source,
     stopped: watch::Receiver<Stop>,
     tasks: JoinSet<(ShardId, Ended)>,
+    compacting: JoinSet<()>,
     running: HashMap<ShardId, AbortHandle>,
     /// Until when shards are left alone.
     paused: HashMap<ShardId, Instant>,
@@ -166,6 +169,7 @@ impl Workers {
     async fn run(mut self) {
         let mut changes = self.source.catalog.changes();
         let mut stopped = self.stopped.clone();
+        self.start_compaction();
         while *stopped.borrow_and_update() == Stop::No {
             changes.mark_unchanged();
             self.pipeline.show_freshness();
@@ -177,16 +181,51 @@ impl Workers {
                 changed = changes.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => {}
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                Some(Err(error)) = self.compacting.join_next() => {
+                    let stream = self.pipeline.name();
+                    tracing::error!(delivery_stream = %stream, "compaction ended unexpectedly: {error}");
+                }
                 () = tokio::time::sleep(LOOK_PAUSE) => {}
             }
         }
         let now = stopped.wait_for(|stop| *stop == Stop::Now);
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            while self.compacting.join_next().await.is_some() {}
+        };
         tokio::select! {
             () = all => return,
             _ = now => {}
         }
         self.tasks.shutdown().await;
+        self.compacting.shutdown().await;
+    }
+
+    fn start_compaction(&mut self) {
+        let Some(compaction) = self.pipeline.compaction.clone() else { return };
+        let (source, names) = (self.source.clone(), self.reading.names.clone());
+        let is_done = move |shard, start| {
+            let (source, names) = (source.clone(), names.clone());
+            let asked = async move {
+                let Some(stream) = source.catalog.get(&source.stream) else { return false };
+                match (source.find_shard)(stream.uid, shard) {
+                    // One that does not say is asked again the next time.
+                    Some(handle) => names.has_done(&handle, start).await.unwrap_or(false),
+                    // Its records have expired: nobody will read them again.
+                    None => stream.shards.get(shard).is_none(),
+                }
+            };
+            Box::pin(asked) as Asked
+        };
+        let compactor = Compactor {
+            compaction,
+            clock: Arc::clone(&self.pipeline.context().clock),
+            memory: Arc::clone(&self.pipeline.context().memory),
+            is_done: Arc::new(is_done),
+            share: self.source.sharing.share.clone(),
+            compacted: self.pipeline.metrics.compacted.clone(),
+        };
+        self.compacting.spawn(compactor.run(self.stopped.clone()));
     }
 
     /// Asks closed shards that nobody reads here whether all of them was delivered.

@@ -13,9 +13,10 @@
 //! destination and the backup take nothing, nothing more is read.
 //!
 //! It opens connections to destinations, and to nobody else. What happens to records is decided in
-//! `delivery-core`.
+//! `delivery-core`. Once objects are delivered, `compaction` makes larger ones of them.
 
 mod aws;
+mod compaction;
 mod group;
 mod memory;
 mod metrics;
@@ -26,6 +27,8 @@ pub mod secrets;
 pub mod sinks;
 pub mod status;
 mod store;
+#[cfg(test)]
+mod testing;
 mod transform;
 mod window;
 mod worker;
@@ -36,8 +39,9 @@ pub use memory::Memory;
 pub use metrics::Metrics;
 pub use pipeline::{Context, SetupError, check, delivery_stream_arn};
 pub use secrets::{MissingSecret, Secrets};
+pub use sinks::stream::{StreamError, StreamPuts, StreamRecord, Streams};
 pub use status::{Failing, Status, Statuses};
-pub use store::{Getting, ObjectStores, Putting, Store, StoreError, Stores};
+pub use store::{Bucket, ObjectStores, Putting, Store, StoreError, Stores};
 
 /// An error and its sources in one line, for those who keep only the text.
 fn chain(error: &dyn std::error::Error) -> String {

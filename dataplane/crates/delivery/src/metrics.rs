@@ -11,15 +11,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Destinations as the resource and as CloudWatch name them.
-const DESTINATIONS: [(&str, &str); 7] = [
+/// Destinations as the resource and as CloudWatch name them, or would.
+const DESTINATIONS: [(&str, &str); 10] = [
     ("s3", "S3"),
+    ("gcs", "GoogleCloudStorage"),
+    ("azureBlob", "AzureBlobStorage"),
     ("redshift", "Redshift"),
     ("elasticsearch", "Elasticsearch"),
     ("opensearch", "AmazonOpenSearchService"),
     ("httpEndpoint", "HttpEndpoint"),
     ("splunk", "Splunk"),
     ("iceberg", "Iceberg"),
+    ("stream", "Stream"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +46,7 @@ pub struct Metrics {
     partitions_exceeded: ByStream,
     lost: ByStream,
     expired: ByStream,
+    compacted: ByStream,
 }
 
 #[derive(Clone)]
@@ -67,6 +71,7 @@ pub(crate) struct StreamMetrics {
     pub(crate) partitions_exceeded: Counter,
     pub(crate) lost: Counter,
     pub(crate) expired: Counter,
+    pub(crate) compacted: Counter,
 }
 
 /// What went to one destination.
@@ -110,6 +115,7 @@ impl Metrics {
                 "Records that could not be delivered while the backup is switched off",
             ),
             expired: add("Expired_Records", "Records that expired before they were delivered"),
+            compacted: add("Compacted_Objects", "Objects that were merged into larger ones"),
         }
     }
 
@@ -135,6 +141,7 @@ impl Metrics {
             partitions_exceeded: counter(&self.partitions_exceeded),
             lost: counter(&self.lost),
             expired: counter(&self.expired),
+            compacted: counter(&self.compacted),
         }
     }
 }

@@ -11,17 +11,18 @@ use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;
 use model::{Clock, ShardId, StreamName};
 use operator_api::delivery_stream::{
-    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, Objects,
-    RedshiftDestination, S3Destination,
+    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
 };
 
+use crate::compaction::{Compaction, Form};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
 use crate::secrets::Secrets;
 use crate::sinks::redshift::{Redshift, UrlError};
+use crate::sinks::stream::Streams;
 use crate::sinks::{self, Feed, Sink};
 use crate::status::{ShardStatus, Status, Statuses};
-use crate::store::{Store, Stores};
+use crate::store::{Bucket, Store, Stores};
 use crate::transform::Transformer;
 use delivery_core::guid::guid_of;
 
@@ -29,6 +30,9 @@ const MIB: usize = 1 << 20;
 const BUFFER_MIB: usize = 5;
 const INTERVAL_SECONDS: u64 = 300;
 const ACTIVE_PARTITIONS_MAX: usize = 500;
+const COMPACTED_MIB: u32 = 512;
+const COMPACTION_SECONDS: u64 = 3_600;
+const COMPACTION_AGE_SECONDS: u64 = 900;
 
 /// What all delivery streams of a process share.
 pub struct Context {
@@ -38,6 +42,8 @@ pub struct Context {
     pub secrets: Arc<dyn Secrets>,
     /// What objects are put into.
     pub stores: Arc<dyn Stores>,
+    /// Which Streams records are put into.
+    pub streams: Arc<dyn Streams>,
     /// Between 0 and 1: spreads attempts.
     pub random: fn() -> f64,
     /// For records that were read and are not delivered.
@@ -109,6 +115,7 @@ pub(crate) struct Pipeline {
     pub(crate) partitions_max: usize,
     pub(crate) metrics: StreamMetrics,
     status: Arc<Status>,
+    pub(crate) compaction: Option<Compaction>,
 }
 
 /// Where records go.
@@ -162,9 +169,8 @@ impl Pipeline {
         stream: &DeliveryStream,
     ) -> Result<Pipeline, SetupError> {
         let spec = &stream.spec;
-        check_supported(spec)?;
         let setting = Setting { context: &context, stream };
-        let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
+        let processor = processor(stream)?;
         let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
         let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
         let transformer = match transform {
@@ -173,7 +179,8 @@ impl Pipeline {
         };
         let backup = spec.backup.as_ref().filter(|it| it.mode != Some(BackupMode::Disabled));
         let backup_bucket = backup.and_then(|backup| backup.s3.as_ref());
-        let backup_bucket = backup_bucket.map(|s3| setting.objected(s3, None)).transpose()?;
+        let backup_bucket =
+            backup_bucket.map(|s3| setting.objected(Bucket::S3(s3), None)).transpose()?;
         let is_all = backup.is_some_and(|backup| backup.mode == Some(BackupMode::AllRecords));
         let output = setting.output()?;
         let errors = match &output {
@@ -181,6 +188,7 @@ impl Pipeline {
             Output::Sink(..) | Output::Loaded(..) => backup_bucket.clone(),
         };
         let (buffer_bytes, interval) = buffering(spec);
+        let compaction = setting.compaction(&output)?;
         let partitioning = spec.dynamic_partitioning.as_ref();
         let partitions_max = partitioning.and_then(|it| it.active_partitions_max);
         Ok(Pipeline {
@@ -197,6 +205,7 @@ impl Pipeline {
             partitions_max: partitions_max.map_or(ACTIVE_PARTITIONS_MAX, |max| max as usize),
             metrics: context.metrics.of(&stream.name, &spec.destination),
             status: context.statuses.of(&stream.name),
+            compaction,
             context,
         })
     }
@@ -244,12 +253,13 @@ impl Setting<'_> {
             feed: feed(self.stream),
             secrets: Arc::clone(&self.context.secrets),
             stores: Arc::clone(&self.context.stores),
+            streams: Arc::clone(&self.context.streams),
             clock: Arc::clone(&self.context.clock),
         };
-        if let Some(s3) = &destination.s3 {
+        if let Some(bucket) = Bucket::of(destination) {
             let conversion = self.stream.spec.format_conversion.as_ref();
             let converter = conversion.map(converter).transpose()?;
-            return Ok(Output::Objects(self.objected(s3, conversion)?, converter));
+            return Ok(Output::Objects(self.objected(bucket, conversion)?, converter));
         }
         if let Some(redshift) = &destination.redshift {
             return self.loaded(redshift);
@@ -258,12 +268,47 @@ impl Setting<'_> {
             return Ok(Output::Sink(sink, output));
         }
         let field = "spec.destination";
-        let instead = "use s3, redshift, elasticsearch, opensearch, httpEndpoint, splunk, snowflake or iceberg";
+        let instead = "use s3, gcs, azureBlob, redshift, elasticsearch, opensearch, \
+            httpEndpoint, splunk, snowflake, iceberg or stream";
         Err(SetupError::Unsupported { field, instead })
     }
 
+    fn compaction(&self, output: &Output) -> Result<Option<Compaction>, SetupError> {
+        let spec = &self.stream.spec;
+        let wanted = spec.compaction.as_ref().filter(|it| it.enabled != Some(false));
+        let Some(wanted) = wanted else { return Ok(None) };
+        let unsupported = |instead| SetupError::Unsupported { field: "spec.compaction", instead };
+        let Output::Objects(to, _) = output else {
+            return Err(unsupported("remove it for this destination"));
+        };
+        let converted = spec.format_conversion.as_ref().and_then(|it| it.output.as_ref());
+        let form = match (converted, to.compression) {
+            (Some(output), _) if output.orc.is_some() => {
+                return Err(unsupported("convert to parquet"));
+            }
+            _ if spec.format_conversion.is_some() => Form::Parquet,
+            (_, ObjectCompression::Zip) => return Err(unsupported("compress with GZIP or ZSTD")),
+            _ => Form::Joined,
+        };
+        if to.naming.folder().is_empty() {
+            return Err(unsupported("begin prefix with a folder, as in clicks/"));
+        }
+        let seconds =
+            |value: Option<u32>, default| Duration::from_secs(value.map_or(default, u64::from));
+        Ok(Some(Compaction {
+            store: Arc::clone(&to.store),
+            naming: Arc::clone(&to.naming),
+            form,
+            uid: self.stream.uid.0,
+            name: self.stream.name.to_string(),
+            bytes_max: u64::from(wanted.target_size_mib.unwrap_or(COMPACTED_MIB)) << 20,
+            interval: seconds(wanted.interval_seconds, COMPACTION_SECONDS),
+            age_min: seconds(wanted.age_seconds_min, COMPACTION_AGE_SECONDS),
+        }))
+    }
+
     fn loaded(&self, of: &RedshiftDestination) -> Result<Output, SetupError> {
-        let objected = self.objected(&of.s3, None)?;
+        let objected = self.objected(Bucket::S3(&of.s3), None)?;
         let prefix = of.s3.prefix.as_deref().unwrap_or_default();
         if Template::parse(prefix).is_ok_and(|prefix| prefix.has_expressions()) {
             // Paths of manifests have none.
@@ -275,16 +320,26 @@ impl Setting<'_> {
 
     fn objected(
         &self,
-        s3: &S3Destination,
+        bucket: Bucket<'_>,
         conversion: Option<&FormatConversion>,
     ) -> Result<Objected, SetupError> {
         let DeliveryStream { name, destination_version, .. } = self.stream;
-        let objects: Objects<'_> = s3.objects();
+        let objects = bucket.objects();
         let naming = Naming::new(name.as_str(), *destination_version, &objects, conversion)?;
-        let store = self.context.stores.s3(s3);
+        let store = self.context.stores.open(bucket);
         let compression = objects.compression.unwrap_or(ObjectCompression::Uncompressed);
         Ok(Objected { store, naming: Arc::new(naming), compression })
     }
+}
+
+fn processor(stream: &DeliveryStream) -> Result<Processor, SetupError> {
+    let spec = &stream.spec;
+    let processor = Processor::new(spec.processing.as_ref(), !stream.is_direct_put())?;
+    let key = spec.destination.stream.as_ref().and_then(|it| it.partition_key_query.as_ref());
+    Ok(match key {
+        Some(key) => processor.with_key("destination.stream.partitionKeyQuery", key)?,
+        None => processor,
+    })
 }
 
 /// As AWS names a delivery stream.
@@ -314,15 +369,6 @@ fn converter(conversion: &FormatConversion) -> Result<Converter, SetupError> {
         return Err(SetupError::Unsupported { field, instead: "write the columns here" });
     };
     Ok(Converter::new(conversion, columns)?)
-}
-
-fn check_supported(spec: &DeliveryStreamSpec) -> Result<(), SetupError> {
-    let is_compacted = spec.compaction.as_ref().is_some_and(|it| it.enabled != Some(false));
-    if is_compacted {
-        let field = "spec.compaction";
-        return Err(SetupError::Unsupported { field, instead: "remove it, and let objects grow" });
-    }
-    Ok(())
 }
 
 /// How large a batch gets, and how long it waits for more.

@@ -74,12 +74,12 @@ pub(crate) async fn put(
     context: &Context,
     status: &ShardStatus,
     store: &dyn Store,
-    key: &str,
+    (key, mark): (&str, Option<&str>),
     bytes: Bytes,
 ) {
     let backoff = Backoff::endless();
     for attempts in 1.. {
-        let Err(error) = store.put(key, bytes.clone()).await else { break };
+        let Err(error) = store.put(key, bytes.clone(), mark).await else { break };
         let error = crate::chain(&error);
         status.fails(context.clock.now(), attempts, &error);
         let pause = backoff.next(attempts - 1, Duration::ZERO, (context.random)());
@@ -115,3 +115,6 @@ pub(crate) async fn load(
     status.succeeds();
     loaded
 }
+
+#[cfg(test)]
+mod tests;

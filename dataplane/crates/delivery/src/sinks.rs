@@ -11,6 +11,7 @@ pub mod redshift;
 pub mod search;
 pub mod snowflake;
 pub mod splunk;
+pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
@@ -35,6 +36,7 @@ use iceberg::IcebergSink;
 use search::SearchSink;
 use snowflake::SnowflakeSink;
 use splunk::SplunkSink;
+use stream::{StreamSink, Streams};
 
 /// Records of a batch, however small they are: so many a request of an HTTP endpoint takes.
 pub(crate) const BATCH_RECORDS_MAX: usize = 10_000;
@@ -132,6 +134,8 @@ pub struct Parts {
     pub secrets: Arc<dyn Secrets>,
     /// What objects are put into.
     pub stores: Arc<dyn Stores>,
+    /// Where Streams are found.
+    pub streams: Arc<dyn Streams>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -174,6 +178,8 @@ pub fn open(destination: &Destination, parts: &Parts) -> Result<Option<Opened>, 
         Arc::new(SearchSink::new(of.clone(), SearchEngine::OpenSearch, &parts.arn, secrets, clock))
     } else if let Some(of) = &destination.iceberg {
         Arc::new(IcebergSink::new(of, parts)?)
+    } else if let Some(of) = &destination.stream {
+        Arc::new(StreamSink::new(of.name.clone(), Arc::clone(&parts.streams)))
     } else {
         return Ok(None);
     };

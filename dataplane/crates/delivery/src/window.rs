@@ -1,6 +1,8 @@
 //! What is gathered of a window, and delivered of it.
 
 mod load;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use model::{DeliveryRecord, Offset, Origin, ShardId, UnixMillis};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::compaction::Mark;
 use crate::memory::Holder;
 use crate::metrics::DeliveryMetrics;
 use crate::object::{FillError, Full, Kind, Place, Pushed, Series};
@@ -76,6 +79,8 @@ pub(crate) struct Window {
     on_their_way: Arc<AtomicUsize>,
     oldest: Option<UnixMillis>,
     first: Option<Origin>,
+    /// Whether it was told that what is refused is lost.
+    tells_of_losses: bool,
     holder: Option<Holder>,
 }
 
@@ -105,6 +110,7 @@ impl Window {
             on_their_way: Arc::default(),
             oldest: None,
             first: None,
+            tells_of_losses: false,
             holder: None,
         }
     }
@@ -194,12 +200,12 @@ impl Window {
         if let Some(to) = &pipeline.errors {
             for mut series in std::mem::take(&mut self.errors).into_values() {
                 let full = series.end(to)?;
-                self.upload(full, pipeline.metrics.backup.clone()).await?;
+                self.upload(full, pipeline.metrics.backup.clone(), None).await?;
             }
         }
         if let Some(to) = &pipeline.copies {
             let full = self.copies.end(to)?;
-            self.upload(full, pipeline.metrics.backup.clone()).await?;
+            self.upload(full, pipeline.metrics.backup.clone(), None).await?;
         }
         while !self.uploads.is_empty() {
             self.wait_for_upload().await?;
@@ -228,7 +234,7 @@ impl Window {
             }
             if pipeline.buffer_bytes <= self.copies.source_bytes() {
                 let full = self.copies.end(to)?;
-                self.upload(full, pipeline.metrics.backup.clone()).await?;
+                self.upload(full, pipeline.metrics.backup.clone(), None).await?;
             }
         }
         Ok(())
@@ -397,8 +403,13 @@ impl Window {
     ) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
         let Some(to) = &pipeline.errors else {
-            // Its owner has switched the backup off.
+            // Its owner has switched the backup off, or set none where none is required.
             pipeline.metrics.lost.inc();
+            if !std::mem::replace(&mut self.tells_of_losses, true) {
+                let (stream, shard) = (pipeline.name(), self.place.shard);
+                let why = output.name();
+                tracing::warn!(delivery_stream = %stream, %shard, "records are lost, for there is no backup: {why}");
+            }
             return Ok(());
         };
         let series = self.errors.entry((output, below.to_owned())).or_default();
@@ -409,7 +420,7 @@ impl Window {
         }
         if pipeline.buffer_bytes <= series.source_bytes() {
             let full = series.end(to)?;
-            self.upload(full, pipeline.metrics.backup.clone()).await?;
+            self.upload(full, pipeline.metrics.backup.clone(), None).await?;
         }
         Ok(())
     }
@@ -419,7 +430,8 @@ impl Window {
             self.loading.push(full);
         }
         let metrics = self.pipeline.metrics.objects.clone();
-        self.upload(full, metrics).await
+        let Place { stream_uid: uid, shard, start } = self.place;
+        self.upload(full, metrics, Some(Mark::Window { uid, shard, start })).await
     }
 
     /// Sends an object on its way, once there is room for it.
@@ -427,6 +439,7 @@ impl Window {
         &mut self,
         full: Option<Full>,
         metrics: DeliveryMetrics,
+        mark: Option<Mark>,
     ) -> Result<(), WindowError> {
         let Some(Full { store, key, bytes, source_bytes, records }) = full else { return Ok(()) };
         let allowance = self.pipeline.context().memory.allowance();
@@ -441,7 +454,9 @@ impl Window {
         let (on_their_way, length) = (Arc::clone(&self.on_their_way), bytes.len());
         on_their_way.fetch_add(length, Ordering::Relaxed);
         self.uploads.spawn(async move {
-            retry::put(pipeline.context(), &status, &*store, &key, bytes).await;
+            let mark = mark.map(|mark| mark.to_string());
+            let to = (key.as_str(), mark.as_deref());
+            retry::put(pipeline.context(), &status, &*store, to, bytes).await;
             metrics.bytes.inc_by(source_bytes as u64);
             metrics.records.inc_by(records);
             metrics.success.inc();

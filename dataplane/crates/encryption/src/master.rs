@@ -17,7 +17,8 @@ const KEY_BYTES: usize = 32;
 /// Of the form of a wrapped key: nonce, encrypted key, tag.
 const VERSION: u8 = 1;
 
-/// Keys that wrap data keys. Its debug form shows only their ids.
+/// Keys that wrap data keys; none by default. Its debug form shows only their ids.
+#[derive(Default)]
 pub struct MasterKeys {
     keys: Vec<(String, LessSafeKey)>,
 }

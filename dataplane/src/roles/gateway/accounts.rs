@@ -7,7 +7,9 @@ use auth::{Authenticator, CredentialStore, User};
 use aws_protocol::{ApiError, ErrorCode};
 use catalog::Catalog;
 use catalog_kube::{DeliveryNamespace, DeliveryStreams, NamespaceCatalog, SourceStreams, Streams};
-use delivery::{Context, MissingSecret, ObjectStores, Secrets};
+use delivery::{
+    Context, MissingSecret, ObjectStores, Secrets, StreamError, StreamPuts, StreamRecord,
+};
 use encryption::MasterKeys;
 use model::Clock;
 use operator_api::pods::SecretRef;
@@ -174,6 +176,7 @@ fn check() -> firehose_api::Check {
                 clock: Arc::new(SystemClock),
                 stores: Arc::new(ObjectStores::new(Arc::clone(&secrets))),
                 secrets,
+                streams: Arc::new(NoStreams),
                 random: rand::random,
                 memory: delivery::Memory::new(0),
                 metrics: delivery::Metrics::register(&mut Registry::default()),
@@ -192,6 +195,16 @@ struct NoSecrets;
 impl Secrets for NoSecrets {
     fn get(&self, of: &SecretRef) -> Result<Vec<u8>, MissingSecret> {
         Err(MissingSecret { name: of.name.clone(), key: of.key.clone() })
+    }
+}
+
+/// Nor does it deliver.
+struct NoStreams;
+
+impl delivery::Streams for NoStreams {
+    fn put<'a>(&'a self, _: &'a str, records: &'a [StreamRecord]) -> StreamPuts<'a> {
+        let why = || StreamError::Unavailable("nothing is delivered here".to_owned());
+        Box::pin(async move { records.iter().map(|_| Err(why())).collect() })
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Naming {
     zone: Zone,
     /// The prefix as written where it has no expressions: what paths of manifests begin with.
     plain_prefix: String,
+    folder: String,
     prefix: Template,
     error_prefix: Template,
     extension: String,
@@ -80,6 +81,7 @@ impl Naming {
             version,
             zone,
             plain_prefix: plain_prefix.to_owned(),
+            folder: folder(written).to_owned(),
             prefix: Template::of_objects(objects.prefix).map_err(NamingError::Prefix)?,
             error_prefix: Template::of_errors(objects.error_output_prefix, plain_prefix)
                 .map_err(NamingError::ErrorOutputPrefix)?,
@@ -141,6 +143,31 @@ impl Naming {
         self.complete(prefix, &moment, Seed::of(id, folder), "")
     }
 
+    /// The folder that all objects are in: what the prefix begins with before its first expression, up
+    /// to the last slash; empty if there is none.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// Takes the key of an object with records apart; `None` for one that this delivery stream, of
+    /// whatever version, does not name so.
+    #[must_use]
+    pub fn parse<'a>(&self, key: &'a str) -> Option<Written<'a>> {
+        let folder_bytes = key.rfind('/').map_or(0, |at| at + 1);
+        let (folder, name) = key.split_at(folder_bytes);
+        let name = name.strip_suffix(self.extension.as_str())?;
+        let extension = &key[key.len() - self.extension.len()..];
+        let (before, uuid) = name.split_at_checked(name.len().checked_sub(UUID_CHARS)?)?;
+        let rest = before.strip_prefix(self.stream.as_str())?.strip_prefix('-')?;
+        let (version, moment) = rest.split_once('-')?;
+        let has_shape = moment.strip_suffix('-').is_some_and(|it| is_shaped(it, MOMENT_SHAPE))
+            && is_shaped(uuid, UUID_SHAPE);
+        let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
+        let version = version.parse().ok().filter(|_| has_shape && is_number)?;
+        Some(Written { folder, version, before: &key[..folder_bytes + before.len()], extension })
+    }
+
     fn complete(
         &self,
         mut key: String,
@@ -154,6 +181,46 @@ impl Naming {
         let bytes = key.len();
         if bytes <= KEY_BYTES_MAX { Ok(key) } else { Err(KeyError::KeyTooLong { bytes }) }
     }
+}
+
+/// The key of an object, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// What comes before its name, with the slash.
+    pub folder: &'a str,
+    /// Of the delivery stream that wrote it.
+    pub version: u64,
+    /// What comes before the part that looks random.
+    before: &'a str,
+    extension: &'a str,
+}
+
+impl Written<'_> {
+    /// The same with another part that looks random.
+    #[must_use]
+    pub fn renamed(&self, uuid: &str) -> String {
+        [self.before, uuid, self.extension].concat()
+    }
+}
+
+/// Digits are `0`, hexadecimal ones `x`.
+const MOMENT_SHAPE: &[u8] = b"0000-00-00-00-00-00";
+const UUID_SHAPE: &[u8] = b"xxxxxxxx-xxxx-8xxx-xxxx-xxxxxxxxxxxx";
+const UUID_CHARS: usize = UUID_SHAPE.len();
+
+fn is_shaped(text: &str, shape: &[u8]) -> bool {
+    let is_like = |(byte, like): (u8, &u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_hexdigit(),
+        like => byte == *like,
+    };
+    text.len() == shape.len() && text.bytes().zip(shape).all(is_like)
+}
+
+/// What all keys of a prefix begin with, up to a slash.
+fn folder(prefix: &str) -> &str {
+    let (fixed, _) = prefix.split_once("!{").unwrap_or((prefix, ""));
+    &fixed[..fixed.rfind('/').map_or(0, |at| at + 1)]
 }
 
 /// What a manifest is for.

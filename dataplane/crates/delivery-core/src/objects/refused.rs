@@ -31,11 +31,13 @@ pub enum ErrorOutputType {
     SnowflakeFailed,
     /// A table of Iceberg refused them.
     IcebergFailed,
+    /// A Stream refused them.
+    StreamFailed,
 }
 
 impl ErrorOutputType {
     /// All there are.
-    pub const ALL: [ErrorOutputType; 9] = [
+    pub const ALL: [ErrorOutputType; 10] = [
         ErrorOutputType::ProcessingFailed,
         ErrorOutputType::DecompressionFailed,
         ErrorOutputType::FormatConversionFailed,
@@ -45,6 +47,7 @@ impl ErrorOutputType {
         ErrorOutputType::HttpEndpointFailed,
         ErrorOutputType::SnowflakeFailed,
         ErrorOutputType::IcebergFailed,
+        ErrorOutputType::StreamFailed,
     ];
 
     /// Its name in keys.
@@ -60,11 +63,12 @@ impl ErrorOutputType {
             ErrorOutputType::HttpEndpointFailed => "http-endpoint-failed",
             ErrorOutputType::SnowflakeFailed => "snowflake-failed",
             ErrorOutputType::IcebergFailed => "iceberg-failed",
+            ErrorOutputType::StreamFailed => "stream-failed",
         }
     }
 
-    /// What it is when this destination refuses. `None` where none is refused: object stores,
-    /// streams and Kafka are tried until they answer, and Redshift refuses whole objects.
+    /// What it is when this destination refuses. `None` where none is refused: object stores
+    /// and Kafka are tried until they answer, and Redshift refuses whole objects.
     #[must_use]
     pub fn of_destination(destination: &Destination) -> Option<ErrorOutputType> {
         [
@@ -74,6 +78,7 @@ impl ErrorOutputType {
             (destination.http_endpoint.is_some(), ErrorOutputType::HttpEndpointFailed),
             (destination.snowflake.is_some(), ErrorOutputType::SnowflakeFailed),
             (destination.iceberg.is_some(), ErrorOutputType::IcebergFailed),
+            (destination.stream.is_some(), ErrorOutputType::StreamFailed),
         ]
         .into_iter()
         .find_map(|(is_set, output)| is_set.then_some(output))
@@ -136,6 +141,8 @@ pub enum Refusal<'a> {
         /// The table.
         table: Option<&'a str>,
     },
+    /// A Stream.
+    Stream,
 }
 
 /// A search engine.
@@ -205,6 +212,7 @@ impl RefusedRecord<'_> {
             Refusal::HttpEndpoint => ErrorOutputType::HttpEndpointFailed,
             Refusal::Snowflake => ErrorOutputType::SnowflakeFailed,
             Refusal::Iceberg { .. } => ErrorOutputType::IcebergFailed,
+            Refusal::Stream => ErrorOutputType::StreamFailed,
         }
     }
 
@@ -243,7 +251,9 @@ impl RefusedRecord<'_> {
                 document.es_index_name = Some(index);
                 document.es_type_name = type_name;
             }
-            Refusal::Splunk => document.event_id = Some(record_id(self.origin)),
+            Refusal::Splunk | Refusal::Stream => {
+                document.event_id = Some(record_id(self.origin));
+            }
             Refusal::HttpEndpoint => {
                 document.subsequence_number = Some(*sub);
                 document.data_id = Some(record_id(self.origin));

@@ -22,15 +22,38 @@ pub(super) const NULL_OR_EMPTY: &str = "partitionKeys values must not be null or
 /// # Errors
 /// A sentence.
 pub(super) fn extract(query: &Program, data: &[u8]) -> Result<PartitionKeys, String> {
-    let mut keys = None;
+    only(query, data, decode)
+}
+
+/// The one key that `query` makes of `data`: a string, a number or a boolean.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn extract_one(query: &Program, data: &[u8]) -> Result<String, String> {
+    only(query, data, |value| {
+        let key = text(value)?.filter(|key| !key.is_empty()).ok_or(NULL_OR_EMPTY)?;
+        if KEY_BYTES_MAX < key.len() {
+            return Err(format!("a partition key holds at most {KEY_BYTES_MAX} bytes"));
+        }
+        Ok(key)
+    })
+}
+
+/// What `decode` makes of the one value that `query` gives.
+fn only<T>(
+    query: &Program,
+    data: &[u8],
+    decode: impl Fn(&Value) -> Result<T, String>,
+) -> Result<T, String> {
+    let mut only = None;
     query.run(data, |value| {
-        if keys.is_some() {
+        if only.is_some() {
             return Err("the query gives more than one value".to_owned());
         }
-        keys = Some(decode(&value)?);
+        only = Some(decode(&value)?);
         Ok(())
     })?;
-    keys.ok_or_else(|| "the query gives no value".to_owned())
+    only.ok_or_else(|| "the query gives no value".to_owned())
 }
 
 fn decode(value: &Value) -> Result<PartitionKeys, String> {

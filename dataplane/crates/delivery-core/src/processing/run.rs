@@ -109,8 +109,9 @@ impl Processor {
     /// # Errors
     /// There is no thread to run the query on.
     pub fn finish(&self, items: Vec<Item>) -> Result<Finished, StartError> {
-        let mut finished = match &self.query {
-            Some(query) if !items.is_empty() => on_deep_stack(|| key_all(query, items))?,
+        let mut finished = match (&self.query, &self.key) {
+            (Some(query), _) if !items.is_empty() => on_deep_stack(|| key_all(query, items))?,
+            (None, Some(key)) if !items.is_empty() => on_deep_stack(|| rekey_all(key, items))?,
             _ => {
                 let key = |item| Keyed { item, query_keys: keys::PartitionKeys::new() };
                 Finished { records: items.into_iter().map(key).collect(), failed: Vec::new() }
@@ -189,10 +190,31 @@ fn transform(program: &Program, data: &Bytes) -> Result<Vec<Bytes>, String> {
 }
 
 fn key_all(query: &Program, items: Vec<Item>) -> Finished {
+    finish_all(items, |item| {
+        let query_keys = keys::extract(query, &item.record.data)?;
+        Ok((query_keys, None))
+    })
+}
+
+fn rekey_all(key: &Program, items: Vec<Item>) -> Finished {
+    finish_all(items, |item| {
+        let key = keys::extract_one(key, &item.record.data)?;
+        Ok((keys::PartitionKeys::new(), Some(Bytes::from(key))))
+    })
+}
+
+/// With the keys for a prefix, and the partition key if it is another one, that `keys_of` finds.
+fn finish_all(
+    items: Vec<Item>,
+    keys_of: impl Fn(&Item) -> Result<(keys::PartitionKeys, Option<Bytes>), String>,
+) -> Finished {
     let mut finished = Finished::default();
-    for item in items {
-        match keys::extract(query, &item.record.data) {
-            Ok(query_keys) => finished.records.push(Keyed { item, query_keys }),
+    for mut item in items {
+        match keys_of(&item) {
+            Ok((query_keys, partition_key)) => {
+                item.record.partition_key = partition_key.unwrap_or(item.record.partition_key);
+                finished.records.push(Keyed { item, query_keys });
+            }
             Err(message) => {
                 let failed = item.fail(FailureCode::MetadataExtraction, message);
                 failure::push(&mut finished.failed, failed);

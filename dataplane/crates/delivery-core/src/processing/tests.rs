@@ -460,3 +460,25 @@ proptest! {
         prop_assert_eq!(origins.len(), all, "each has its own number");
     }
 }
+
+#[test]
+fn a_query_for_the_partition_key_replaces_that_of_the_source() {
+    let check = |query: &str, data: &'static str, want: &str| {
+        let processor = Processor::new(None, true).unwrap().with_key("key", query).unwrap();
+        assert!(!processor.is_quick());
+        let Finished { records, failed } =
+            processor.finish(vec![Item::from(record(1, data))]).unwrap();
+        let keys = records.iter().map(|it| &*it.item.record.partition_key);
+        let keys = keys.map(|key| String::from_utf8_lossy(key).into_owned());
+        let failed = failed.iter().map(|it| it.message.clone());
+        assert_eq!(keys.chain(failed).collect::<Vec<_>>(), [want]);
+    };
+    check(".a", r#"{"a": "x"}"#, "x");
+    check(".a", r#"{"a": 12345678901234567890}"#, "12345678901234567890");
+    check(".a", "{}", "partitionKeys values must not be null or empty");
+    check(".a, .a", r#"{"a": "x"}"#, "the query gives more than one value");
+    check("empty", "{}", "the query gives no value");
+    check(".", "no JSON", "the record is not one JSON value: byte offset 0: value expected");
+    let wrong = Processor::new(None, true).unwrap().with_key("key", "}").err().unwrap();
+    assert_eq!(wrong.field, "key");
+}

@@ -47,12 +47,12 @@ impl Window {
         let manifest = manifest(redshift.bucket(), keys.iter().map(String::as_str));
         let manifest = Bytes::from(manifest);
         let (context, status) = (pipeline.context(), &self.status);
-        retry::put(context, status, &*to.store, &to_load, manifest.clone()).await;
+        retry::put(context, status, &*to.store, (&to_load, None), manifest.clone()).await;
         let loaded = retry::load(context, status, redshift, &to_load, pipeline.retry_for).await;
         let metrics = match loaded {
             Ok(()) => &pipeline.metrics.delivery,
             Err(error) => {
-                retry::put(context, status, &*to.store, &failed, manifest).await;
+                retry::put(context, status, &*to.store, (&failed, None), manifest).await;
                 tracing::warn!(
                     delivery_stream = %pipeline.name(), shard = %self.place.shard, manifest = failed,
                     "gave up loading the objects that the manifest lists: {}", crate::chain(&error),

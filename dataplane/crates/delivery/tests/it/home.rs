@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Entries, LocalCatalog, Phase, Settings, Stream, StreamUid};
 use delivery::{
-    Context, Getting, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Sharing, Source,
-    Statuses, Store, StoreError, Stores,
+    Bucket, Context, Group, Memory, Metrics, MissingSecret, Putting, Secrets, Sharing, Source,
+    Statuses, Store, StoreError, Stores, StreamError, StreamPuts, StreamRecord, Streams,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use operator_api::DeliveryStreamSpec;
-use operator_api::delivery_stream::S3Destination;
 use operator_api::pods::SecretRef;
 use prometheus_client::registry::Registry;
 use rand::RngExt;
@@ -55,17 +56,26 @@ impl Secrets for NoSecrets {
     }
 }
 
+struct NoStreams;
+
+impl Streams for NoStreams {
+    fn put<'a>(&'a self, _: &'a str, records: &'a [StreamRecord]) -> StreamPuts<'a> {
+        let none = || Err(StreamError::Unavailable("there are none".into()));
+        Box::pin(async move { records.iter().map(|_| none()).collect() })
+    }
+}
+
 /// [`MemoryStores`], shared.
 struct Shared(Arc<MemoryStores>);
 
 impl Stores for Shared {
-    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
-        Arc::new(MemoryStore { bucket: s3.bucket.clone(), stores: Arc::clone(&self.0) })
+    fn open(&self, bucket: Bucket<'_>) -> Arc<dyn Store> {
+        Arc::new(MemoryStore { bucket: bucket.name().to_owned(), stores: Arc::clone(&self.0) })
     }
 }
 
 impl Store for MemoryStore {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
         Box::pin(async move {
             let one_of = *self.stores.one_fails_of.lock().unwrap();
             let is_unlucky = || 0 < one_of && rand::rng().random_range(0..one_of) == 0;
@@ -85,11 +95,8 @@ impl Store for MemoryStore {
         })
     }
 
-    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
-        Box::pin(async move {
-            let place = (self.bucket.clone(), key.to_owned());
-            Ok(self.stores.objects.lock().unwrap()[&place].clone())
-        })
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        Ok(Arc::new(InMemory::new()))
     }
 }
 
@@ -171,7 +178,6 @@ impl Home {
             phase: DeliveryPhase::Active,
             spec,
             destination_version: 1,
-            tags: BTreeMap::new(),
             secrets: BTreeMap::new(),
             aws_only: BTreeMap::new(),
         })
@@ -182,6 +188,7 @@ impl Home {
         let context = Arc::new(Context {
             clock: Arc::clone(&self.clock),
             secrets: Arc::new(NoSecrets),
+            streams: Arc::new(NoStreams),
             stores: Arc::new(Shared(Arc::clone(&self.stores))),
             random: rand::random,
             memory: Memory::new(memory_bytes),

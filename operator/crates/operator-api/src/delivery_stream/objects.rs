@@ -83,7 +83,8 @@ pub struct GcsDestination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
-    /// The key file of a service account, JSON, in a Secret. The pod's own identity when not set.
+    /// The key file of a service account, JSON, in a Secret. The pod's own identity when not set;
+    /// with endpoint, nobody's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_ref: Option<SecretRef>,
 
@@ -126,13 +127,14 @@ pub struct AzureBlobDestination {
     #[schemars(length(min = 3, max = 63))]
     pub container: String,
 
-    /// The server's address, for an emulator. Azure's when not set.
+    /// The server's address, for an emulator, with the account in it where that is in paths, as in
+    /// http://127.0.0.1:10000/devstoreaccount1. Azure's when not set.
     #[schemars(length(max = 1000), extend("pattern" = "^https?://"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
     /// The account's key, in a Secret. The pod's own identity when neither this nor sasTokenRef
-    /// is set.
+    /// is set; with endpoint, nobody's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_key_ref: Option<SecretRef>,
 

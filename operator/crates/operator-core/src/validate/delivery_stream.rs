@@ -48,6 +48,7 @@ pub fn validate_delivery_stream(stream: &DeliveryStream) -> Result<(), Vec<SpecE
         );
     }
     check_objects_only(spec, is_partitioned, &mut refusals);
+    check_compaction(spec, &mut refusals);
     if let Some(conversion) = &spec.format_conversion {
         check_conversion(conversion, spec, &mut refusals);
     }
@@ -169,6 +170,35 @@ fn check_objects_only(spec: &DeliveryStreamSpec, is_partitioned: bool, refusals:
         spec.compaction.is_some() && !writes_objects && spec.destination.iceberg.is_none(),
         "spec.compaction",
         "needs destination s3, gcs, azureBlob or iceberg; remove it",
+    );
+}
+
+/// Refuses to merge what cannot be merged.
+fn check_compaction(spec: &DeliveryStreamSpec, refusals: &mut Refusals) {
+    let is_wanted = spec.compaction.as_ref().is_some_and(|it| it.enabled != Some(false));
+    let Some((name, objects)) = destination::objects(&spec.destination).filter(|_| is_wanted)
+    else {
+        return;
+    };
+    let output = spec.format_conversion.as_ref().and_then(|it| it.output.as_ref());
+    refusals.refuse_if(
+        output.is_some_and(|output| output.orc.is_some()),
+        "spec.compaction",
+        "does not merge ORC files; set formatConversion.output.parquet, or remove it",
+    );
+    refusals.refuse_if(
+        objects.compression == Some(ObjectCompression::Zip),
+        "spec.compaction",
+        &format!(
+            "does not merge archives; set destination.{name}.compression to GZIP, or remove it"
+        ),
+    );
+    let prefix = objects.prefix.unwrap_or_default();
+    let fixed = prefix.split_once("!{").map_or(prefix, |(fixed, _)| fixed);
+    refusals.refuse_if(
+        !fixed.trim_start_matches('/').contains('/'),
+        &format!("spec.destination.{name}.prefix"),
+        "compaction lists a folder and not the whole bucket; begin it with one, as in clicks/",
     );
 }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
 use operator_api::delivery_stream::{IcebergStore, S3Destination};
 use operator_api::pods::{AwsCredentials, SecretRef};
 
 use super::TableTrouble;
 use super::catalog::Loaded;
 use crate::secrets::{MissingSecret, Secrets};
-use crate::store::{ObjectStores, Store, Stores, path};
+use crate::store::{Bucket, ObjectStores, Store, StoreError, Stores, path};
 
 /// Buckets that are kept open.
 const BUCKETS_MAX: usize = 100;
@@ -57,7 +58,7 @@ impl Places {
         let store = opened.entry(bucket.clone()).or_insert_with(|| {
             let IcebergStore { region, endpoint, credentials } = of.clone();
             let s3 = S3Destination { region, endpoint, credentials, ..bucket_of(&bucket) };
-            self.stores.s3(&s3)
+            self.stores.open(Bucket::S3(&s3))
         });
         Ok(Site { store: Arc::clone(store), bucket })
     }
@@ -75,9 +76,9 @@ const TOKEN: &str = "s3.session-token";
 fn handed_out(bucket: &str, config: &BTreeMap<String, String>, own: &dyn Stores) -> Arc<dyn Store> {
     let s3 = said(bucket, config);
     if s3.credentials.is_none() {
-        return own.s3(&s3);
+        return own.open(Bucket::S3(&s3));
     }
-    ObjectStores::new(Arc::new(HandedOut(config.clone()))).s3(&s3)
+    ObjectStores::new(Arc::new(HandedOut(config.clone()))).open(Bucket::S3(&s3))
 }
 
 fn said(bucket: &str, config: &BTreeMap<String, String>) -> S3Destination {
@@ -100,7 +101,7 @@ fn said(bucket: &str, config: &BTreeMap<String, String>) -> S3Destination {
 
 impl Site {
     pub(super) async fn put(&self, location: &str, bytes: Bytes) -> Result<(), TableTrouble> {
-        Ok(self.store.put(self.key(location)?, bytes).await?)
+        Ok(self.store.put(self.key(location)?, bytes, None).await?)
     }
 
     pub(super) async fn get(
@@ -108,7 +109,14 @@ impl Site {
         location: &str,
         bytes_max: usize,
     ) -> Result<Bytes, TableTrouble> {
-        Ok(self.store.get(self.key(location)?, bytes_max).await?)
+        let objects = self.store.objects()?;
+        let failed = |source| StoreError::Store { bucket: self.bucket.clone(), source };
+        let got = objects.get(&path(self.key(location)?)).await.map_err(failed)?;
+        if (bytes_max as u64) < got.meta.size {
+            let what = format!("{location} has {} bytes, which is too much", got.meta.size);
+            return Err(TableTrouble::Location(what));
+        }
+        Ok(got.bytes().await.map_err(failed)?)
     }
 
     fn key<'a>(&self, location: &'a str) -> Result<&'a str, TableTrouble> {
@@ -159,7 +167,10 @@ mod tests {
     fn files_are_in_the_bucket_of_their_table() {
         let check = |location: &str, want: &str| {
             let stores = ObjectStores::new(Arc::new(HandedOut(BTreeMap::new())));
-            let site = Site { bucket: "lake".to_owned(), store: stores.s3(&bucket_of("lake")) };
+            let site = Site {
+                bucket: "lake".to_owned(),
+                store: stores.open(Bucket::S3(&bucket_of("lake"))),
+            };
             let found = site.key(location).map_or_else(|error| error.to_string(), str::to_owned);
             assert_eq!(found, want);
         };

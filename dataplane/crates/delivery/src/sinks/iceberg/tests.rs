@@ -1,37 +1,41 @@
-use std::collections::BTreeMap;
-
 use model::Offset;
-use operator_api::delivery_stream::{IcebergDestination, S3Destination};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use operator_api::delivery_stream::IcebergDestination;
 use serde_json::{Value as Json, json};
 
 use super::commit::COMMITS_MAX;
 use super::*;
+use crate::sinks::stream::testing::TestStreams;
 use crate::sinks::testing::{
     Act, Received, Server, StoppedClock, TestSecrets, batch, json_reply, outline, record, reply,
 };
-use crate::store::{Getting, Putting, Store, Stores};
+use crate::store::{Bucket, Putting, Store, Stores, path};
 
-/// Objects by key, in one bucket.
+/// The objects of one bucket.
 #[derive(Clone, Default)]
-struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
+struct TestBucket(Arc<InMemory>);
 
 impl Stores for TestBucket {
-    fn s3(&self, s3: &S3Destination) -> Arc<dyn Store> {
-        assert_eq!(s3.bucket, "lake");
+    fn open(&self, bucket: Bucket<'_>) -> Arc<dyn Store> {
+        assert_eq!(bucket.name(), "lake");
         Arc::new(self.clone())
     }
 }
 
 impl Store for TestBucket {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
-        let before = self.0.lock().unwrap().insert(key.to_owned(), bytes.clone());
-        assert!(before.is_none_or(|before| before == bytes), "{key} was another");
-        Box::pin(async { Ok(()) })
+    fn put<'a>(&'a self, key: &'a str, bytes: Bytes, _: Option<&'a str>) -> Putting<'a> {
+        Box::pin(async move {
+            if let Ok(before) = self.0.get(&path(key)).await {
+                assert_eq!(before.bytes().await.unwrap(), bytes, "{key} was another");
+            }
+            self.0.put(&path(key), bytes.into()).await.unwrap();
+            Ok(())
+        })
     }
 
-    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
-        let bytes = self.0.lock().unwrap()[key].clone();
-        Box::pin(async { Ok(bytes) })
+    fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        Ok(Arc::clone(&self.0) as Arc<dyn ObjectStore>)
     }
 }
 
@@ -179,6 +183,7 @@ impl Home {
             feed: Feed { name: "to-air".into(), uid: 7, source: None, lineage: 0, repeats: true },
             secrets: Arc::clone(&self.secrets) as Arc<dyn crate::secrets::Secrets>,
             stores: Arc::new(self.bucket.clone()),
+            streams: Arc::new(TestStreams::scripted(Vec::new())),
             clock: Arc::new(StoppedClock),
         }
     }
@@ -278,7 +283,14 @@ async fn rows_are_parted_into_files() {
     let attempt = home.sink().attempt(&records).await;
     assert_eq!(outline(&attempt), "refused 5 Iceberg.MalformedData");
     assert_eq!(home.commits(), "5 of 5");
-    let keys: Vec<String> = home.bucket.0.lock().unwrap().keys().cloned().collect();
+    let keys: Vec<String> = home
+        .bucket
+        .0
+        .list(None)
+        .map_ok(|object| object.location.to_string())
+        .try_collect()
+        .await
+        .unwrap();
     let of = |folder: &str| {
         let prefix = format!("air/flights/{folder}/");
         keys.iter().filter(|key| key.starts_with(&prefix)).count()

@@ -311,7 +311,7 @@ impl Call<'_> {
         let refused = self.channel.new_errors(status);
         let parts: Vec<Part> = self.in_flight.drain(..=at).collect();
         let Some(last) = parts.last() else { return };
-        self.channel.committed(last.progress, 0 < refused);
+        self.channel.committed(last.progress.clone(), 0 < refused);
         if 0 < refused {
             let records: Vec<usize> = parts.into_iter().flat_map(|part| part.records).collect();
             let failure = judge::refused_rows(status, refused, records.len());

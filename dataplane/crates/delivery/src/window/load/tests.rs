@@ -1,43 +1,16 @@
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use catalog::StreamUid;
-use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use expect_test::{Expect, expect};
 use model::{Offset, ShardId};
-use operator_api::delivery_stream::S3Destination;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::memory::{Holder, Memory};
-use crate::metrics::Metrics;
-use crate::pipeline::{Context, Pipeline, SetupError};
+use crate::memory::Holder;
+use crate::pipeline::{Pipeline, SetupError};
 use crate::sinks::redshift::testing::{Act, Database};
-use crate::sinks::testing::{NOW, StoppedClock, TestSecrets, record};
+use crate::sinks::testing::{TestSecrets, record};
 use crate::status::Statuses;
-use crate::store::{Getting, Putting, Store, Stores};
-
-/// Objects by key, in one bucket. Keys are what S3 makes of them.
-#[derive(Clone, Default)]
-struct TestBucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
-
-impl Stores for TestBucket {
-    fn s3(&self, _: &S3Destination) -> Arc<dyn Store> {
-        Arc::new(self.clone())
-    }
-}
-
-impl Store for TestBucket {
-    fn put<'a>(&'a self, key: &'a str, bytes: Bytes) -> Putting<'a> {
-        self.0.lock().unwrap().insert(path(key).into(), bytes);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn get<'a>(&'a self, key: &'a str, _: usize) -> Getting<'a> {
-        let bytes = self.0.lock().unwrap()[path(key).as_ref()].clone();
-        Box::pin(async { Ok(bytes) })
-    }
-}
+use crate::testing::{TestBucket, context, delivery_stream};
 
 struct Home {
     bucket: TestBucket,
@@ -64,31 +37,8 @@ fn pipeline(
                 "copyCommand": {{"dataTableName": "t", "copyOptions": "IAM_ROLE default"}},
                 "s3": {{"bucket": "way", "prefix": "{prefix}", "errorOutputPrefix": "e/"}}}}}}}}"#
     );
-    let stream = DeliveryStream {
-        name: "clicks".parse().unwrap(),
-        uid: StreamUid(7),
-        version: 1,
-        created: NOW,
-        updated: None,
-        phase: DeliveryPhase::Active,
-        spec: serde_json::from_str(&spec).unwrap(),
-        destination_version: 1,
-        tags: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        aws_only: BTreeMap::new(),
-    };
-    let context = Context {
-        clock: Arc::new(StoppedClock),
-        secrets: Arc::new(secrets),
-        stores: Arc::new(bucket.clone()),
-        random: || 0.0,
-        memory: Memory::new(64 << 20),
-        metrics: Metrics::register(registry),
-        statuses: statuses.clone(),
-        region: "us-east-1".to_owned(),
-        account: "0".to_owned(),
-    };
-    Pipeline::new(Arc::new(context), &stream)
+    let context = context(bucket, Arc::new(secrets), registry, statuses);
+    Pipeline::new(Arc::new(context), &delivery_stream(&spec))
 }
 
 impl Home {

@@ -356,3 +356,26 @@ fn other_destinations_say_what_they_need() {
         "spec.destination.azureBlob.sasTokenRef: set this or accountKeyRef, not both",
     );
 }
+
+#[test]
+fn compaction_is_of_what_can_be_merged_in_a_folder() {
+    let s3 =
+        |more: &str| format!("destination: {{s3: {{bucket: lake, {more}}}}}, compaction: {{}}");
+    check(&s3("prefix: a/"), "valid");
+    check(&s3("prefix: 'a/b!{timestamp:yyyy}/', errorOutputPrefix: 'e/'"), "valid");
+    check(
+        &s3("prefix: a/, compression: ZIP"),
+        "spec.compaction: does not merge archives; set destination.s3.compression to GZIP, or remove it",
+    );
+    let folder = "spec.destination.s3.prefix: compaction lists a folder and not the whole bucket; \
+        begin it with one, as in clicks/";
+    check(&s3("region: x"), folder);
+    check(&s3("prefix: a"), folder);
+    check(&s3("prefix: '!{timestamp:yyyy}/', errorOutputPrefix: e/"), folder);
+    check("destination: {s3: {bucket: lake}}, compaction: {enabled: false}", "valid");
+    check(
+        "destination: {s3: {bucket: lake, prefix: a/, errorOutputPrefix: e/}}, compaction: {}, \
+         formatConversion: {output: {orc: {}}, schema: {columns: [{name: a, type: int}]}}",
+        "spec.compaction: does not merge ORC files; set formatConversion.output.parquet, or remove it",
+    );
+}

@@ -3,7 +3,7 @@
 use model::UnixMillis;
 
 use super::judge::ChannelStatus;
-use super::progress::{Place, Progress};
+use super::progress::{Place, Progress, Run};
 
 /// For how many rounds it is remembered that rows were refused.
 const CAREFUL_ROUNDS: u32 = 16;
@@ -37,20 +37,21 @@ impl Channel {
         self.committed = status.committed.as_deref().and_then(|token| token.parse().ok());
         if 0 < self.errors {
             let bound = status.error_bound.as_deref();
-            let bound = bound.and_then(|token| token.parse::<Progress>().ok()).or(self.committed);
-            self.doubtful = self.doubtful.max(bound.map(|bound| bound.last));
+            let bound = bound.and_then(|token| token.parse::<Progress>().ok());
+            let bound = bound.as_ref().or(self.committed.as_ref());
+            self.doubtful = self.doubtful.max(bound.map(|bound| bound.newest().last));
         }
         if !self.is_known {
             // What was given up between then and now is in the backup, or comes again in its place.
-            let run = self.committed.filter(|run| self.doubtful < Some(run.first));
-            self.first = run.map(|run| run.first);
+            let first = self.committed.as_ref().map(|committed| committed.newest().first);
+            self.first = first.filter(|first| self.doubtful < Some(*first));
         }
         self.is_known = true;
     }
 
     /// Whether the record is in the table, or was refused and is in the backup.
     pub(super) fn has(&self, place: Place) -> bool {
-        let is_committed = self.committed.is_some_and(|committed| committed.covers(place));
+        let is_committed = self.committed.as_ref().is_some_and(|it| it.covers(place));
         is_committed && self.doubtful < Some(place)
     }
 
@@ -60,8 +61,10 @@ impl Channel {
             // Whoever was given it back did not try again.
             self.has_gap();
         }
-        let first = *self.first.get_or_insert(first);
-        Progress { first, last, attempt: self.attempt }
+        // What was given up may come again before what is committed.
+        let first = self.first.filter(|begun| *begun <= first).unwrap_or(first);
+        self.first = Some(first);
+        Progress::with(self.committed.as_ref(), Run { first, last }, self.attempt)
     }
 
     /// A record was refused, and it is not known to be in the backup.
@@ -84,14 +87,14 @@ impl Channel {
     }
 
     pub(super) fn committed(&mut self, progress: Progress, has_refused: bool) {
-        self.committed = Some(progress);
         if has_refused {
-            self.doubtful = Some(progress.last);
+            self.doubtful = Some(progress.newest().last);
             self.careful_rounds = CAREFUL_ROUNDS;
             self.has_gap();
         } else {
             self.careful_rounds = self.careful_rounds.saturating_sub(1);
         }
+        self.committed = Some(progress);
     }
 }
 

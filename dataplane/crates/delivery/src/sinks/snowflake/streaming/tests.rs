@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use operator_api::delivery_stream::SnowflakeDestination;
 use serde_json::{Value, json};
@@ -179,6 +180,34 @@ async fn what_is_committed_is_not_sent_after_a_crash() {
     // What is read again may be something else.
     assert_eq!(deliver(&site.sink(false), &data).await, "delivered");
     assert_eq!(site.rows().matches("{\"a\":1}").count(), 2);
+}
+
+#[tokio::test]
+async fn what_was_given_up_and_comes_again_does_not_make_it_forget_what_is_committed() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&is_down);
+    let site = Site::new(move |request, _| {
+        let is_refused = down.load(Ordering::Relaxed) && request.target.contains("/rows?");
+        is_refused.then(|| reply(503, &[], ""))
+    });
+    let site = site.await;
+    let first = batch(&["{\"a\":0}", "{\"a\":1}"]);
+    let records = (2..4).map(|at| record(at, format!("{{\"a\":{at}}}"))).collect();
+    let second = Batch { id: BatchId(8), records, ..batch(&[]) };
+    // Two batches of a window. The first is given up, the second arrives, and then there is a crash, and
+    // another: each time the window is read again.
+    let sink = site.sink(true);
+    let attempt = sink.attempt(&first).await;
+    assert_eq!(outline(&attempt), "again 0 1 Snowflake.ServiceBusy");
+    is_down.store(false, Ordering::Relaxed);
+    assert_eq!(outline(&sink.attempt(&second).await), "delivered");
+    for _ in 0..2 {
+        let sink = site.sink(true);
+        for batch in [&first, &second] {
+            assert_eq!(outline(&sink.attempt(batch).await), "delivered");
+        }
+    }
+    assert_eq!(site.rows(), "{\"a\":2} {\"a\":3} {\"a\":0} {\"a\":1}");
 }
 
 #[tokio::test]

@@ -1,0 +1,301 @@
+//! Few large objects out of many small ones, after they were delivered.
+//!
+//! ```text
+//!  journal: what becomes what ─► the large object ─► the small ones go ─► the journal goes
+//! ```
+//!
+//! Only what this delivery stream wrote is touched: it has its name, and says so in its metadata. And only
+//! what it will not write again: a window that is delivered again after a crash writes its objects again,
+//! so they are left alone until the shard remembers that the window is done.
+//!
+//! A crash at any point leaves the journal, an object beside the others, and whoever comes next does the
+//! same merge again: the large object has the same name, and small ones go only once it is there. Between
+//! the two a reader sees both; the journal tells it which not to read.
+//!
+//! There is one at a time for a delivery stream: two would merge the same objects into different ones.
+
+mod content;
+mod mark;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use columnar::MergeError;
+use consumer::Share;
+use delivery_core::objects::Naming;
+use delivery_core::objects::compaction::{JOURNAL_BYTES_MAX, Listed, Merge, Planner};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::{Clock, Offset, ShardId};
+use object_store::path::Path;
+use object_store::{Attribute, GetOptions, ObjectStore, ObjectStoreExt};
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
+
+use crate::group::Stop;
+use crate::memory::Memory;
+use crate::store::{MARK, Store, StoreError, marked, path};
+use content::Content;
+pub(crate) use mark::Mark;
+
+/// How long to wait after a failure, if not less is asked for.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// Objects that are looked at at the same time.
+const CALLS_MAX: usize = 8;
+
+/// Whether a delivery stream is done with the window that begins there.
+pub(crate) type IsDone = Arc<dyn Fn(ShardId, Offset) -> Asked + Send + Sync>;
+
+/// The answer to come.
+pub(crate) type Asked = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// How objects are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One behind the other: what was not compressed, or in a form that allows it.
+    Joined,
+    /// Row groups one behind the other.
+    Parquet,
+}
+
+/// What a delivery stream's compaction is to do.
+#[derive(Clone)]
+pub(crate) struct Compaction {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) naming: Arc<Naming>,
+    pub(crate) form: Form,
+    pub(crate) uid: u64,
+    pub(crate) name: String,
+    pub(crate) bytes_max: u64,
+    pub(crate) interval: Duration,
+    pub(crate) age_min: Duration,
+}
+
+/// Why objects are not merged now. Nothing is lost, and readers see no more than the journal tells them.
+#[derive(Debug, thiserror::Error)]
+enum CompactionError {
+    #[error(transparent)]
+    Open(#[from] StoreError),
+    #[error("objects")]
+    Objects(#[from] object_store::Error),
+    #[error("write an object")]
+    Write(#[from] std::io::Error),
+    /// Somebody else wrote it, or wrote over it.
+    #[error("{key} is no journal of this delivery stream: see what it is, and remove it")]
+    Journal { key: String },
+    #[error("an object is shorter than it was")]
+    Short,
+    #[error("objects that have no one form")]
+    Form(#[from] MergeError),
+}
+
+/// Compaction at work.
+pub(crate) struct Compactor {
+    pub(crate) compaction: Compaction,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) is_done: IsDone,
+    /// Of several processes the first one compacts.
+    pub(crate) share: watch::Receiver<Share>,
+    pub(crate) compacted: Counter,
+}
+
+/// What is known of an object.
+enum Seen {
+    /// This delivery stream wrote it, and will not again.
+    Ours {
+        bytes: u64,
+    },
+    Other,
+    Gone,
+}
+
+impl Compactor {
+    /// Until it is told to stop, which it does between two merges.
+    pub(crate) async fn run(self, mut stopped: watch::Receiver<Stop>) {
+        loop {
+            let stream = &self.compaction.name;
+            let is_first = self.share.borrow().ordinal == 0;
+            let round = async { if is_first { self.round(&stopped).await } else { Ok(0) } };
+            let pause = match round.await {
+                Ok(0) => self.compaction.interval,
+                Ok(count) => {
+                    tracing::info!(delivery_stream = %stream, "{count} objects were merged into larger ones");
+                    self.compaction.interval
+                }
+                Err(error) => {
+                    let error = crate::chain(&error);
+                    tracing::warn!(delivery_stream = %stream, "compaction will try again: {error}");
+                    RETRY_PAUSE.min(self.compaction.interval)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
+            }
+        }
+    }
+
+    /// Finishes what was begun, and merges what there is; how many objects were.
+    async fn round(&self, stopped: &watch::Receiver<Stop>) -> Result<usize, CompactionError> {
+        let Compaction { store, naming, bytes_max, age_min, .. } = &self.compaction;
+        let store = store.objects()?;
+        let mut count = self.recover(&store).await?;
+        let now = self.clock.now();
+        let mut listed = store.list(Some(&path(naming.folder())));
+        let mut planner = Planner::new(naming, *bytes_max);
+        while let Some(object) = listed.try_next().await? {
+            if *stopped.borrow() != Stop::No {
+                return Ok(count);
+            }
+            let written =
+                u64::try_from(object.last_modified.timestamp_millis()).unwrap_or(u64::MAX);
+            if u128::from(now.0.saturating_sub(written)) < age_min.as_millis() {
+                continue;
+            }
+            let object = Listed { key: object.location.into(), bytes: object.size };
+            if let Some(group) = planner.push(object) {
+                count += self.merge(&store, group).await?;
+            }
+        }
+        if let Some(group) = planner.end() {
+            count += self.merge(&store, group).await?;
+        }
+        Ok(count)
+    }
+
+    /// Merges what of a group may be; how many objects were.
+    async fn merge(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        group: Vec<Listed>,
+    ) -> Result<usize, CompactionError> {
+        let keys = group.iter().map(|object| object.key.as_str());
+        let seen = self.see_all(store, keys).await?;
+        // What has another size by now was listed before it was written again.
+        let ours = group.into_iter().zip(seen);
+        let ours = ours.filter(
+            |(object, seen)| matches!(seen, Seen::Ours { bytes } if *bytes == object.bytes),
+        );
+        let ours: Vec<Listed> = ours.map(|(object, _)| object).collect();
+        let Some((merge, inputs)) = Merge::of(&self.compaction.naming, ours) else { return Ok(0) };
+        let content = match Content::of(self.compaction.form, store, inputs).await {
+            Err(CompactionError::Form(error)) => {
+                let (stream, error) = (&self.compaction.name, crate::chain(&error));
+                tracing::warn!(delivery_stream = %stream, first = merge.inputs[0], "objects stay as they are: {error}");
+                return Ok(0);
+            }
+            content => content?,
+        };
+        store.put(&self.journal(), merge.journal().into()).await?;
+        self.write(store, &merge, content).await
+    }
+
+    /// Does a merge that was begun again, if one was; how many objects were merged.
+    async fn recover(&self, store: &Arc<dyn ObjectStore>) -> Result<usize, CompactionError> {
+        let journal = self.journal();
+        let found = match store.get(&journal).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(0),
+            found => found?,
+        };
+        let unknown = || CompactionError::Journal { key: journal.to_string() };
+        if (JOURNAL_BYTES_MAX as u64) < found.meta.size {
+            return Err(unknown());
+        }
+        let merge = Merge::from_journal(&found.bytes().await?).ok_or_else(unknown)?;
+        let naming = &self.compaction.naming;
+        let mut keys = merge.inputs.iter().chain([&merge.output]);
+        if !keys.all(|key| naming.parse(key).is_some()) {
+            return Err(unknown());
+        }
+        match self.see(store, &merge.output).await? {
+            Seen::Other => return Err(unknown()),
+            Seen::Ours { .. } => return self.remove(store, &merge).await,
+            Seen::Gone => {}
+        }
+        let seen = self.see_all(store, merge.inputs.iter().map(String::as_str)).await?;
+        let sizes = seen
+            .iter()
+            .map(|seen| if let Seen::Ours { bytes } = seen { Some(*bytes) } else { None });
+        let inputs = merge.inputs.iter().zip(sizes);
+        let input =
+            |(key, bytes): (&String, Option<u64>)| Some(Listed { key: key.clone(), bytes: bytes? });
+        let inputs: Option<Vec<Listed>> = inputs.map(input).collect();
+        let Some(inputs) = inputs else {
+            // Small ones go only once the large one is there: somebody else has removed some.
+            store.delete(&journal).await?;
+            return Ok(0);
+        };
+        let content = Content::of(self.compaction.form, store, inputs).await?;
+        self.write(store, &merge, content).await
+    }
+
+    async fn write(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        merge: &Merge,
+        content: Content,
+    ) -> Result<usize, CompactionError> {
+        let _holder = self.memory.hold();
+        let mark = Mark::Merged { uid: self.compaction.uid };
+        content.write(store, &path(&merge.output), marked(Some(&mark.to_string()))).await?;
+        self.remove(store, merge).await
+    }
+
+    /// Removes the small objects, for the large one is there.
+    async fn remove(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        merge: &Merge,
+    ) -> Result<usize, CompactionError> {
+        let seen = self.see_all(store, merge.inputs.iter().map(String::as_str)).await?;
+        let ours = merge.inputs.iter().zip(seen);
+        let ours = ours.filter(|(_, seen)| matches!(seen, Seen::Ours { .. }));
+        let ours: Vec<_> = ours.map(|(key, _)| Ok(path(key))).collect();
+        let mut removals = store.delete_stream(stream::iter(ours).boxed());
+        while let Some(removed) = removals.next().await {
+            if !matches!(removed, Ok(_) | Err(object_store::Error::NotFound { .. })) {
+                removed?;
+            }
+        }
+        store.delete(&self.journal()).await?;
+        self.compacted.inc_by(merge.inputs.len() as u64);
+        Ok(merge.inputs.len())
+    }
+
+    /// What there is, in the order of the keys.
+    async fn see_all(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        keys: impl Iterator<Item = &str>,
+    ) -> Result<Vec<Seen>, CompactionError> {
+        let looks: Vec<_> = keys.map(|key| self.see(store, key)).collect();
+        stream::iter(looks).buffered(CALLS_MAX).try_collect().await
+    }
+
+    async fn see(&self, store: &Arc<dyn ObjectStore>, key: &str) -> Result<Seen, CompactionError> {
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        let found = match store.get_opts(&path(key), head).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(Seen::Gone),
+            found => found?,
+        };
+        let mark = found.attributes.get(&Attribute::Metadata(MARK.into()));
+        let is_ours = match mark.and_then(|mark| mark.parse::<Mark>().ok()) {
+            Some(Mark::Merged { uid }) => uid == self.compaction.uid,
+            Some(Mark::Window { uid, shard, start }) => {
+                uid == self.compaction.uid && (self.is_done)(shard, start).await
+            }
+            None => false,
+        };
+        Ok(if is_ours { Seen::Ours { bytes: found.meta.size } } else { Seen::Other })
+    }
+
+    /// Where it is kept what is under way: in a folder that programs that read folders pass over.
+    fn journal(&self) -> Path {
+        let Compaction { naming, name, uid, .. } = &self.compaction;
+        path(&format!("{}_leat-compaction/{name}-{uid:016x}.json", naming.folder()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! In virtual time: nothing here waits.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use delivery_core::objects::RefusedRecord;
+use model::ShardId;
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use super::*;
+use crate::sinks::testing::{TestSecrets, batch};
+use crate::status::Statuses;
+use crate::testing::{TestBucket, context};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOURS_2: Duration = Duration::from_secs(7_200);
+
+/// What a sink says to an attempt, from the number of records.
+type Say = fn(usize) -> Attempt;
+
+/// A sink that says what is listed, and then that all is to come again; it knows when it was asked.
+#[derive(Default)]
+struct TestSink {
+    says: Mutex<VecDeque<Say>>,
+    asked: Mutex<Vec<(Duration, usize)>>,
+    started: Option<Instant>,
+}
+
+impl TestSink {
+    fn new(says: &[Say]) -> TestSink {
+        let says = says.iter().copied().collect();
+        TestSink { says: Mutex::new(says), started: Some(Instant::now()), ..TestSink::default() }
+    }
+
+    /// When, and with how many records.
+    fn asked(&self) -> Vec<(Duration, usize)> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
+    fn times(&self) -> Vec<Duration> {
+        self.asked().into_iter().map(|(at, _)| at).collect()
+    }
+}
+
+impl Sink for TestSink {
+    fn deliver<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
+        let count = batch.records.len();
+        let at = self.started.unwrap().elapsed();
+        self.asked.lock().unwrap().push((at, count));
+        let say = self.says.lock().unwrap().pop_front().unwrap_or(again);
+        Box::pin(async move { say(count) })
+    }
+
+    fn document(&self, _: &DeliveryRecord, _: &Failure, _: RefusedRecord<'_>) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+fn failure() -> Failure {
+    Failure::new("X", "no")
+}
+
+fn again(count: usize) -> Attempt {
+    Attempt::all_again(count, &failure())
+}
+
+fn taken(_: usize) -> Attempt {
+    Attempt::default()
+}
+
+/// The destination wishes to be left alone for so long.
+fn busy<const SECONDS: u64>(count: usize) -> Attempt {
+    Attempt { pause: Some(Duration::from_secs(SECONDS)), ..again(count) }
+}
+
+struct Home {
+    context: Context,
+    statuses: Statuses,
+}
+
+impl Home {
+    fn new(random: fn() -> f64) -> Home {
+        let (bucket, secrets) = (TestBucket::default(), TestSecrets::default());
+        let statuses = Statuses::default();
+        let context = context(&bucket, Arc::new(secrets), &mut Registry::default(), &statuses);
+        Home { context: Context { random, ..context }, statuses }
+    }
+
+    /// A batch of three records.
+    async fn deliver(&self, sink: &TestSink, retry_for: Duration) -> Vec<Undelivered> {
+        let status = self.statuses.of(&"clicks".parse().unwrap()).shard("clicks", ShardId(0));
+        deliver(&self.context, &status, sink, batch(&["a", "b", "c"]), retry_for).await
+    }
+}
+
+/// From one attempt to the next.
+fn pauses(times: &[Duration]) -> Vec<Duration> {
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_to_two_minutes_each_longer_or_shorter_by_chance() {
+    let whole = [1, 2, 4, 8, 16, 32, 64, 120, 120, 120];
+    for (random, shortest, longest) in
+        [((|| 0.0) as fn() -> f64, 0.85, 0.85), (|| 1.0, 1.15, 1.15), (rand::random, 0.85, 1.15)]
+    {
+        let home = Home::new(random);
+        let sink = TestSink::new(&[again as Say; 10]);
+        sink.says.lock().unwrap().push_back(taken);
+        assert_eq!(home.deliver(&sink, HOURS_2).await.len(), 0);
+        let pauses = pauses(&sink.times());
+        assert_eq!(pauses.len(), whole.len());
+        for (pause, whole) in pauses.into_iter().zip(whole) {
+            // Timers go by milliseconds.
+            let bound = |factor: f64| (f64::from(whole) * factor).min(120.0);
+            assert!(
+                (bound(shortest) - 0.002..=bound(longest) + 0.002).contains(&pause.as_secs_f64()),
+                "{pause:?} for {whole} s"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_asks_to_be_left_alone_is() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[busy::<30>, busy::<1>, again, busy::<0>, taken]);
+    assert_eq!(home.deliver(&sink, HOURS_2).await.len(), 0);
+    // For longer than the schedule has it, never for less.
+    assert_eq!(pauses(&sink.times()), [30, 2, 4, 8].map(Duration::from_secs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_is_when_the_time_for_retries_ends() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[]);
+    let undelivered = home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(sink.times(), [0, 1, 3, 7, 10].map(Duration::from_secs));
+    assert_eq!(undelivered.len(), 3);
+    assert!(undelivered.iter().all(|it| it.attempts == 5 && it.failure == failure()));
+    // A wish to be left alone for longer makes no difference.
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[busy::<3_600>]);
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 3);
+    assert_eq!(sink.times(), [0, 10].map(Duration::from_secs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_time_for_retries_there_is_one_attempt() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[]);
+    assert_eq!(home.deliver(&sink, Duration::ZERO).await.len(), 3);
+    assert_eq!(sink.times(), [Duration::ZERO]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_away_gets_one_attempt_for_a_batch_until_it_takes_one() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[]);
+    for attempts in [5, 1, 1] {
+        assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 3);
+        assert_eq!(sink.times().len(), attempts);
+        tokio::time::sleep(SECOND).await;
+    }
+    sink.says.lock().unwrap().push_back(taken);
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 0);
+    assert_eq!(sink.times().len(), 1);
+    // Time is counted anew.
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 3);
+    assert_eq!(sink.times().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_not_taken_comes_again_and_time_is_counted_from_what_was_last_taken() {
+    let home = Home::new(|| 0.5);
+    let last_again = |count| Attempt { again: vec![(count - 1, failure())], ..taken(count) };
+    let first_refused = |count| Attempt {
+        refused: vec![(0, failure())],
+        again: vec![(1, failure()), (2, failure())],
+        ..taken(count)
+    };
+    let sink = TestSink::new(&[first_refused, last_again]);
+    let undelivered = home.deliver(&sink, 10 * SECOND).await;
+    let attempts = undelivered.iter().map(|it| (it.record.origin.offset.0, it.attempts));
+    // Refused at once; and once there is no time any more.
+    assert_eq!(attempts.collect::<Vec<_>>(), [(0, 1), (2, 5)]);
+    let asked = sink.asked();
+    assert_eq!(asked.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [3, 2, 1, 1, 1]);
+    // The second attempt took one: ten seconds from there.
+    assert_eq!(asked[4].0, 11 * SECOND);
+}

@@ -1,0 +1,229 @@
+//! Windows whose destination has a bad day, over real sockets and in virtual time.
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use base64_simd::STANDARD;
+use model::Offset;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::*;
+use crate::sinks::testing::{
+    Act, NOW, Received, Server, TestSecrets, json_reply, raw_reply, record, reply,
+};
+use crate::status::Statuses;
+use crate::testing::{SlowMotion, TestBucket, context, delivery_stream};
+
+const ARN: &str = "arn:aws:firehose:us-east-1:0:deliverystream/clicks";
+
+/// Requests as they came, and when.
+type Seen = Arc<Mutex<Vec<(Duration, Received)>>>;
+
+/// A window of records with these data, delivered with this spec to a server that does so.
+struct Delivered {
+    seen: Vec<(Duration, Received)>,
+    /// The documents in the backup.
+    backup: Vec<Value>,
+    took: Duration,
+}
+
+impl Delivered {
+    async fn new(
+        spec: &str,
+        data: &[&str],
+        mut act: impl FnMut(&Received) -> Act + Send + 'static,
+    ) -> Delivered {
+        let _time = SlowMotion::start();
+        let started = Instant::now();
+        let seen = Seen::default();
+        let see = Arc::clone(&seen);
+        let server = Server::start(move |request| {
+            see.lock().unwrap().push((started.elapsed(), request.clone()));
+            act(request)
+        });
+        let server = server.await;
+        let (bucket, statuses) = (TestBucket::default(), Statuses::default());
+        let secrets = TestSecrets::default();
+        secrets.set("x", "sesame");
+        let spec = format!(
+            r#"{{"backup": {{"s3": {{"bucket": "refused"}}}}, {}}}"#,
+            spec.replace("URL", &server.url)
+        );
+        let mut registry = Registry::default();
+        let context = context(&bucket, Arc::new(secrets), &mut registry, &statuses);
+        let pipeline = Pipeline::new(Arc::new(context), &delivery_stream(&spec)).unwrap();
+        let pipeline = Arc::new(pipeline);
+        let status = pipeline.status(ShardId(0));
+        let mut window = Window::new(&pipeline, status, ShardId(0), Offset(0));
+        let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
+        window.take(records).await.unwrap();
+        window.finish().await.unwrap();
+        let took = started.elapsed();
+        let objects: Vec<u8> = bucket.0.lock().unwrap().values().flatten().copied().collect();
+        let lines = objects.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let backup = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let seen = std::mem::take(&mut *seen.lock().unwrap());
+        Delivered { seen, backup, took }
+    }
+
+    /// What of a member of the backup's documents.
+    fn backup(&self, name: &str) -> Vec<String> {
+        let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+        self.backup.iter().map(|document| text(&document[name])).collect()
+    }
+
+    /// Whether requests came then.
+    fn check_times(&self, seconds: &[f64]) {
+        let times: Vec<f64> = self.seen.iter().map(|(at, _)| at.as_secs_f64()).collect();
+        let is_close = |(at, want): (&f64, &f64)| {
+            // Each attempt before it takes some time too.
+            (*want..want + 0.6 * seconds.len() as f64).contains(at)
+        };
+        let all = times.len() == seconds.len() && times.iter().zip(seconds).all(is_close);
+        assert!(all, "{times:?}, not {seconds:?}");
+    }
+}
+
+const HTTP: &str = r#""retryDurationSeconds": 100, "destination": {"httpEndpoint": {"url": "URL/x",
+    "contentEncoding": "GZIP", "accessKeyRef": {"name": "s", "key": "x"},
+    "commonAttributes": {"stage": "prod"}}}"#;
+
+/// The body of a request that is as AWS documents it.
+fn contract(request: &Received) -> Value {
+    for (name, want) in [
+        ("content-type", "application/json"),
+        ("content-encoding", "gzip"),
+        ("x-amz-firehose-protocol-version", "1.0"),
+        ("x-amz-firehose-source-arn", ARN),
+        ("x-amz-firehose-access-key", "sesame"),
+        ("x-amz-firehose-common-attributes", r#"{"commonAttributes":{"stage":"prod"}}"#),
+    ] {
+        assert_eq!(request.header(name), Some(want), "{name}");
+    }
+    assert_eq!(request.header("content-length"), Some(&*request.body.len().to_string()));
+    let mut body = String::new();
+    flate2::read::GzDecoder::new(&*request.body).read_to_string(&mut body).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let id = body["requestId"].as_str().unwrap();
+    assert_eq!(request.header("x-amz-firehose-request-id"), Some(id));
+    let has_form = id.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    assert!(has_form && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()), "{id}");
+    assert_eq!(body["timestamp"], NOW.0);
+    let members: Vec<&String> = body.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["records", "requestId", "timestamp"]);
+    body
+}
+
+/// As AWS documents an answer.
+fn answer(request: &Received) -> Act {
+    let id = contract(request)["requestId"].clone();
+    json_reply(200, &json!({"requestId": id, "timestamp": NOW.0}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_gets_the_same_request_until_it_answers_as_documented() {
+    let mut count = 0;
+    let delivered = Delivered::new(HTTP, &["a", "b"], move |request| {
+        count += 1;
+        let id = contract(request)["requestId"].clone();
+        let json = ["Content-Type: application/json"];
+        match count {
+            1 => reply(500, &[], "no"),
+            2 => Act::Say(Vec::new()),
+            3 => json_reply(200, &json!({"requestId": "another", "timestamp": NOW.0})),
+            4 => json_reply(200, &json!({"requestId": id})),
+            5 => raw_reply(200, &json, json!({"requestId": id, "timestamp": 1}).to_string()),
+            6 => reply(429, &["Retry-After: 40"], ""),
+            _ => answer(request),
+        }
+    });
+    let delivered = delivered.await;
+    assert_eq!(delivered.backup, Vec::<Value>::new());
+    let bodies: Vec<Value> = delivered.seen.iter().map(|(_, it)| contract(it)).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert_eq!(bodies[0]["records"], json!([{"data": "YQ=="}, {"data": "Yg=="}]));
+    // Each pause twice as long, all 15 % shorter by chance; the last one as long as was asked for.
+    delivered.check_times(&[0.0, 0.85, 2.55, 5.95, 12.75, 26.35, 66.35]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_never_answers_is_given_up_and_its_records_are_in_the_backup() {
+    let delivered = Delivered::new(HTTP, &["a", "b"], |_| reply(503, &[], "later")).await;
+    delivered.check_times(&[0.0, 0.85, 2.55, 5.95, 12.75, 26.35, 53.55, 100.0]);
+    assert!(delivered.took < Duration::from_secs(106), "{:?}", delivered.took);
+    assert_eq!(delivered.backup("rawData"), ["YQ==", "Yg=="]);
+    assert_eq!(delivered.backup("errorCode"), ["HttpEndpoint.DestinationException"; 2]);
+    assert_eq!(delivered.backup("attemptsMade"), ["8", "8"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_has_three_minutes_to_answer() {
+    let delivered = Delivered::new(HTTP, &["a"], |_| Act::Silence).await;
+    // The time for retries begins when the first attempt has failed.
+    delivered.check_times(&[0.0, 180.85]);
+    assert_eq!(delivered.backup("errorCode"), ["HttpEndpoint.RequestTimeout"]);
+    assert_eq!(delivered.backup("attemptsMade"), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_finds_too_large_is_in_the_backup_at_once() {
+    let delivered = Delivered::new(HTTP, &["a"], |_| reply(413, &["Retry-After: 5"], "")).await;
+    delivered.check_times(&[0.0]);
+    assert_eq!(delivered.backup("attemptsMade"), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_splunk_does_not_acknowledge_in_time_are_sent_again_and_then_in_the_backup() {
+    let spec = r#""retryDurationSeconds": 60, "destination": {"splunk": {"hecEndpoint": "URL",
+        "hecTokenRef": {"name": "s", "key": "x"}, "hecAcknowledgmentTimeoutSeconds": 180}}"#;
+    let delivered = Delivered::new(spec, &["a"], |request| match request.target.contains("/ack") {
+        true => json_reply(200, &json!({"acks": {"1": false}})),
+        false => json_reply(200, &json!({"text": "Success", "code": 0, "ackId": 1})),
+    });
+    let mut delivered = delivered.await;
+    assert_eq!(delivered.backup("errorCode"), ["Splunk.AckTimeout"]);
+    assert_eq!(delivered.backup("attemptsMade"), ["2"]);
+    let polls: Vec<f64> = delivered.seen[1..].iter().map(|(at, _)| at.as_secs_f64()).collect();
+    // A second, two, four, eight, and then ten.
+    let waits: Vec<f64> = polls.windows(2).take(6).map(|pair| pair[1] - pair[0]).collect();
+    for (wait, want) in waits.iter().zip([2.0, 4.0, 8.0, 10.0, 10.0, 10.0]) {
+        assert!((want..want + 1.1).contains(wait), "{waits:?}");
+    }
+    delivered.seen.retain(|(_, request)| !request.target.contains("/ack"));
+    delivered.check_times(&[0.0, 180.85]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_that_a_cluster_has_no_room_for_are_sent_again_and_no_others() {
+    let spec = r#""retryDurationSeconds": 100, "destination": {"opensearch": {"endpoint": "URL",
+        "indexName": "i"}}"#;
+    let mut count = 0;
+    let data = [r#"{"n":0}"#, r#"{"n":1}"#, r#"{"n":2}"#];
+    let delivered = Delivered::new(spec, &data, move |_| {
+        count += 1;
+        let items = |statuses: &[u16]| {
+            let item = |status: &u16| json!({"index": {"status": status, "error": "x"}});
+            let items: Vec<Value> = statuses.iter().map(item).collect();
+            json_reply(200, &json!({"errors": true, "items": items}))
+        };
+        match count {
+            1 => items(&[201, 429, 429]),
+            2 => items(&[201, 429]),
+            3 => reply(429, &["Retry-After: 30"], ""),
+            4 => items(&[400]),
+            _ => items(&[201]),
+        }
+    });
+    let delivered = delivered.await;
+    delivered.check_times(&[0.0, 0.85, 2.55, 32.55]);
+    let documents = delivered.seen.iter().map(|(_, request)| {
+        let documents = request.text().lines().skip(1).step_by(2);
+        documents.collect::<Vec<_>>().join(" ")
+    });
+    let [all, two, one] = [data.join(" "), data[1..].join(" "), data[2].to_owned()];
+    assert_eq!(documents.collect::<Vec<_>>(), [all, two, one.clone(), one]);
+    assert_eq!(delivered.backup("rawData"), [STANDARD.encode_to_string(data[2])]);
+    assert_eq!(delivered.backup("attemptsMade"), ["4"]);
+}
