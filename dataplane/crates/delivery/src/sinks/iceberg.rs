@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use columnar::{FileError, RefusedCode};
+use columnar::{Refused, RefusedCode};
 use delivery_core::objects::{Refusal, RefusedRecord};
 use delivery_core::processing::{Router, StartError, TableMetadata, TableOperation};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -39,7 +39,7 @@ use operator_api::delivery_stream::{IcebergDestination, IcebergTable};
 
 use self::catalog::{Catalog, CatalogError, Loaded};
 use self::commit::Adding;
-use self::files::{Form, FormError, Misfit, Written, misfits};
+use self::files::{Form, FormError, WriteError, Written, misfits};
 use self::infer::InferError;
 use self::marks::{Marks, Place};
 use self::place::Places;
@@ -83,8 +83,8 @@ enum TableTrouble {
     Table(#[from] TableError),
     #[error("read or write manifests")]
     Manifest(#[from] ManifestError),
-    #[error("write a file")]
-    File(#[from] FileError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("make a table")]
     Infer(#[from] InferError),
     /// Somebody has changed what is ours.
@@ -247,8 +247,8 @@ impl IcebergSink {
                 None => fresh.push(*index),
             }
         }
-        let judge = |indexes: &[usize], misfits: Vec<(usize, Misfit)>| {
-            let judge = |(at, misfit)| (indexes[at], failure_of(misfit).of_table(share.table));
+        let judge = |indexes: &[usize], misfits: Vec<(usize, Refused)>| {
+            let judge = |(at, refused)| (indexes[at], failure_of(&refused).of_table(share.table));
             misfits.into_iter().map(judge).collect::<Vec<_>>()
         };
         // What is in the table needs no second look, but what was refused has to be written down again.
@@ -284,7 +284,7 @@ impl IcebergSink {
         share: &Share<'_>,
         loaded: Loaded,
         fresh: &[usize],
-    ) -> Result<Vec<(usize, Misfit)>, TableTrouble> {
+    ) -> Result<Vec<(usize, Refused)>, TableTrouble> {
         let form = Arc::new(Form::of(&loaded.metadata)?);
         let site = self.places.of(&loaded)?;
         let (written, form) = self.write(share, form, fresh).await?;
@@ -353,19 +353,12 @@ impl Share<'_> {
     }
 }
 
-fn failure_of(misfit: Misfit) -> Failure {
-    match misfit {
-        Misfit::Refused(refused) => {
-            let code = match refused.code {
-                RefusedCode::ParseError => "Iceberg.ParseError",
-                RefusedCode::MalformedData => "Iceberg.MalformedData",
-            };
-            Failure::new(code, &refused.message)
-        }
-        Misfit::TooManyPartitions => {
-            Failure::new("Iceberg.TooManyPartitions", "a batch goes to more partitions than may be")
-        }
-    }
+fn failure_of(refused: &Refused) -> Failure {
+    let code = match refused.code {
+        RefusedCode::ParseError => "Iceberg.ParseError",
+        RefusedCode::MalformedData => "Iceberg.MalformedData",
+    };
+    Failure::new(code, &refused.message)
 }
 
 impl TableTrouble {
@@ -392,7 +385,10 @@ fn failure(trouble: &TableTrouble) -> Failure {
         | TableTrouble::Marks(_)
         | TableTrouble::Location(_)
         | TableTrouble::Replaced => "Iceberg.InvalidTable",
-        TableTrouble::File(_) | TableTrouble::Thread(_) => "Iceberg.InternalError",
+        TableTrouble::Write(WriteError::TooManyPartitions) => "Iceberg.TooManyPartitions",
+        TableTrouble::Write(WriteError::File(_)) | TableTrouble::Thread(_) => {
+            "Iceberg.InternalError"
+        }
     };
     Failure::new(code, &crate::chain(trouble))
 }

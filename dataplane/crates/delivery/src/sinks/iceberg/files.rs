@@ -8,7 +8,7 @@ use delivery_core::guid::guid_of;
 use iceberg_table::{DataFile, PartitionSpec, Schema, TableError, TableMetadata, Value};
 use model::DeliveryRecord;
 
-/// Files of a batch: a row for each partition would be one for each.
+/// Files of a batch: with a partition for each row there would be one for each.
 const FILES_MAX: usize = 1_000;
 
 /// How rows of a table are written.
@@ -37,12 +37,15 @@ pub(super) struct Written {
     /// Files that are to be put, and what the table is told of them.
     pub(super) files: Vec<(Bytes, DataFile)>,
     /// Records, by their place among those that were given.
-    pub(super) refused: Vec<(usize, Misfit)>,
+    pub(super) refused: Vec<(usize, Refused)>,
 }
 
-/// Why a record is no row.
-pub(super) enum Misfit {
-    Refused(Refused),
+/// No file was written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("write a file")]
+    File(#[from] FileError),
+    #[error("a batch goes to more than {FILES_MAX} partitions")]
     TooManyPartitions,
 }
 
@@ -69,17 +72,17 @@ impl Form {
         &self,
         records: &[&DeliveryRecord],
         name: &str,
-    ) -> Result<Written, FileError> {
+    ) -> Result<Written, WriteError> {
         let mut written = Written::default();
         let partitions = match self.spec.fields.is_empty() {
             true => vec![Partition { values: Vec::new(), records: (0..records.len()).collect() }],
-            false => self.part(records, &mut written.refused),
+            false => self.part(records, &mut written.refused)?,
         };
         for Partition { values, records: of } in partitions {
             let mut file = self.converter.begin()?;
             for at in of {
                 if let Err(refused) = file.push(&records[at].data) {
-                    written.refused.push((at, Misfit::Refused(refused)));
+                    written.refused.push((at, refused));
                 }
             }
             let rows = file.rows();
@@ -99,15 +102,15 @@ impl Form {
     fn part(
         &self,
         records: &[&DeliveryRecord],
-        refused: &mut Vec<(usize, Misfit)>,
-    ) -> Vec<Partition> {
+        refused: &mut Vec<(usize, Refused)>,
+    ) -> Result<Vec<Partition>, WriteError> {
         let mut probe = self.converter.probe();
         let mut partitions: BTreeMap<Vec<Option<Vec<u8>>>, Partition> = BTreeMap::new();
         for (at, record) in records.iter().enumerate() {
             let values = match probe.read(&record.data, &self.ways) {
                 Ok(values) => values,
                 Err(error) => {
-                    refused.push((at, Misfit::Refused(error)));
+                    refused.push((at, error));
                     continue;
                 }
             };
@@ -116,14 +119,13 @@ impl Form {
                 fields.map(|(field, value)| field.transform.apply(value)).collect();
             let key = values.iter().map(|value| value.as_ref().map(Value::key)).collect();
             if partitions.len() == FILES_MAX && !partitions.contains_key(&key) {
-                refused.push((at, Misfit::TooManyPartitions));
-                continue;
+                return Err(WriteError::TooManyPartitions);
             }
             let partition = partitions.entry(key).or_default();
             partition.values = values;
             partition.records.push(at);
         }
-        partitions.into_values().collect()
+        Ok(partitions.into_values().collect())
     }
 }
 
@@ -132,11 +134,10 @@ pub(super) fn misfits(
     table: &TableMetadata,
     schema: &Schema,
     records: &[&DeliveryRecord],
-) -> Result<Vec<(usize, Misfit)>, FormError> {
+) -> Result<Vec<(usize, Refused)>, FormError> {
     let mut probe = converter(table, schema)?.probe();
-    let judge = |(at, record): (usize, &&DeliveryRecord)| {
-        Some((at, Misfit::Refused(probe.read(&record.data, &[]).err()?)))
-    };
+    let judge =
+        |(at, record): (usize, &&DeliveryRecord)| Some((at, probe.read(&record.data, &[]).err()?));
     Ok(records.iter().enumerate().filter_map(judge).collect())
 }
 

@@ -302,6 +302,16 @@ async fn rows_are_parted_into_files() {
 }
 
 #[tokio::test]
+async fn a_batch_of_too_many_partitions_is_not_begun() {
+    let part = json!({"source-id": 1, "field-id": 1000, "name": "p", "transform": "identity"});
+    let home = Home::new(json!([part]), json!({})).await;
+    let attempt = home.sink().attempt(&rows(0..1_001)).await;
+    assert_eq!((attempt.refused.len(), attempt.again.len()), (0, 1_001));
+    assert_eq!(attempt.again[0].1.code, "Iceberg.TooManyPartitions");
+    assert_eq!(home.commits(), "");
+}
+
+#[tokio::test]
 async fn records_go_where_they_say() {
     let more = json!({"routing": {"table": ".s"}});
     let home = Home::new(json!([]), more).await;
