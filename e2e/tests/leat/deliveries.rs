@@ -137,13 +137,13 @@ fn a_delivery_stream_reads_a_stream_and_tells_what_keeps_it_from_delivering() {
              buffering: {{intervalSeconds: 1}}, destination: {destination}}}"
         )
     };
-    site.apply("to-lake", &spec(&destination.replace("bucket: lake", "bucket: nobodys")));
+    site.apply("to-lake", &spec(&destination.replace("key: secret", "key: other")));
     site.wait_for_ready("to-lake");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(site.fixture.wait_for_put("clicks"));
     wait("the error is told", READY_MAX, || {
         let degraded = site.told("to-lake", "{.status.conditions[?(@.type=='Degraded')].message}");
-        Ok(degraded.contains("nobodys").then_some(()))
+        Ok(degraded.contains("there is no entry other in Secret s3").then_some(()))
     })
     .unwrap();
     site.apply("to-lake", &spec(&destination));
