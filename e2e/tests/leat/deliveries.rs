@@ -179,11 +179,13 @@ fn delivery_streams_made_by_boto3_are_resources_and_those_of_kubectl_are_seen_by
         spec: {source: {stream: {name: clicks}}, destination: {s3: {bucket: lake}}}\n";
     fixture.namespace.apply(yaml).unwrap();
     succeeds(python(&fixture, "firehose_on_kubernetes.py").arg("To_Splunk").spawn().unwrap());
-    let path = "jsonpath={.items[0].spec.deliveryStreamName} {.items[0].spec.tags} \
-        {.items[0].spec.destination.splunk.hecTokenRef.name}";
-    let told = fixture.kubectl(&["get", "dstreams", "-o", path]);
-    let (start, secret) = told.rsplit_once(' ').unwrap();
-    assert_eq!(start, r#"To_Splunk {"stage":"test","team":"data"}"#);
+    let told = |path: &str| {
+        let path = format!("jsonpath={{.items[0].{path}}}");
+        fixture.kubectl(&["get", "dstream", "-o", &path])
+    };
+    assert_eq!(told("spec.deliveryStreamName"), "To_Splunk");
+    assert_eq!(told("spec.tags"), r#"{"stage":"test","team":"data"}"#);
+    let secret = &told("spec.destination.splunk.hecTokenRef.name");
     // The token lies beside it, and goes with it.
     let path = "jsonpath={.data.*} {.metadata.ownerReferences[0].kind}";
     let handed_over = fixture.kubectl(&["get", "secret", secret, "-o", path]);
