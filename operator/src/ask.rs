@@ -105,6 +105,32 @@ pub(crate) async fn weigh(
     join_all(weighs).await.into_iter().flatten().collect()
 }
 
+/// Makes shards, each on its pod, forget a consumer; what keeps one of them from it, if anything does.
+pub(crate) async fn forget(
+    of: Vec<(ShardId, String)>,
+    shards: &Shards,
+    consumer: &str,
+    tls: Arc<ClientConfig>,
+) -> Result<(), String> {
+    let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
+    // As the crate `consumer` names what it has shards remember.
+    let names = [format!("{consumer}/intent"), consumer.to_owned()];
+    for (shard, pod) in of {
+        let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls));
+        let shard = ShardRef { stream: shards.stream, shard };
+        for consumer in names.clone() {
+            let call = peer.call(Call::ForgetConsumer { shard, consumer });
+            match tokio::time::timeout(ANSWER_MAX, call).await {
+                Ok(Ok(Reply::Done)) => {}
+                Ok(Ok(other)) => return Err(format!("its pod answers {other:?}")),
+                Ok(Err(error)) => return Err(error.to_string()),
+                Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn call(peer: &Peer, shard: ShardRef, what: Request) -> (Answer, Answered) {
     let call = match what {
         Request::Open => Call::Open(shard),

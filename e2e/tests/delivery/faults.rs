@@ -16,7 +16,7 @@ use e2e::small_disk::SmallDisk;
 use crate::{CREDENTIALS, Site, flights, redshift, s3};
 
 /// So many at least in each test.
-const FAULTS_MIN: u32 = 24;
+const FAULTS_MIN: u32 = 20;
 const FLIGHTS: u32 = 40_000;
 /// At a time, and in a put.
 const WRITERS: u32 = 4;

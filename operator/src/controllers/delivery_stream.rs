@@ -7,25 +7,26 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{Api, Patch};
+use kube::api::{Api, DeleteParams, Patch};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
-use model::Clock;
-use operator_api::{DeliveryStream, Stream};
+use model::{Clock, UnixMillis};
+use operator_api::{DeliveryStream, Stream, StreamShardState};
 use operator_core::manifests::{Settings, secret_name};
 use operator_core::names::{self, PodRole};
 use operator_core::{
-    Delivery, DeliveryObserved, decide_delivery, delivery_conditions, delivery_members,
-    status_patch,
+    Delivery, DeliveryObserved, consumer_name, decide_delivery, delivery_conditions,
+    delivery_members, is_remembered, status_patch, stream_uid,
 };
-use serde_json::Value;
-use shard::SystemClock;
+use serde_json::{Value, json};
+use shard::{LEASE, SystemClock};
 use tokio::time::Instant;
 
+use crate::ask::{self, Shards};
 use crate::events;
 use crate::execute::{self, ExecuteError};
 use crate::metrics::{self, Kind, KindLabels, Metrics, Outcome, ReconcileLabels};
@@ -35,6 +36,10 @@ use crate::trust::Trust;
 const CONCURRENCY: u16 = 8;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at what has to let go of one that is deleted.
+const FORGET_PAUSE: Duration = Duration::from_secs(2);
+/// How long shards may be away that have to forget one that is deleted: then it goes all the same.
+const FORGET_MAX: Duration = Duration::from_secs(300);
 /// The longest that one look may take.
 const RECONCILE_MAX: Duration = Duration::from_secs(60);
 
@@ -147,8 +152,12 @@ async fn look(
     ctx: &Context,
 ) -> Result<(Action, metrics::Outcome), ExecuteError> {
     if stream.metadata.deletion_timestamp.is_some() {
-        // What was made for it goes with it.
-        return Ok((Action::await_change(), Outcome::Unchanged));
+        return let_go(stream, ctx).await;
+    }
+    if is_remembered(stream) && !has_finalizer(stream) {
+        set_finalizer(stream, true, ctx).await?;
+        // The next look begins with it.
+        return Ok((Action::requeue(Duration::ZERO), Outcome::Changed));
     }
     let now = SystemClock.now();
     let observed = observe(stream, ctx).await?;
@@ -191,6 +200,97 @@ async fn look(
     events::publish(&ctx.recorder, stream, notes).await;
     let outcome = if is_changed { Outcome::Changed } else { Outcome::Unchanged };
     Ok((Action::requeue(next), outcome))
+}
+
+/// What was made for it goes with it; what it reads forgets it, once nobody reads for it any more.
+async fn let_go(
+    stream: &DeliveryStream,
+    ctx: &Context,
+) -> Result<(Action, metrics::Outcome), ExecuteError> {
+    if !has_finalizer(stream) {
+        return Ok((Action::await_change(), Outcome::Unchanged));
+    }
+    let deleted =
+        stream.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
+    let now = SystemClock.now();
+    let waited = now.since(UnixMillis(u64::try_from(deleted).unwrap_or_default()));
+    let namespace = stream.namespace().unwrap_or_default();
+    let again = Ok((Action::requeue(FORGET_PAUSE), Outcome::Unchanged));
+    if stream.spec.pool.is_some() {
+        if waited < LEASE {
+            return again;
+        }
+    } else {
+        let sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), &namespace);
+        match sets.delete(&names::delivery_set(stream), &DeleteParams::foreground()).await {
+            // It stays until its pods are gone.
+            Ok(_) => return again,
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(ExecuteError::Remove(error)),
+        }
+    }
+    if let Err(why) = forget(stream, ctx).await? {
+        if waited < FORGET_MAX {
+            return again;
+        }
+        let name = stream.name_any();
+        tracing::warn!(
+            name,
+            namespace,
+            why,
+            "a Stream still remembers a DeliveryStream that is gone"
+        );
+    }
+    set_finalizer(stream, false, ctx).await?;
+    Ok((Action::await_change(), Outcome::Changed))
+}
+
+/// Makes the shards that it read forget it, if they are there.
+async fn forget(
+    stream: &DeliveryStream,
+    ctx: &Context,
+) -> Result<Result<(), String>, ExecuteError> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let streams: Api<Stream> = Api::namespaced(ctx.client.clone(), &namespace);
+    let source = streams.get_opt(&source_name(stream)).await.map_err(ExecuteError::List)?;
+    let source = source.filter(|source| source.metadata.deletion_timestamp.is_none());
+    let Some(source) = source else { return Ok(Ok(())) };
+    let (Some(of), Some(uid)) = (stream_uid(&source), operator_core::uid(&stream.metadata)) else {
+        return Ok(Ok(()));
+    };
+    let stateful_set = names::stateful_set(&source);
+    let told = source.status.map(|status| status.shards).unwrap_or_default();
+    let told = told.into_iter().filter(|shard| shard.state != StreamShardState::Pending);
+    let told = told.filter_map(|shard| Some((shard.shard_id.parse().ok()?, shard.pod))).collect();
+    let shards = Shards { stream: of, stateful_set, namespace };
+    Ok(ask::forget(told, &shards, &consumer_name(uid), ctx.trust.material().tls()).await)
+}
+
+fn has_finalizer(stream: &DeliveryStream) -> bool {
+    stream.finalizers().iter().any(|name| name == names::FINALIZER)
+}
+
+async fn set_finalizer(
+    stream: &DeliveryStream,
+    wanted: bool,
+    ctx: &Context,
+) -> Result<(), ExecuteError> {
+    let mut finalizers: Vec<&str> = stream.finalizers().iter().map(String::as_str).collect();
+    finalizers.retain(|name| *name != names::FINALIZER);
+    if wanted {
+        finalizers.push(names::FINALIZER);
+    }
+    let patch = json!({"metadata": {
+        "resourceVersion": stream.resource_version(),
+        "finalizers": finalizers,
+    }});
+    let api: Api<DeliveryStream> =
+        Api::namespaced(ctx.client.clone(), &stream.namespace().unwrap_or_default());
+    let (params, patch) = (execute::params(), Patch::Merge(&patch));
+    let patched = api.patch(&stream.name_any(), &params, &patch).await;
+    patched.map_err(ExecuteError::Finalizers)?;
+    count_write(ctx);
+    Ok(())
 }
 
 async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObserved, ExecuteError> {

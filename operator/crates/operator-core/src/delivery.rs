@@ -104,6 +104,18 @@ pub fn destination_version(stream: &DeliveryStream) -> u64 {
     }
 }
 
+/// The name by which a delivery stream of this uid is known to the shards that it reads.
+#[must_use]
+pub fn consumer_name(uid: u64) -> String {
+    format!("delivery/{uid:016x}")
+}
+
+/// Whether shards of somebody else's Stream have to forget it before it may go.
+#[must_use]
+pub fn is_remembered(stream: &DeliveryStream) -> bool {
+    named_source(stream).is_some()
+}
+
 /// Decides. One that is deleted goes with all that it owns.
 #[must_use]
 pub fn decide_delivery(
@@ -141,7 +153,8 @@ pub fn decide_delivery(
     status.stateful_set = Some(set.name);
     let ready = ready_pods(observed);
     let has_source = observed.source.as_ref().is_some_and(in_service);
-    if has_source {
+    // Nothing has to be made for one that reads somebody else's Stream, which may come and go.
+    if has_source || is_remembered(stream) {
         status.phase = Some("ACTIVE".to_owned());
     } else {
         status.phase.get_or_insert_with(|| "CREATING".to_owned());

@@ -16,8 +16,9 @@ pub use decide::{
     Step, decide, is_owner, not_accepted, owners,
 };
 pub use delivery::{
-    Delivery, DeliveryObserved, decide_delivery, delivery_conditions, delivery_members,
-    destination_digest, destination_version, secret_names, status_patch,
+    Delivery, DeliveryObserved, consumer_name, decide_delivery, delivery_conditions,
+    delivery_members, destination_digest, destination_version, is_remembered, secret_names,
+    status_patch,
 };
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};

@@ -139,7 +139,7 @@ fn what_is_read_has_to_be_there() {
     settle(&mut stream, &mut observed);
     assert_eq!(observed.source, None, "somebody else's Stream is not made");
     assert_eq!(condition(&stream, "Ready"), "False SourceNotReady Stream clicks does not exist");
-    assert_eq!(stream.status.as_ref().unwrap().phase.as_deref(), Some("CREATING"));
+    assert_eq!(stream.status.as_ref().unwrap().phase.as_deref(), Some("ACTIVE"));
 }
 
 #[test]
