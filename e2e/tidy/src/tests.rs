@@ -59,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "storage",
         ],
     ),
-    ("delivery-catalog", &["catalog", "model", "operator-api"]),
+    ("delivery-catalog", &["catalog", "model", "operator-api", "operator-core"]),
     ("delivery-core", &["model", "operator-api"]),
     ("e2e", &["auth", "model"]),
     (
@@ -92,7 +92,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("operator-api", &[]),
     ("operator-core", &["auth", "model", "node-config", "operator-api"]),
     ("node-config", &[]),
-    ("catalog-kube", &["auth", "catalog", "model", "operator-api", "operator-core", "storage"]),
+    (
+        "catalog-kube",
+        &[
+            "auth",
+            "catalog",
+            "delivery-catalog",
+            "model",
+            "operator-api",
+            "operator-core",
+            "storage",
+        ],
+    ),
     ("encryption", &[]),
     ("shard", &["encryption", "model", "shard-log", "storage", "wire"]),
     ("wire", &["model"]),

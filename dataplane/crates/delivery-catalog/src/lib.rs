@@ -73,6 +73,12 @@ impl DeliveryStream {
         format!("{}{SECRET_SUFFIX}", operator_core::names::resource_name(name.as_str()))
     }
 
+    /// The name by which it is known to the shards that it reads.
+    #[must_use]
+    pub fn consumer_name(&self) -> String {
+        operator_core::consumer_name(self.uid.0)
+    }
+
     /// Whether producers put records into it, not a stream.
     #[must_use]
     pub fn is_direct_put(&self) -> bool {

@@ -69,7 +69,7 @@ impl Sharing {
 /// The name by which a delivery stream is known to the shards it reads.
 #[must_use]
 pub fn consumer_names(stream: &DeliveryStream) -> Names {
-    Names::of(&operator_core::consumer_name(stream.uid.0))
+    Names::of(&stream.consumer_name())
 }
 
 /// A delivery stream at work, until it is stopped or dropped.
