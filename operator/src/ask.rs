@@ -115,20 +115,23 @@ pub(crate) async fn forget(
     let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     // As the crate `consumer` names what it has shards remember.
     let names = [format!("{consumer}/intent"), consumer.to_owned()];
-    for (shard, pod) in of {
-        let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls));
-        let shard = ShardRef { stream: shards.stream, shard };
-        for consumer in names.clone() {
-            let call = peer.call(Call::ForgetConsumer { shard, consumer });
-            match tokio::time::timeout(ANSWER_MAX, call).await {
-                Ok(Ok(Reply::Done)) => {}
-                Ok(Ok(other)) => return Err(format!("its pod answers {other:?}")),
-                Ok(Err(error)) => return Err(error.to_string()),
-                Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
+    let asked = of.into_iter().map(|(shard, pod)| {
+        let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls)).clone();
+        let (names, shard) = (names.clone(), ShardRef { stream: shards.stream, shard });
+        async move {
+            for consumer in names {
+                let call = peer.call(Call::ForgetConsumer { shard, consumer });
+                match tokio::time::timeout(ANSWER_MAX, call).await {
+                    Ok(Ok(Reply::Done)) => {}
+                    Ok(Ok(other)) => return Err(format!("its pod answers {other:?}")),
+                    Ok(Err(error)) => return Err(error.to_string()),
+                    Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
+                }
             }
+            Ok(())
         }
-    }
-    Ok(())
+    });
+    join_all(asked).await.into_iter().collect()
 }
 
 async fn call(peer: &Peer, shard: ShardRef, what: Request) -> (Answer, Answered) {

@@ -16,7 +16,8 @@ use delivery::{Context, FindShard, Share, Sharing, Source};
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::StreamName;
 use node_config::{ADMIN_PORT, NodeConfig};
-use operator_core::names;
+use operator_api::DeliveryStream as DeliveryStreamResource;
+use operator_core::{names, validate_delivery_stream};
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
 use streams_api::{Api, ApiOptions, Heat, Identity, ShardKey, Shards};
@@ -184,6 +185,16 @@ impl Pod {
     }
 
     fn work(&mut self, stream: &Arc<DeliveryStream>) {
+        let resource = DeliveryStreamResource::new(stream.name.as_str(), stream.spec.clone());
+        if let Err(errors) = validate_delivery_stream(&resource) {
+            // As it was before it goes on.
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            self.refused.insert(stream.uid, errors.join("; "));
+            return;
+        }
+        if !self.secrets.knows(&stream.spec) {
+            return;
+        }
         let Pod { namespace, streams, deliveries, shards, sharing, .. } = &*self;
         let shards = shards.clone();
         let find_shard: FindShard =
@@ -200,8 +211,9 @@ impl Pod {
         };
         let source = Source { catalog, stream: name, find_shard, sharing: sharing.clone() };
         match self.groups.work(&self.context, stream, || source) {
-            Work::Same | Work::Ending => {}
-            Work::Begun => drop(self.refused.remove(&stream.uid)),
+            Work::Ending => {}
+            Work::Same if self.groups.is_refused(stream.uid) => {}
+            Work::Same | Work::Begun => drop(self.refused.remove(&stream.uid)),
             Work::Refused(error) => {
                 let why = format!("{:#}", anyhow::Error::from(error));
                 tracing::warn!(delivery_stream = %stream.name, "delivers nothing until it is changed: {why}");

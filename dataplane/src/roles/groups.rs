@@ -97,6 +97,11 @@ impl Groups {
         true
     }
 
+    /// Whether one cannot be set to work as it is.
+    pub(crate) fn is_refused(&self, stream: StreamUid) -> bool {
+        self.0.get(&stream).is_some_and(|running| matches!(running.state, State::Refused))
+    }
+
     /// Those at work.
     pub(crate) fn uids(&self) -> Vec<StreamUid> {
         self.0.keys().copied().collect()

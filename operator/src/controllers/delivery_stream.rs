@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{Api, DeleteParams, Patch};
+use kube::api::{Api, DeleteParams, ListParams, Patch, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
@@ -86,22 +86,32 @@ pub(crate) async fn run(
 
 /// Those that read a Stream.
 fn of_source(all: &Store<Guarded>, source: &DeserializeGuard<Stream>) -> Vec<ObjectRef<Guarded>> {
-    let (namespace, name) = (source.namespace(), source.name_any());
+    let Ok(source) = &source.0 else { return Vec::new() };
     let reads = |stream: &Guarded| {
         let Ok(stream) = &stream.0 else { return false };
-        stream.namespace() == namespace && source_name(stream) == name
+        stream.namespace() == source.namespace() && is_source(source, stream)
     };
     let readers = all.state().into_iter().filter(|stream| reads(stream));
     readers.map(|stream| ObjectRef::from_obj(&*stream)).collect()
 }
 
-/// The resource of the Stream that it reads.
-fn source_name(stream: &DeliveryStream) -> String {
-    let source = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
-    match source {
-        Some(source) => names::resource_name(&source.name),
-        None => names::source_stream(&stream.name_any()),
+/// Whether it is the Stream that a delivery stream of its namespace reads.
+fn is_source(source: &Stream, stream: &DeliveryStream) -> bool {
+    match stream.spec.source.as_ref().and_then(|source| source.stream.as_ref()) {
+        Some(named) => source.stream_name() == named.name,
+        None => source.name_any() == names::source_stream(&stream.name_any()),
     }
+}
+
+async fn find_source(
+    stream: &DeliveryStream,
+    ctx: &Context,
+) -> Result<Option<Stream>, ExecuteError> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let streams: Api<DeserializeGuard<Stream>> = Api::namespaced(ctx.client.clone(), &namespace);
+    let all = streams.list(&ListParams::default()).await.map_err(ExecuteError::List)?;
+    let mut readable = all.items.into_iter().filter_map(|guarded| guarded.0.ok());
+    Ok(readable.find(|source| is_source(source, stream)))
 }
 
 async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, ExecuteError> {
@@ -222,23 +232,31 @@ async fn let_go(
         }
     } else {
         let sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), &namespace);
-        match sets.delete(&names::delivery_set(stream), &DeleteParams::foreground()).await {
+        let set = sets.get_opt(&names::delivery_set(stream)).await.map_err(ExecuteError::Remove)?;
+        // One of this name that is somebody else's is none of ours.
+        let set = set.filter(|set| {
+            set.owner_references().iter().any(|owner| Some(&owner.uid) == stream.uid().as_ref())
+        });
+        if let Some(set) = set {
+            let meant = Preconditions { uid: set.uid(), ..Preconditions::default() };
             // It stays until its pods are gone.
-            Ok(_) => return again,
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(ExecuteError::Remove(error)),
-        }
-    }
-    if let Err(why) = forget(stream, ctx).await? {
-        if waited < FORGET_MAX {
+            let params = DeleteParams { preconditions: Some(meant), ..DeleteParams::foreground() };
+            let deleted = sets.delete(&set.name_any(), &params).await;
+            deleted.map_err(ExecuteError::Remove)?;
             return again;
         }
+    }
+    if waited < FORGET_MAX {
+        if let Err(why) = forget(stream, ctx).await? {
+            tracing::info!(name = stream.name_any(), namespace, why, "not forgotten yet");
+            return again;
+        }
+    } else {
         let name = stream.name_any();
         tracing::warn!(
             name,
             namespace,
-            why,
-            "a Stream still remembers a DeliveryStream that is gone"
+            "a Stream may still remember a DeliveryStream that is gone"
         );
     }
     set_finalizer(stream, false, ctx).await?;
@@ -251,8 +269,7 @@ async fn forget(
     ctx: &Context,
 ) -> Result<Result<(), String>, ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
-    let streams: Api<Stream> = Api::namespaced(ctx.client.clone(), &namespace);
-    let source = streams.get_opt(&source_name(stream)).await.map_err(ExecuteError::List)?;
+    let source = find_source(stream, ctx).await?;
     let source = source.filter(|source| source.metadata.deletion_timestamp.is_none());
     let Some(source) = source else { return Ok(Ok(())) };
     let (Some(of), Some(uid)) = (stream_uid(&source), operator_core::uid(&stream.metadata)) else {
@@ -307,8 +324,7 @@ async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObser
     let children = try_join_all(looked).await?.into_iter().flatten();
     let children: BTreeMap<&'static str, Value> =
         children.filter_map(|(kind, there)| Some((kind?, there))).collect();
-    let streams: Api<Stream> = Api::namespaced(ctx.client.clone(), &namespace);
-    let source = streams.get_opt(&source_name(stream)).await.map_err(ExecuteError::List)?;
+    let source = find_source(stream, ctx).await?;
     let all = ctx.all.state();
     let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     Ok(DeliveryObserved { children, source, members: delivery_members(stream, readable) })

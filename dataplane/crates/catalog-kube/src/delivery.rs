@@ -147,6 +147,15 @@ impl DeliveryNamespace {
             ..OwnerReference::default()
         }]);
         let api: Api<Secret> = Api::namespaced(self.entries.client(), self.entries.namespace());
+        let there = api.get_opt(&secret_name).await.map_err(|error| refused(name, error))?;
+        let is_foreign = there.is_some_and(|there| {
+            !there.owner_references().iter().any(|of| Some(&of.uid) == owner.uid().as_ref())
+        });
+        if is_foreign {
+            return Err(ChangeError::Refused(format!(
+                "Secret {secret_name}, where what was handed over would lie, belongs to somebody else: give the secret by SecretsManagerConfiguration"
+            )));
+        }
         // Entries that were handed over earlier stay.
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -182,7 +191,14 @@ impl Entries<Known> for DeliveryNamespace {
         Box::pin(async move {
             let secrets = std::mem::take(&mut new.secrets);
             let created = self.entries.create(new).await?;
-            self.keep(&created.name, secrets).await?;
+            if let Err(error) = self.keep(&created.name, secrets).await {
+                // Without them it could not deliver, and could not be created again.
+                let removed = self.entries.remove(created.name.clone(), created.version).await;
+                if let Err(error) = removed {
+                    tracing::warn!(delivery_stream = %created.name, %error, "left without its secrets");
+                }
+                return Err(error);
+            }
             Ok(created)
         })
     }

@@ -6,6 +6,7 @@ use model::{Offset, UnixMillis};
 use shard::{AppendError, Claim, LEASE, Lease, ReadError, ReadReply, ReadRequest, ShardHandle};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// How often a lease is renewed: it outlives a renewal that fails.
 const RENEW_PAUSE: Duration = Duration::from_secs(3);
@@ -94,10 +95,9 @@ pub enum ReaderError {
 pub enum Hold {
     /// Nobody else wants to.
     Ours,
-    /// Another process asks for the shard: finish, and [release](ShardReader::release) it, if it has the
-    /// better right.
+    /// Another process asks for the shard: finish, and drop the reader, if it has the better right.
     Wanted,
-    /// Another process reads it.
+    /// Another process reads it, or may.
     Lost,
 }
 
@@ -244,35 +244,35 @@ impl ShardReader {
         }
         Ok(self.handle.set_checkpoint(&self.lease, name, offset).await?)
     }
-
-    /// Lets other processes read the shard at once. Without it they wait until the lease has run out.
-    pub async fn release(self) {
-        self.renewing.abort();
-        let released = tokio::time::timeout(RENEW_PAUSE, self.handle.release(&self.lease));
-        // What was not released runs out.
-        let _ = released.await;
-    }
 }
 
 impl Drop for ShardReader {
+    /// Lets other processes read the shard at once, if that can be said now: else the lease runs out.
     fn drop(&mut self) {
         self.renewing.abort();
+        self.handle.release(&self.lease);
     }
 }
 
-/// Keeps a lease until somebody else has it. A shard that does not answer may be back before it runs out.
+/// Keeps a lease until somebody else has it, or may have it: it has run out, and the shard does not answer.
 async fn renew(handle: ShardHandle, lease: Lease, hold: watch::Sender<Hold>) {
+    let mut runs_out = Instant::now() + LEASE;
     loop {
         tokio::time::sleep(RENEW_PAUSE).await;
-        match handle.claim(&lease, Duration::ZERO).await {
-            Ok(Claim::Granted { is_wanted }) => {
+        let asked = Instant::now();
+        let claimed = tokio::time::timeout_at(runs_out, handle.claim(&lease, Duration::ZERO));
+        let is_ours = match claimed.await {
+            Ok(Ok(Claim::Granted { is_wanted })) => {
                 hold.send_replace(if is_wanted { Hold::Wanted } else { Hold::Ours });
+                runs_out = asked + LEASE;
+                true
             }
-            Ok(Claim::Held) => {
-                hold.send_replace(Hold::Lost);
-                return;
-            }
-            Err(_) => {}
+            Ok(Ok(Claim::Held)) | Err(_) => false,
+            Ok(Err(_)) => Instant::now() < runs_out,
+        };
+        if !is_ours {
+            hold.send_replace(Hold::Lost);
+            return;
         }
     }
 }

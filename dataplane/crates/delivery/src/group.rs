@@ -24,6 +24,8 @@ use crate::worker::{self, Ended};
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The same for a shard that another process reads.
 const HELD_PAUSE: Duration = Duration::from_secs(2);
+/// The same for one that is another process' to read.
+const OTHERS_PAUSE: Duration = Duration::from_secs(10);
 /// How long nobody must have read another process' shard before this one stands in for it: longer than
 /// that one takes to be started again.
 const STAND_IN_AFTER: Duration = Duration::from_secs(30);
@@ -115,6 +117,7 @@ impl Group {
             running: HashMap::new(),
             paused: HashMap::new(),
             finished: HashSet::new(),
+            of: None,
         };
         Ok(Group { stop, running: tokio::spawn(workers.run()) })
     }
@@ -163,6 +166,8 @@ struct Workers {
     paused: HashMap<ShardId, Instant>,
     /// Shards that were read to their end, by whomever.
     finished: HashSet<ShardId>,
+    /// Of which stream all this is: another may come to have its name.
+    of: Option<StreamUid>,
 }
 
 impl Workers {
@@ -174,6 +179,7 @@ impl Workers {
             changes.mark_unchanged();
             self.pipeline.show_freshness();
             if let Some(stream) = self.source.catalog.get(&self.source.stream) {
+                self.is_of(stream.uid);
                 self.look_for_finished(&stream).await;
                 self.start(&stream);
             }
@@ -226,6 +232,15 @@ impl Workers {
             compacted: self.pipeline.metrics.compacted.clone(),
         };
         self.compacting.spawn(compactor.run(self.stopped.clone()));
+    }
+
+    /// Forgets what is known of a stream of the same name that is no more.
+    fn is_of(&mut self, stream: StreamUid) {
+        if self.of.replace(stream).is_some_and(|before| before != stream) {
+            self.running.values().for_each(AbortHandle::abort);
+            self.paused.clear();
+            self.finished.clear();
+        }
     }
 
     /// Asks closed shards that nobody reads here whether all of them was delivered.
@@ -287,11 +302,15 @@ impl Workers {
                 return;
             }
             Ok((_, (_, Ended::Stopped))) => Duration::ZERO,
-            Ok((_, (_, Ended::Held))) => HELD_PAUSE,
+            Ok((_, (_, Ended::Held))) if self.source.sharing.share.borrow().has(shard) => {
+                HELD_PAUSE
+            }
+            Ok((_, (_, Ended::Held))) => OTHERS_PAUSE,
             Ok((_, (_, Ended::Failed(what)))) => {
                 tracing::warn!(delivery_stream = %stream, %shard, "will read on in a second: {what}");
                 RETRY_PAUSE
             }
+            Err(error) if error.is_cancelled() => Duration::ZERO,
             Err(error) => {
                 tracing::error!(delivery_stream = %stream, %shard, "a worker ended unexpectedly: {error}");
                 RETRY_PAUSE

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{ReaderError, ShardReader};
-use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard, UnixMillis};
+use model::{DeliveryRecord, Offset, Origin, SequenceNumber, Shard, ShardId, UnixMillis};
 use shard::{OwnedRecord, ReadError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -66,7 +66,7 @@ impl From<WindowError> for Ended {
     }
 }
 
-/// Delivers a shard until it ends, and lets go of it.
+/// Delivers a shard until it ends.
 pub(crate) async fn run(
     pipeline: Arc<Pipeline>,
     shard: Shard,
@@ -74,13 +74,24 @@ pub(crate) async fn run(
     stopped: watch::Receiver<Stop>,
 ) -> Ended {
     let status = pipeline.status(shard.id);
+    let _shown = Shown { pipeline: Arc::clone(&pipeline), shard: shard.id };
     let mut worker = Worker { pipeline, status, shard, reader, stopped };
     loop {
         if let Err(ended) = worker.window().await {
-            worker.pipeline.forget_status(worker.shard.id);
-            worker.reader.release().await;
             return ended;
         }
+    }
+}
+
+/// A shard that is read here; none is left behind, however its worker ends.
+struct Shown {
+    pipeline: Arc<Pipeline>,
+    shard: ShardId,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.pipeline.forget_status(self.shard);
     }
 }
 

@@ -155,10 +155,7 @@ impl<S: Storage> Actor<S> {
                         let claim = self.leases.claim(&lease, vacant_for, Instant::now());
                         let _ = reply.send(Ok(claim));
                     }
-                    Write::Release { lease, reply } => {
-                        self.leases.release(&lease, Instant::now());
-                        let _ = reply.send(Ok(()));
-                    }
+                    Write::Release { lease } => self.leases.release(&lease, Instant::now()),
                     Write::Checkpoint { name, reply } => {
                         let _ = reply.send(self.checkpoint(&name));
                     }

@@ -39,8 +39,8 @@ pub enum AppendError {
     #[error("the shard keeps checkpoints of at most {} consumers", crate::CONSUMERS_MAX)]
     TooManyConsumers,
     /// The lease under which a checkpoint was to be set is not the caller's: claim it, and look what is
-    /// remembered, before going on.
-    #[error("somebody else may read the shard for this consumer: its lease was not renewed")]
+    /// remembered, before going on. Or somebody has it of a consumer that was to be forgotten.
+    #[error("somebody else may read the shard for this consumer")]
     NotHeld,
 }
 

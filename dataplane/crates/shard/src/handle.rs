@@ -180,7 +180,6 @@ pub(crate) enum Write {
     },
     Release {
         lease: Lease,
-        reply: oneshot::Sender<Result<(), AppendError>>,
     },
     Checkpoint {
         name: String,
@@ -254,13 +253,10 @@ impl ShardHandle {
         self.ask_write(|reply| Write::Claim { lease, vacant_for, reply }).await
     }
 
-    /// Gives a lease up, so that others need not wait until it has run out.
-    ///
-    /// # Errors
-    /// `Unavailable`, when the shard cannot be asked; it runs out by itself.
-    pub async fn release(&self, lease: &Lease) -> Result<(), AppendError> {
-        let lease = lease.clone();
-        self.ask_write(|reply| Write::Release { lease, reply }).await
+    /// Gives a lease up, so that others need not wait until it has run out. Never waits; one that cannot be
+    /// given up now runs out.
+    pub fn release(&self, lease: &Lease) {
+        let _ = self.writes.try_send(Write::Release { lease: lease.clone() });
     }
 
     /// The checkpoint of this name, if there is one.

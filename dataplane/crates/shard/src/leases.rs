@@ -95,6 +95,13 @@ impl Leases {
         }
     }
 
+    /// Whether somebody has a lease, which has not run out, that covers checkpoints of this name.
+    pub(crate) fn is_taken(&self, name: &str, now: Instant) -> bool {
+        self.taken.iter().any(|(consumer, taken)| {
+            now < taken.until && Lease { consumer: consumer.clone(), holder: 0 }.covers(name)
+        })
+    }
+
     /// Whether nobody else has had the lease since this one had it, though it may have run out.
     pub(crate) fn is_held(&self, lease: &Lease) -> bool {
         self.taken.get(&lease.consumer).is_some_and(|taken| taken.holder == lease.holder)
@@ -128,7 +135,9 @@ mod tests {
         assert!(leases.is_held(&of(2)) && !leases.is_held(&of(1)));
         leases.release(&of(1), at(20));
         assert_eq!(leases.claim(&of(1), now, at(20)), Claim::Held);
+        assert!(leases.is_taken("delivery/intent", at(20)) && !leases.is_taken("other", at(20)));
         leases.release(&of(2), at(20));
+        assert!(!leases.is_taken("delivery/intent", at(20)));
         assert_eq!(leases.claim(&of(1), now, at(20)), GRANTED);
     }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use delivery::{MissingSecret, Secrets};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use operator_api::DeliveryStreamSpec;
 use operator_api::pods::SecretRef;
+use operator_core::names::FIELD_MANAGER;
 use operator_core::secret_names;
 use tokio::sync::Mutex;
 
@@ -44,21 +45,45 @@ impl NamespaceSecrets {
             if looked.get(&name).is_some_and(|at| at.elapsed() < FRESH) {
                 continue;
             }
-            looked.insert(name.clone(), Instant::now());
-            match tokio::time::timeout(LOOK_MAX, self.api.get_opt(&name)).await {
-                Ok(Ok(Some(secret))) => {
-                    self.write().insert(name, secret.data.unwrap_or_default());
+            let entries = match tokio::time::timeout(LOOK_MAX, self.api.get_opt(&name)).await {
+                Ok(Ok(Some(secret))) if is_ours(&secret) => {
+                    tracing::warn!(
+                        secret = name,
+                        "a Secret of Leat's own is given to no destination"
+                    );
+                    Entries::new()
                 }
-                Ok(Ok(None)) => drop(self.write().remove(&name)),
-                Ok(Err(error)) => tracing::warn!(secret = name, %error, "not looked at"),
-                Err(_) => tracing::warn!(secret = name, "the API server takes too long"),
-            }
+                Ok(Ok(secret)) => secret.and_then(|secret| secret.data).unwrap_or_default(),
+                Ok(Err(error)) => {
+                    tracing::warn!(secret = name, %error, "not looked at; will try again");
+                    continue;
+                }
+                Err(_) => {
+                    tracing::warn!(secret = name, "not looked at: the API server takes too long");
+                    continue;
+                }
+            };
+            looked.insert(name.clone(), Instant::now());
+            self.write().insert(name, entries);
         }
+    }
+
+    /// Whether it is known of all Secrets that a spec names what is in them, or that they are not there.
+    pub(super) fn knows(&self, spec: &DeliveryStreamSpec) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        secret_names(spec).iter().all(|name| known.contains_key(name))
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Entries>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Keys of the cluster, and access keys of others, are nobody's to send elsewhere.
+fn is_ours(secret: &Secret) -> bool {
+    let labels = secret.labels();
+    labels.contains_key("leat.dev/access-key")
+        || labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == FIELD_MANAGER)
 }
 
 impl Secrets for NamespaceSecrets {

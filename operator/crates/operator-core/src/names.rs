@@ -97,7 +97,7 @@ pub fn stateful_set(stream: &Stream) -> String {
 #[must_use]
 pub fn delivery_set(stream: &DeliveryStream) -> String {
     match &stream.spec.pool {
-        Some(pool) => bounded(pool, "delivery-pool"),
+        Some(pool) => bounded(pool, "dpool"),
         None => bounded(stream.metadata.name.as_deref().unwrap_or_default(), "delivery"),
     }
 }

@@ -103,7 +103,7 @@ async fn a_shard_is_read_by_one_process_at_a_time() {
     let mut first = open(&shard, 1, Start::Oldest).await.unwrap();
     assert_eq!(open(&shard, 2, Start::Oldest).await.unwrap_err(), ReaderError::Held);
     first.done(Offset(1)).await.unwrap();
-    first.release().await;
+    drop(first);
     let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(second.next(), Offset(1));
     second.intend(Offset(2)).await.unwrap();
@@ -118,15 +118,15 @@ async fn who_was_given_up_for_dead_cannot_set_back_what_its_successor_remembers(
     first.done(Offset(1)).await.unwrap();
 
     // As if its lease had run out.
-    shard.release(&Lease { consumer: "delivery".to_owned(), holder: 1 }).await.unwrap();
+    shard.release(&Lease { consumer: "delivery".to_owned(), holder: 1 });
     let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(first.done(Offset(2)).await, Err(ReaderError::Held));
     second.done(Offset(3)).await.unwrap();
-    second.release().await;
+    drop(second);
     // The lease can be had again, but what it stood for is not as it was.
     assert_eq!(first.intend(Offset(2)).await, Err(ReaderError::Held));
     assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap_err(), ReaderError::Held);
-    first.release().await;
+    drop(first);
     assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap().next(), Offset(3));
 }
 

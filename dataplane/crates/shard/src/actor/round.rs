@@ -114,7 +114,14 @@ impl<S: Storage> Actor<S> {
     }
 
     fn admit_command(&self, command: &Command, lease: Option<&Lease>) -> Result<(), AppendError> {
-        let Command::Checkpoint { consumer: name, .. } = command else { return Ok(()) };
+        let name = match command {
+            Command::Checkpoint { consumer, .. } => consumer,
+            // It would come back with the next checkpoint.
+            Command::Forget { consumer } if self.leases.is_taken(consumer, Instant::now()) => {
+                return Err(AppendError::NotHeld);
+            }
+            Command::Close { .. } | Command::Forget { .. } => return Ok(()),
+        };
         if !lease.is_some_and(|lease| lease.covers(name) && self.leases.is_held(lease)) {
             return Err(AppendError::NotHeld);
         }

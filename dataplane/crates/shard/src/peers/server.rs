@@ -207,8 +207,8 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
         Call::Release { shard, consumer, holder } => match with(shard) {
             Err(refusal) => refused(refusal),
             Ok(handle) => {
-                let released = handle.release(&Lease { consumer, holder }).await;
-                done(released.map_err(convert::refusal_of_append))
+                handle.release(&Lease { consumer, holder });
+                (Reply::Done, None)
             }
         },
         Call::Checkpoint { shard, name } => match with(shard) {

@@ -171,8 +171,12 @@ async fn a_shard_through_a_connection_is_a_shard() {
     assert_eq!(node.local.checkpoint("worker/intent").await, Ok(Some(Offset(1))));
     assert_eq!(handle.checkpoint("worker/intent").await, Ok(Some(Offset(1))));
     assert_eq!(handle.checkpoint("worker").await, Ok(None));
-    handle.release(&lease(1)).await.unwrap();
-    assert_eq!(node.local.claim(&lease(2), now).await, granted);
+    assert_eq!(handle.forget_consumer("worker").await, Err(AppendError::NotHeld));
+    handle.release(&lease(1));
+    // It is on its way.
+    while node.local.claim(&lease(2), now).await != granted {
+        tokio::task::yield_now().await;
+    }
     let late = handle.set_checkpoint(&lease(1), "worker", Offset(2)).await;
     assert_eq!(late, Err(AppendError::NotHeld));
 

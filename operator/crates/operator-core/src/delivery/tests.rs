@@ -189,7 +189,7 @@ fn pods_of_a_pool_are_shared_and_see_the_secrets_of_all() {
     let set = of(&one).pop().unwrap().object;
     assert_eq!(
         (&set["metadata"]["name"], &set["spec"]["replicas"]),
-        (&json!("small-delivery-pool"), &json!(2))
+        (&json!("small-dpool"), &json!(2))
     );
     assert!(set["spec"].get("volumeClaimTemplates").is_none());
 }

@@ -48,10 +48,11 @@ pub(super) fn network_policy(set: &NodeSet, settings: &Settings) -> NetworkPolic
         pod_selector: Some(matching("app.kubernetes.io/name", "leat")),
         ..NetworkPolicyPeer::default()
     };
-    let beside = NetworkPolicyPeer {
-        pod_selector: Some(matching("app.kubernetes.io/component", PodRole::Delivery.name())),
-        ..NetworkPolicyPeer::default()
-    };
+    let mut delivering = matching("app.kubernetes.io/component", PodRole::Delivery.name());
+    let leat = ("app.kubernetes.io/name".to_owned(), "leat".to_owned());
+    delivering.match_labels.get_or_insert_default().extend([leat]);
+    let beside =
+        NetworkPolicyPeer { pod_selector: Some(delivering), ..NetworkPolicyPeer::default() };
     let from = Some(vec![ours, beside]);
     let records = NetworkPolicyIngressRule { from, ports: port(WIRE_PORT) };
     let metrics = NetworkPolicyIngressRule { from: None, ports: port(ADMIN_PORT) };
