@@ -138,8 +138,10 @@ class Google:
     """A bucket of Google Cloud Storage's emulator."""
 
     def __init__(self, endpoint, bucket):
+        import google.api_core.exceptions
         import google.auth.credentials
         import google.cloud.storage
+        self.gone = google.api_core.exceptions.NotFound
         client = google.cloud.storage.Client(project="any", client_options={"api_endpoint": endpoint},
                                              credentials=google.auth.credentials.AnonymousCredentials())
         self.bucket = client.bucket(bucket)
@@ -149,7 +151,10 @@ class Google:
 
     def get(self, key):
         # As it is stored: the library would unpack what the server calls compressed.
-        return self.bucket.blob(key).download_as_bytes(raw_download=True)
+        try:
+            return self.bucket.blob(key).download_as_bytes(raw_download=True)
+        except self.gone:
+            return None
 
 
 class Azure:
@@ -158,7 +163,9 @@ class Azure:
     KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
     def __init__(self, endpoint, container):
+        import azure.core.exceptions
         import azure.storage.blob
+        self.gone = azure.core.exceptions.ResourceNotFoundError
         credential = {"account_name": endpoint.rpartition("/")[2], "account_key": self.KEY}
         self.container = azure.storage.blob.ContainerClient(endpoint, container, credential=credential)
 
@@ -166,7 +173,10 @@ class Azure:
         return self.container.list_blob_names(name_starts_with=prefix)
 
     def get(self, key):
-        return self.container.download_blob(key).readall()
+        try:
+            return self.container.download_blob(key).readall()
+        except self.gone:
+            return None
 
 
 def bucket_of(text):
