@@ -28,25 +28,26 @@ fn is_merged(site: &Site, reader: &str, bucket: &str) {
 }
 
 /// Leat is killed while it merges, and goes on at each start with what it was at.
-fn merge_and_kill(more: &str, compression: &str, reader: &str) {
+fn merge_and_kill(more: &str, reader: &str) {
     let site = Site::new();
-    let s3 = format!("s3: {{bucket: lake, endpoint: S3, {CREDENTIALS}{compression}");
+    let s3 = format!("s3: {{bucket: lake, endpoint: S3, {CREDENTIALS}");
     kills::deliver(&site, &spec(more, &s3), &[reader, "lake", "flights/"]);
     is_merged(&site, reader, "lake");
 }
 
 #[test]
-fn kills_lose_and_repeat_no_flight_while_compressed_objects_are_merged() {
-    merge_and_kill("", ", compression: GZIP", "json");
+fn kills_lose_and_repeat_no_flight_while_objects_of_json_are_merged() {
+    // Those of the large carriers get large enough to be written in parts.
+    merge_and_kill("", "json");
 }
 
 #[test]
 fn kills_lose_and_repeat_no_flight_while_parquet_files_are_merged() {
-    merge_and_kill(&s3::columns("{parquet: {}}"), "", "parquet");
+    merge_and_kill(&s3::columns("{parquet: {}}"), "parquet");
 }
 
-fn merge(site: &Site, to: &buckets::Emulator) {
-    let destination = format!("{}, compression: GZIP", to.destination);
+fn merge(site: &Site, to: &buckets::Emulator, compression: &str) {
+    let destination = format!("{}, compression: {compression}", to.destination);
     site.deliver(&spec("", &destination), &["json", &to.bucket, "flights/"]);
     is_merged(site, "json", &to.bucket);
 }
@@ -54,11 +55,12 @@ fn merge(site: &Site, to: &buckets::Emulator) {
 #[test]
 fn objects_are_merged_in_google_cloud_storage() {
     let site = Site::new();
-    merge(&site, &buckets::google(&site));
+    // Small: the emulator takes no uploads in parts.
+    merge(&site, &buckets::google(&site), "GZIP");
 }
 
 #[test]
 fn objects_are_merged_in_azure_blob_storage() {
     let site = Site::new();
-    merge(&site, &buckets::azure(&site));
+    merge(&site, &buckets::azure(&site), "UNCOMPRESSED");
 }

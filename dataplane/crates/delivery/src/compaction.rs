@@ -95,9 +95,11 @@ pub(crate) struct Compactor {
 
 /// What is known of an object.
 enum Seen {
-    /// This delivery stream wrote it, and will not again.
+    /// This delivery stream wrote it.
     Ours {
         bytes: u64,
+        /// And will not again, as far as is known now.
+        is_done: bool,
     },
     Other,
     Gone,
@@ -166,7 +168,7 @@ impl Compactor {
         // What has another size by now was listed before it was written again.
         let ours = group.into_iter().zip(seen);
         let ours = ours.filter(
-            |(object, seen)| matches!(seen, Seen::Ours { bytes } if *bytes == object.bytes),
+            |(object, seen)| matches!(seen, Seen::Ours { bytes, is_done: true } if *bytes == object.bytes),
         );
         let ours: Vec<Listed> = ours.map(|(object, _)| object).collect();
         let Some((merge, inputs)) = Merge::of(&self.compaction.naming, ours) else { return Ok(0) };
@@ -194,26 +196,23 @@ impl Compactor {
             return Err(unknown());
         }
         let merge = Merge::from_journal(&found.bytes().await?).ok_or_else(unknown)?;
-        let naming = &self.compaction.naming;
-        let mut keys = merge.inputs.iter().chain([&merge.output]);
-        if !keys.all(|key| naming.parse(key).is_some()) {
-            return Err(unknown());
-        }
+        // That their windows were done was seen when it was begun: it is not asked again here, where the
+        // shards may not have started yet.
         match self.see(store, &merge.output).await? {
             Seen::Other => return Err(unknown()),
             Seen::Ours { .. } => return self.remove(store, &merge).await,
             Seen::Gone => {}
         }
         let seen = self.see_all(store, merge.inputs.iter().map(String::as_str)).await?;
-        let sizes = seen
-            .iter()
-            .map(|seen| if let Seen::Ours { bytes } = seen { Some(*bytes) } else { None });
-        let inputs = merge.inputs.iter().zip(sizes);
-        let input =
-            |(key, bytes): (&String, Option<u64>)| Some(Listed { key: key.clone(), bytes: bytes? });
-        let inputs: Option<Vec<Listed>> = inputs.map(input).collect();
-        let Some(inputs) = inputs else {
-            // Small ones go only once the large one is there: somebody else has removed some.
+        let input = |(key, seen): (&String, Seen)| match seen {
+            Seen::Ours { bytes, .. } => Some(Listed { key: key.clone(), bytes }),
+            Seen::Other | Seen::Gone => None,
+        };
+        let inputs: Option<Vec<Listed>> = merge.inputs.iter().zip(seen).map(input).collect();
+        let is_ours_now = self.compaction.naming.parse(&merge.output).is_some();
+        let Some(inputs) = inputs.filter(|_| is_ours_now) else {
+            // It was changed, and its objects may have another form. Or somebody else has removed some:
+            // we do only once the large one is there.
             store.delete(&journal).await?;
             return Ok(0);
         };
@@ -271,14 +270,13 @@ impl Compactor {
             found => found?,
         };
         let mark = found.attributes.get(&Attribute::Metadata(MARK.into()));
-        let is_ours = match mark.and_then(|mark| mark.parse::<Mark>().ok()) {
-            Some(Mark::Merged { uid }) => uid == self.compaction.uid,
-            Some(Mark::Window { uid, shard, start }) => {
-                uid == self.compaction.uid && (self.is_done)(shard, start)
-            }
-            None => false,
+        let (uid, is_done) = match mark.and_then(|mark| mark.parse::<Mark>().ok()) {
+            Some(Mark::Merged { uid }) => (uid, true),
+            Some(Mark::Window { uid, shard, start }) => (uid, (self.is_done)(shard, start)),
+            None => return Ok(Seen::Other),
         };
-        Ok(if is_ours { Seen::Ours { bytes: found.meta.size } } else { Seen::Other })
+        let bytes = found.meta.size;
+        Ok(if uid == self.compaction.uid { Seen::Ours { bytes, is_done } } else { Seen::Other })
     }
 
     /// Where it is kept what is under way: in a folder that programs that read folders pass over.
