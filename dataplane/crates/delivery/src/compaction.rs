@@ -1,7 +1,7 @@
 //! Few large objects out of many small ones, after they were delivered.
 //!
 //! ```text
-//!  journal: what becomes what ─► the large object ─► the small ones go ─► the journal goes
+//!  journal: what becomes what ─► the large object ─► the small ones go ─► the next one's journal
 //! ```
 //!
 //! Only what this delivery stream wrote is touched: it has its name, and says so in its metadata. And only
@@ -10,7 +10,8 @@
 //!
 //! A crash at any point leaves the journal, an object beside the others, and whoever comes next does the
 //! same merge again: the large object has the same name, and small ones go only once it is there. Between
-//! the two a reader sees both; the journal tells it which not to read.
+//! the two a reader sees both; the journal tells it which not to read. It stays when the merge is done, and
+//! is numbered: a reader that reads it before and after it lists knows all merges that it may have seen.
 //!
 //! There is one at a time for a delivery stream: two would merge the same objects into different ones.
 
@@ -108,9 +109,15 @@ enum Seen {
 impl Compactor {
     /// Until it is told to stop, which it does between two merges.
     pub(crate) async fn run(self, mut stopped: watch::Receiver<Stop>) {
+        // What was on its way when the process before this one was killed arrives, or never does.
+        let mut pause = RETRY_PAUSE.min(self.compaction.age_min);
         loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
+            }
             let stream = &self.compaction.name;
-            let pause = match self.round(&stopped).await {
+            pause = match self.round(&stopped).await {
                 Ok(0) => self.compaction.interval,
                 Ok(count) => {
                     tracing::info!(delivery_stream = %stream, "{count} objects were merged into larger ones");
@@ -122,10 +129,6 @@ impl Compactor {
                     RETRY_PAUSE.min(self.compaction.interval)
                 }
             };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
-            }
         }
     }
 
@@ -133,7 +136,7 @@ impl Compactor {
     async fn round(&self, stopped: &watch::Receiver<Stop>) -> Result<usize, CompactionError> {
         let Compaction { store, naming, bytes_max, age_min, .. } = &self.compaction;
         let store = store.objects()?;
-        let mut count = self.recover(&store).await?;
+        let (mut number, mut count) = self.recover(&store).await?;
         let now = self.clock.now();
         let mut listed = store.list(Some(&path(naming.folder())));
         let mut planner = Planner::new(naming, *bytes_max);
@@ -148,11 +151,11 @@ impl Compactor {
             }
             let object = Listed { key: object.location.into(), bytes: object.size };
             if let Some(group) = planner.push(object) {
-                count += self.merge(&store, group).await?;
+                count += self.merge(&store, &mut number, group).await?;
             }
         }
         if let Some(group) = planner.end() {
-            count += self.merge(&store, group).await?;
+            count += self.merge(&store, &mut number, group).await?;
         }
         Ok(count)
     }
@@ -161,6 +164,7 @@ impl Compactor {
     async fn merge(
         &self,
         store: &Arc<dyn ObjectStore>,
+        number: &mut u64,
         group: Vec<Listed>,
     ) -> Result<usize, CompactionError> {
         let keys = group.iter().map(|object| object.key.as_str());
@@ -171,7 +175,8 @@ impl Compactor {
             |(object, seen)| matches!(seen, Seen::Ours { bytes, is_done: true } if *bytes == object.bytes),
         );
         let ours: Vec<Listed> = ours.map(|(object, _)| object).collect();
-        let Some((merge, inputs)) = Merge::of(&self.compaction.naming, ours) else { return Ok(0) };
+        let merge = Merge::of(&self.compaction.naming, *number, ours);
+        let Some((merge, inputs)) = merge else { return Ok(0) };
         let content = match Content::of(self.compaction.form, store, inputs).await {
             Err(CompactionError::Form(error)) => {
                 let (stream, error) = (&self.compaction.name, crate::chain(&error));
@@ -181,14 +186,16 @@ impl Compactor {
             content => content?,
         };
         store.put(&self.journal(), merge.journal().into()).await?;
+        *number += 1;
         self.write(store, &merge, content).await
     }
 
-    /// Does a merge that was begun again, if one was; how many objects were merged.
-    async fn recover(&self, store: &Arc<dyn ObjectStore>) -> Result<usize, CompactionError> {
+    /// Does the last merge that was begun again, if it is not done; the number of the next, and how many
+    /// objects were merged.
+    async fn recover(&self, store: &Arc<dyn ObjectStore>) -> Result<(u64, usize), CompactionError> {
         let journal = self.journal();
         let found = match store.get(&journal).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(0),
+            Err(object_store::Error::NotFound { .. }) => return Ok((0, 0)),
             found => found?,
         };
         let unknown = || CompactionError::Journal { key: journal.to_string() };
@@ -196,11 +203,12 @@ impl Compactor {
             return Err(unknown());
         }
         let merge = Merge::from_journal(&found.bytes().await?).ok_or_else(unknown)?;
+        let next = merge.number.checked_add(1).ok_or_else(unknown)?;
         // That their windows were done was seen when it was begun: it is not asked again here, where the
         // shards may not have started yet.
         match self.see(store, &merge.output).await? {
             Seen::Other => return Err(unknown()),
-            Seen::Ours { .. } => return self.remove(store, &merge).await,
+            Seen::Ours { .. } => return Ok((next, self.remove(store, &merge).await?)),
             Seen::Gone => {}
         }
         let seen = self.see_all(store, merge.inputs.iter().map(String::as_str)).await?;
@@ -213,11 +221,10 @@ impl Compactor {
         let Some(inputs) = inputs.filter(|_| is_ours_now) else {
             // It was changed, and its objects may have another form. Or somebody else has removed some:
             // we do only once the large one is there.
-            store.delete(&journal).await?;
-            return Ok(0);
+            return Ok((next, 0));
         };
         let content = Content::of(self.compaction.form, store, inputs).await?;
-        self.write(store, &merge, content).await
+        Ok((next, self.write(store, &merge, content).await?))
     }
 
     async fn write(
@@ -242,15 +249,15 @@ impl Compactor {
         let ours = merge.inputs.iter().zip(seen);
         let ours = ours.filter(|(_, seen)| matches!(seen, Seen::Ours { .. }));
         let ours: Vec<_> = ours.map(|(key, _)| Ok(path(key))).collect();
+        let count = ours.len();
         let mut removals = store.delete_stream(stream::iter(ours).boxed());
         while let Some(removed) = removals.next().await {
             if !matches!(removed, Ok(_) | Err(object_store::Error::NotFound { .. })) {
                 removed?;
             }
         }
-        store.delete(&self.journal()).await?;
-        self.compacted.inc_by(merge.inputs.len() as u64);
-        Ok(merge.inputs.len())
+        self.compacted.inc_by(count as u64);
+        Ok(count)
     }
 
     /// What there is, in the order of the keys.
@@ -279,7 +286,7 @@ impl Compactor {
         Ok(if uid == self.compaction.uid { Seen::Ours { bytes, is_done } } else { Seen::Other })
     }
 
-    /// Where it is kept what is under way: in a folder that programs that read folders pass over.
+    /// Where it is kept what was begun last: in a folder that programs that read folders pass over.
     fn journal(&self) -> Path {
         let Compaction { naming, name, uid, .. } = &self.compaction;
         path(&format!("{}_leat-compaction/{name}-{uid:016x}.json", naming.folder()))

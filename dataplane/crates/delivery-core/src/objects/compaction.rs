@@ -28,10 +28,12 @@ pub struct Listed {
     pub bytes: u64,
 }
 
-/// Objects that become one.
+/// Objects that become one. A merge that is done again is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Merge {
+    /// Counts the merges of a delivery stream: so a reader knows whether it has missed one.
+    pub number: u64,
     /// The one: made of their keys, so that it replaces itself when it is written again.
     pub output: String,
     /// Those.
@@ -39,7 +41,7 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// What is kept in the bucket while the merge is under way.
+    /// What is kept in the bucket from before the merge until the next one.
     #[must_use]
     pub fn journal(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts are JSON")
@@ -53,7 +55,11 @@ impl Merge {
 
     /// Of some of these objects, which it gives, too; `None` where it is not worth it.
     #[must_use]
-    pub fn of(naming: &Naming, mut objects: Vec<Listed>) -> Option<(Merge, Vec<Listed>)> {
+    pub fn of(
+        naming: &Naming,
+        number: u64,
+        mut objects: Vec<Listed>,
+    ) -> Option<(Merge, Vec<Listed>)> {
         // What is more than two thirds of all of it is left alone until there is more beside it.
         loop {
             let total: u64 = objects.iter().map(|object| object.bytes).sum();
@@ -75,7 +81,7 @@ impl Merge {
         }
         let first = naming.parse(&inputs[0])?;
         let output = first.renamed(&guid(guid_of(&seed)));
-        Some((Merge { output, inputs }, objects))
+        Some((Merge { number, output, inputs }, objects))
     }
 }
 

@@ -221,7 +221,7 @@ async fn a_merge_is_ended_before_the_shards_have_started() {
     next.is_done = Arc::new(|_, _| false);
     assert_eq!(next.round(&stopped).await.unwrap(), 5);
     assert_eq!(read(&store).await, (6, lines()));
-    assert_eq!(store.list(Some(&path("clicks"))).count().await, 6);
+    assert_eq!(store.list(Some(&path("clicks"))).count().await, 6 + 1);
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn a_merge_of_another_version_is_ended_but_not_done_again() {
     let listed = listed.into_iter();
     let listed =
         listed.map(|object| Listed { key: object.location.into(), bytes: object.size }).collect();
-    let (merge, _) = Merge::of(&naming(), listed).unwrap();
+    let (merge, _) = Merge::of(&naming(), 3, listed).unwrap();
     store.put(&old.journal(), merge.journal().into()).await.unwrap();
     let mut changed = compactor(Arc::clone(&store), Duration::ZERO);
     let objects = Objects {
@@ -245,7 +245,7 @@ async fn a_merge_of_another_version_is_ended_but_not_done_again() {
     changed.compaction.naming = Arc::new(Naming::new("clicks", 2, &objects, None).unwrap());
     let (_stop, stopped) = watch::channel(Stop::No);
     assert_eq!(changed.round(&stopped).await.unwrap(), 0);
-    assert_eq!(store.list(Some(&path("clicks"))).count().await, 10);
+    assert_eq!(store.list(Some(&path("clicks"))).count().await, 10 + 1);
     // Where the large one is there, the small ones go.
     let mark = Mark::Merged { uid: UID }.to_string();
     let bytes = Bytes::from_static(b"line 1\nline 3\nline 5\nline 7\nline 9\n");
@@ -256,9 +256,24 @@ async fn a_merge_of_another_version_is_ended_but_not_done_again() {
 }
 
 #[tokio::test]
+async fn merges_are_numbered() {
+    let store = site().await;
+    // Two merges in the first round, one in each of the others.
+    for (day, want) in [("odd", 1), ("even", 2), ("odd", 3)] {
+        round(&store).await.unwrap();
+        let journal = compactor(Arc::clone(&store), Duration::ZERO).journal();
+        let bytes = store.get(&journal).await.unwrap().bytes().await.unwrap();
+        assert_eq!(Merge::from_journal(&bytes).unwrap().number, want);
+        for start in 100..200 {
+            put(&store, window(UID, start), day, start, "more").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_journal_that_names_what_is_not_ours_stops_compaction() {
     for journal in [
-        r#"{"output": "clicks/other", "inputs": []}"#.to_owned(),
+        r#"{"number": 0, "output": "clicks/other", "inputs": []}"#.to_owned(),
         "no journal".to_owned(),
         "x".repeat(JOURNAL_BYTES_MAX + 1),
     ] {

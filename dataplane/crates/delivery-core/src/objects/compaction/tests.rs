@@ -27,7 +27,7 @@ fn plan(naming: &Naming, bytes_max: u64, objects: &[Listed]) -> Vec<Merge> {
     let mut groups: Vec<_> =
         objects.iter().filter_map(|object| planner.push(object.clone())).collect();
     groups.extend(planner.end());
-    groups.into_iter().filter_map(|group| Merge::of(naming, group)).map(|it| it.0).collect()
+    groups.into_iter().filter_map(|group| Merge::of(naming, 0, group)).map(|it| it.0).collect()
 }
 
 /// Objects by folder and size, in that order.
@@ -120,11 +120,18 @@ fn naming_objects() -> Objects<'static> {
 
 #[test]
 fn a_journal_is_read_back_and_nothing_else_is() {
-    let merge = Merge { output: "o".into(), inputs: vec!["a\"".into(), "b".into()] };
+    let merge = Merge { number: 7, output: "o".into(), inputs: vec!["a\"".into(), "b".into()] };
     assert_eq!(Merge::from_journal(&merge.journal()), Some(merge.clone()));
     let many = Merge { inputs: vec!["a".into(); INPUTS_MAX + 1], ..merge };
     assert_eq!(Merge::from_journal(&many.journal()), None);
-    for bytes in [&b""[..], b"{}", b"[]", br#"{"output": "o", "inputs": [], "more": 1}"#, b"\xff"] {
+    for bytes in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        br#"{"output": "o", "inputs": []}"#,
+        br#"{"number": 1, "output": "o", "inputs": [], "more": 1}"#,
+        b"\xff",
+    ] {
         assert_eq!(Merge::from_journal(bytes), None);
     }
 }
@@ -132,7 +139,7 @@ fn a_journal_is_read_back_and_nothing_else_is() {
 #[test]
 fn the_longest_journal_fits() {
     let long = "\"".repeat(super::super::KEY_BYTES_MAX / 2);
-    let merge = Merge { output: long.clone(), inputs: vec![long; INPUTS_MAX] };
+    let merge = Merge { number: u64::MAX, output: long.clone(), inputs: vec![long; INPUTS_MAX] };
     assert!(merge.journal().len() <= JOURNAL_BYTES_MAX);
 }
 
@@ -156,7 +163,7 @@ proptest! {
         let merges = plan(&naming, bytes_max, &objects);
         prop_assert_eq!(&merges, &plan(&naming, bytes_max, &objects));
         let mut seen = BTreeSet::new();
-        for Merge { output, inputs } in &merges {
+        for Merge { output, inputs, .. } in &merges {
             prop_assert!(2 <= inputs.len());
             let total: u64 = inputs.iter().map(bytes).sum();
             prop_assert!(total <= bytes_max);
