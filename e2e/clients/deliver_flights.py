@@ -158,8 +158,10 @@ class Google:
     """A bucket of Google Cloud Storage's emulator."""
 
     def __init__(self, endpoint, bucket):
+        import google.api_core.exceptions
         import google.auth.credentials
         import google.cloud.storage
+        self.gone = google.api_core.exceptions.NotFound
         client = google.cloud.storage.Client(project="any", client_options={"api_endpoint": endpoint},
                                              credentials=google.auth.credentials.AnonymousCredentials())
         self.bucket = client.bucket(bucket)
@@ -169,7 +171,10 @@ class Google:
 
     def get(self, key):
         # As it is stored: the library would unpack what the server calls compressed.
-        return self.bucket.blob(key).download_as_bytes(raw_download=True)
+        try:
+            return self.bucket.blob(key).download_as_bytes(raw_download=True)
+        except self.gone:
+            return None
 
 
 class Azure:
@@ -178,7 +183,9 @@ class Azure:
     KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
     def __init__(self, endpoint, container):
+        import azure.core.exceptions
         import azure.storage.blob
+        self.gone = azure.core.exceptions.ResourceNotFoundError
         credential = {"account_name": endpoint.rpartition("/")[2], "account_key": self.KEY}
         self.container = azure.storage.blob.ContainerClient(endpoint, container, credential=credential)
 
@@ -186,7 +193,10 @@ class Azure:
         return self.container.list_blob_names(name_starts_with=prefix)
 
     def get(self, key):
-        return self.container.download_blob(key).readall()
+        try:
+            return self.container.download_blob(key).readall()
+        except self.gone:
+            return None
 
 
 def bucket_of(text):
@@ -200,22 +210,25 @@ def bucket_of(text):
 class Objects(Reader):
     """What is in a bucket below a prefix; each object is read once. It is complete when there are no more than so many.
 
-    While objects are merged, a journal says which not to read, for what is in them is in another, too."""
+    While objects are merged, a journal says which not to read, for what is in them is in another, too: it has the last
+    merge. Of two in a row nothing is missed."""
 
     def __init__(self, bucket, prefix, objects_max=1_000_000):
         self.bucket, self.prefix, self.objects_max, self.read = bucket_of(bucket), prefix, int(objects_max), {}
 
-    def journals(self):
-        keys = (key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" in key)
-        return [json.loads(journal) for journal in map(self.bucket.get, keys) if journal]
+    def last_merge(self):
+        keys = self.bucket.keys(f"{self.prefix}_leat-compaction/")
+        journal = next(iter([self.bucket.get(key) for key in keys]), None)
+        return json.loads(journal) if journal else {"number": -1, "output": "", "inputs": []}
 
     def keys(self):
         while True:
-            journals = self.journals()
+            before = self.last_merge()
             keys = {key for key in self.bucket.keys(self.prefix) if "_leat-compaction/" not in key}
-            if journals == self.journals():
+            after = self.last_merge()
+            if after["number"] <= before["number"] + 1:
                 break
-        return keys.difference(*(merge["inputs"] for merge in journals if merge["output"] in keys))
+        return keys.difference(*(merge["inputs"] for merge in (before, after) if merge["output"] in keys))
 
     def rows(self):
         while True:

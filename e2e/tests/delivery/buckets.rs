@@ -6,13 +6,13 @@ use crate::{Site, kills, s3};
 
 /// A server, how it is set as a destination with an empty bucket, and what its bucket is called by who
 /// reads it.
-struct Emulator {
+pub(crate) struct Emulator {
     _server: Server,
-    destination: String,
-    bucket: String,
+    pub(crate) destination: String,
+    pub(crate) bucket: String,
 }
 
-fn google(site: &Site) -> Emulator {
+pub(crate) fn google(site: &Site) -> Emulator {
     let server = Server::gcs(&site.directory.path().join("gcs")).unwrap();
     let endpoint = server.endpoint();
     let destination = format!(
@@ -22,7 +22,7 @@ fn google(site: &Site) -> Emulator {
     Emulator { _server: server, destination, bucket: format!("gs+{endpoint}/lake") }
 }
 
-fn azure(site: &Site) -> Emulator {
+pub(crate) fn azure(site: &Site) -> Emulator {
     let server = Server::azure(&site.directory.path().join("azure")).unwrap();
     let endpoint = format!("{}/{AZURE_ACCOUNT}", server.endpoint());
     let destination = format!(

@@ -1,7 +1,7 @@
 //! Few large objects out of many small ones, after they were delivered.
 //!
 //! ```text
-//!  journal: what becomes what ─► the large object ─► the small ones go ─► the journal goes
+//!  journal: what becomes what ─► the large object ─► the small ones go ─► the next one's journal
 //! ```
 //!
 //! Only what this delivery stream wrote is touched: it has its name, and says so in its metadata. And only
@@ -10,7 +10,8 @@
 //!
 //! A crash at any point leaves the journal, an object beside the others, and whoever comes next does the
 //! same merge again: the large object has the same name, and small ones go only once it is there. Between
-//! the two a reader sees both; the journal tells it which not to read.
+//! the two a reader sees both; the journal tells it which not to read. It stays when the merge is done, and
+//! is numbered: a reader that reads it before and after it lists knows all merges that it may have seen.
 //!
 //! There is one at a time for a delivery stream: two would merge the same objects into different ones.
 
@@ -102,9 +103,11 @@ pub(crate) struct Compactor {
 
 /// What is known of an object.
 enum Seen {
-    /// This delivery stream wrote it, and will not again.
+    /// This delivery stream wrote it.
     Ours {
         bytes: u64,
+        /// And will not again, as far as is known now.
+        is_done: bool,
     },
     Other,
     Gone,
@@ -113,11 +116,17 @@ enum Seen {
 impl Compactor {
     /// Until it is told to stop, which it does between two merges.
     pub(crate) async fn run(self, mut stopped: watch::Receiver<Stop>) {
+        // What was on its way when the process before this one was killed arrives, or never does.
+        let mut pause = RETRY_PAUSE.min(self.compaction.age_min);
         loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
+            }
             let stream = &self.compaction.name;
             let is_first = self.share.borrow().ordinal == 0;
             let round = async { if is_first { self.round(&stopped).await } else { Ok(0) } };
-            let pause = match round.await {
+            pause = match round.await {
                 Ok(0) => self.compaction.interval,
                 Ok(count) => {
                     tracing::info!(delivery_stream = %stream, "{count} objects were merged into larger ones");
@@ -129,10 +138,6 @@ impl Compactor {
                     RETRY_PAUSE.min(self.compaction.interval)
                 }
             };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
-            }
         }
     }
 
@@ -140,7 +145,7 @@ impl Compactor {
     async fn round(&self, stopped: &watch::Receiver<Stop>) -> Result<usize, CompactionError> {
         let Compaction { store, naming, bytes_max, age_min, .. } = &self.compaction;
         let store = store.objects()?;
-        let mut count = self.recover(&store).await?;
+        let (mut number, mut count) = self.recover(&store).await?;
         let now = self.clock.now();
         let mut listed = store.list(Some(&path(naming.folder())));
         let mut planner = Planner::new(naming, *bytes_max);
@@ -155,11 +160,11 @@ impl Compactor {
             }
             let object = Listed { key: object.location.into(), bytes: object.size };
             if let Some(group) = planner.push(object) {
-                count += self.merge(&store, group).await?;
+                count += self.merge(&store, &mut number, group).await?;
             }
         }
         if let Some(group) = planner.end() {
-            count += self.merge(&store, group).await?;
+            count += self.merge(&store, &mut number, group).await?;
         }
         Ok(count)
     }
@@ -168,6 +173,7 @@ impl Compactor {
     async fn merge(
         &self,
         store: &Arc<dyn ObjectStore>,
+        number: &mut u64,
         group: Vec<Listed>,
     ) -> Result<usize, CompactionError> {
         let keys = group.iter().map(|object| object.key.as_str());
@@ -175,10 +181,11 @@ impl Compactor {
         // What has another size by now was listed before it was written again.
         let ours = group.into_iter().zip(seen);
         let ours = ours.filter(
-            |(object, seen)| matches!(seen, Seen::Ours { bytes } if *bytes == object.bytes),
+            |(object, seen)| matches!(seen, Seen::Ours { bytes, is_done: true } if *bytes == object.bytes),
         );
         let ours: Vec<Listed> = ours.map(|(object, _)| object).collect();
-        let Some((merge, inputs)) = Merge::of(&self.compaction.naming, ours) else { return Ok(0) };
+        let merge = Merge::of(&self.compaction.naming, *number, ours);
+        let Some((merge, inputs)) = merge else { return Ok(0) };
         let content = match Content::of(self.compaction.form, store, inputs).await {
             Err(CompactionError::Form(error)) => {
                 let (stream, error) = (&self.compaction.name, crate::chain(&error));
@@ -188,14 +195,16 @@ impl Compactor {
             content => content?,
         };
         store.put(&self.journal(), merge.journal().into()).await?;
+        *number += 1;
         self.write(store, &merge, content).await
     }
 
-    /// Does a merge that was begun again, if one was; how many objects were merged.
-    async fn recover(&self, store: &Arc<dyn ObjectStore>) -> Result<usize, CompactionError> {
+    /// Does the last merge that was begun again, if it is not done; the number of the next, and how many
+    /// objects were merged.
+    async fn recover(&self, store: &Arc<dyn ObjectStore>) -> Result<(u64, usize), CompactionError> {
         let journal = self.journal();
         let found = match store.get(&journal).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(0),
+            Err(object_store::Error::NotFound { .. }) => return Ok((0, 0)),
             found => found?,
         };
         let unknown = || CompactionError::Journal { key: journal.to_string() };
@@ -203,31 +212,28 @@ impl Compactor {
             return Err(unknown());
         }
         let merge = Merge::from_journal(&found.bytes().await?).ok_or_else(unknown)?;
-        let naming = &self.compaction.naming;
-        let mut keys = merge.inputs.iter().chain([&merge.output]);
-        if !keys.all(|key| naming.parse(key).is_some()) {
-            return Err(unknown());
-        }
+        let next = merge.number.checked_add(1).ok_or_else(unknown)?;
+        // That their windows were done was seen when it was begun: it is not asked again here, where the
+        // shards may not have started yet.
         match self.see(store, &merge.output).await? {
             Seen::Other => return Err(unknown()),
-            Seen::Ours { .. } => return self.remove(store, &merge).await,
+            Seen::Ours { .. } => return Ok((next, self.remove(store, &merge).await?)),
             Seen::Gone => {}
         }
         let seen = self.see_all(store, merge.inputs.iter().map(String::as_str)).await?;
-        let sizes = seen
-            .iter()
-            .map(|seen| if let Seen::Ours { bytes } = seen { Some(*bytes) } else { None });
-        let inputs = merge.inputs.iter().zip(sizes);
-        let input =
-            |(key, bytes): (&String, Option<u64>)| Some(Listed { key: key.clone(), bytes: bytes? });
-        let inputs: Option<Vec<Listed>> = inputs.map(input).collect();
-        let Some(inputs) = inputs else {
-            // Small ones go only once the large one is there: somebody else has removed some.
-            store.delete(&journal).await?;
-            return Ok(0);
+        let input = |(key, seen): (&String, Seen)| match seen {
+            Seen::Ours { bytes, .. } => Some(Listed { key: key.clone(), bytes }),
+            Seen::Other | Seen::Gone => None,
+        };
+        let inputs: Option<Vec<Listed>> = merge.inputs.iter().zip(seen).map(input).collect();
+        let is_ours_now = self.compaction.naming.parse(&merge.output).is_some();
+        let Some(inputs) = inputs.filter(|_| is_ours_now) else {
+            // It was changed, and its objects may have another form. Or somebody else has removed some:
+            // we do only once the large one is there.
+            return Ok((next, 0));
         };
         let content = Content::of(self.compaction.form, store, inputs).await?;
-        self.write(store, &merge, content).await
+        Ok((next, self.write(store, &merge, content).await?))
     }
 
     async fn write(
@@ -252,15 +258,15 @@ impl Compactor {
         let ours = merge.inputs.iter().zip(seen);
         let ours = ours.filter(|(_, seen)| matches!(seen, Seen::Ours { .. }));
         let ours: Vec<_> = ours.map(|(key, _)| Ok(path(key))).collect();
+        let count = ours.len();
         let mut removals = store.delete_stream(stream::iter(ours).boxed());
         while let Some(removed) = removals.next().await {
             if !matches!(removed, Ok(_) | Err(object_store::Error::NotFound { .. })) {
                 removed?;
             }
         }
-        store.delete(&self.journal()).await?;
-        self.compacted.inc_by(merge.inputs.len() as u64);
-        Ok(merge.inputs.len())
+        self.compacted.inc_by(count as u64);
+        Ok(count)
     }
 
     /// What there is, in the order of the keys.
@@ -280,17 +286,16 @@ impl Compactor {
             found => found?,
         };
         let mark = found.attributes.get(&Attribute::Metadata(MARK.into()));
-        let is_ours = match mark.and_then(|mark| mark.parse::<Mark>().ok()) {
-            Some(Mark::Merged { uid }) => uid == self.compaction.uid,
-            Some(Mark::Window { uid, shard, start }) => {
-                uid == self.compaction.uid && (self.is_done)(shard, start).await
-            }
-            None => false,
+        let (uid, is_done) = match mark.and_then(|mark| mark.parse::<Mark>().ok()) {
+            Some(Mark::Merged { uid }) => (uid, true),
+            Some(Mark::Window { uid, shard, start }) => (uid, (self.is_done)(shard, start).await),
+            None => return Ok(Seen::Other),
         };
-        Ok(if is_ours { Seen::Ours { bytes: found.meta.size } } else { Seen::Other })
+        let bytes = found.meta.size;
+        Ok(if uid == self.compaction.uid { Seen::Ours { bytes, is_done } } else { Seen::Other })
     }
 
-    /// Where it is kept what is under way: in a folder that programs that read folders pass over.
+    /// Where it is kept what was begun last: in a folder that programs that read folders pass over.
     fn journal(&self) -> Path {
         let Compaction { naming, name, uid, .. } = &self.compaction;
         path(&format!("{}_leat-compaction/{name}-{uid:016x}.json", naming.folder()))

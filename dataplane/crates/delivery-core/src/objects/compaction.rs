@@ -5,13 +5,13 @@
 //!  Merge ─► journal ─► Merge, after a crash
 //! ```
 //!
-//! Objects are merged that lie in the same folder and were written by the same version of a delivery
-//! stream, so they have one form. An object is written again only into one that is at least half as large
+//! Objects are merged that lie in the same folder and were written by the delivery stream as it is now, so
+//! they have one form. An object is written again only into one that is at least half as large
 //! again, so of a folder that grows each record is written a few times and not each time.
 
 use serde::{Deserialize, Serialize};
 
-use super::naming::{Naming, Written};
+use super::naming::Naming;
 use crate::guid::{guid, guid_of};
 
 /// Objects that are merged into one: so many names fit the journal.
@@ -28,10 +28,12 @@ pub struct Listed {
     pub bytes: u64,
 }
 
-/// Objects that become one.
+/// Objects that become one. A merge that is done again is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Merge {
+    /// Counts the merges of a delivery stream: so a reader knows whether it has missed one.
+    pub number: u64,
     /// The one: made of their keys, so that it replaces itself when it is written again.
     pub output: String,
     /// Those.
@@ -39,7 +41,7 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// What is kept in the bucket while the merge is under way.
+    /// What is kept in the bucket from before the merge until the next one.
     #[must_use]
     pub fn journal(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts are JSON")
@@ -53,7 +55,11 @@ impl Merge {
 
     /// Of some of these objects, which it gives, too; `None` where it is not worth it.
     #[must_use]
-    pub fn of(naming: &Naming, mut objects: Vec<Listed>) -> Option<(Merge, Vec<Listed>)> {
+    pub fn of(
+        naming: &Naming,
+        number: u64,
+        mut objects: Vec<Listed>,
+    ) -> Option<(Merge, Vec<Listed>)> {
         // What is more than two thirds of all of it is left alone until there is more beside it.
         loop {
             let total: u64 = objects.iter().map(|object| object.bytes).sum();
@@ -75,7 +81,7 @@ impl Merge {
         }
         let first = naming.parse(&inputs[0])?;
         let output = first.renamed(&guid(guid_of(&seed)));
-        Some((Merge { output, inputs }, objects))
+        Some((Merge { number, output, inputs }, objects))
     }
 }
 
@@ -97,13 +103,15 @@ impl Planner<'_> {
     /// Takes the next object; gives the group before it, if that is complete. Objects that are not
     /// the delivery stream's by their name, and large ones, are passed over.
     pub fn push(&mut self, object: Listed) -> Option<Vec<Listed>> {
-        let kind = self.naming.parse(&object.key).map(|written| kind(&written))?;
+        let folder = self.naming.parse(&object.key)?.folder;
         if object.bytes == 0 || self.bytes_max < object.bytes.saturating_mul(2) {
             return None;
         }
         let fits = self.group.first().is_none_or(|first| {
-            let same = self.naming.parse(&first.key).is_some_and(|first| kind_is(&first, &kind));
-            same && self.group.len() < INPUTS_MAX && self.bytes + object.bytes <= self.bytes_max
+            let is_beside = self.naming.parse(&first.key).is_some_and(|it| it.folder == folder);
+            is_beside
+                && self.group.len() < INPUTS_MAX
+                && self.bytes + object.bytes <= self.bytes_max
         });
         let complete = if fits { None } else { self.end() };
         self.bytes += object.bytes;
@@ -117,15 +125,6 @@ impl Planner<'_> {
         let group = std::mem::take(&mut self.group);
         (2 <= group.len()).then_some(group)
     }
-}
-
-/// Folder and version.
-fn kind(written: &Written<'_>) -> (String, u64) {
-    (written.folder.to_owned(), written.version)
-}
-
-fn kind_is(written: &Written<'_>, kind: &(String, u64)) -> bool {
-    (written.folder, written.version) == (kind.0.as_str(), kind.1)
 }
 
 #[cfg(test)]

@@ -150,8 +150,8 @@ impl Naming {
         &self.folder
     }
 
-    /// Takes the key of an object with records apart; `None` for one that this delivery stream, of
-    /// whatever version, does not name so.
+    /// Takes the key of an object with records apart; `None` for one that this delivery stream, as it is
+    /// now, does not name so.
     #[must_use]
     pub fn parse<'a>(&self, key: &'a str) -> Option<Written<'a>> {
         let folder_bytes = key.rfind('/').map_or(0, |at| at + 1);
@@ -160,12 +160,10 @@ impl Naming {
         let extension = &key[key.len() - self.extension.len()..];
         let (before, uuid) = name.split_at_checked(name.len().checked_sub(UUID_CHARS)?)?;
         let rest = before.strip_prefix(self.stream.as_str())?.strip_prefix('-')?;
-        let (version, moment) = rest.split_once('-')?;
-        let has_shape = moment.strip_suffix('-').is_some_and(|it| is_shaped(it, MOMENT_SHAPE))
-            && is_shaped(uuid, UUID_SHAPE);
-        let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
-        let version = version.parse().ok().filter(|_| has_shape && is_number)?;
-        Some(Written { folder, version, before: &key[..folder_bytes + before.len()], extension })
+        let moment = rest.strip_prefix(&format!("{}-", self.version))?.strip_suffix('-')?;
+        let has_shape = is_shaped(moment, MOMENT_SHAPE) && is_shaped(uuid, UUID_SHAPE);
+        let before = &key[..folder_bytes + before.len()];
+        has_shape.then_some(Written { folder, before, extension })
     }
 
     fn complete(
@@ -188,8 +186,6 @@ impl Naming {
 pub struct Written<'a> {
     /// What comes before its name, with the slash.
     pub folder: &'a str,
-    /// Of the delivery stream that wrote it.
-    pub version: u64,
     /// What comes before the part that looks random.
     before: &'a str,
     extension: &'a str,

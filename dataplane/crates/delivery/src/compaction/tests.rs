@@ -203,18 +203,87 @@ async fn wherever_it_is_stopped_readers_find_each_line_once_and_the_next_round_e
     assert!(10 < stopped_count, "only {stopped_count} places to stop at");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_merge_is_ended_before_the_shards_have_started() {
+    let store = site().await;
+    // Stopped when the large object is there, and no small one has gone.
+    let mut begun = compactor(Arc::clone(&store), Duration::ZERO);
+    let slow = ThrottleConfig {
+        wait_delete_per_call: Duration::from_secs(1),
+        ..ThrottleConfig::default()
+    };
+    let throttled = ThrottledStore::new(Arc::clone(&store), slow);
+    begun.compaction.store = Arc::new(TestStore(Arc::new(throttled)));
+    let (_stop, stopped) = watch::channel(Stop::No);
+    let round = tokio::time::timeout(Duration::from_millis(1), begun.round(&stopped));
+    assert!(round.await.is_err());
+    assert_eq!(store.list(Some(&path("clicks"))).count().await, 10 + 2);
+    let mut next = compactor(Arc::clone(&store), Duration::ZERO);
+    next.is_done = Arc::new(|_, _| false);
+    assert_eq!(next.round(&stopped).await.unwrap(), 5);
+    assert_eq!(read(&store).await, (6, lines()));
+    assert_eq!(store.list(Some(&path("clicks"))).count().await, 6 + 1);
+}
+
+#[tokio::test]
+async fn a_merge_of_another_version_is_ended_but_not_done_again() {
+    let store = site().await;
+    let old = compactor(Arc::clone(&store), Duration::ZERO);
+    let listed: Vec<_> = store.list(Some(&path("clicks/odd"))).try_collect().await.unwrap();
+    let listed = listed.into_iter();
+    let listed =
+        listed.map(|object| Listed { key: object.location.into(), bytes: object.size }).collect();
+    let (merge, _) = Merge::of(&naming(), 3, listed).unwrap();
+    store.put(&old.journal(), merge.journal().into()).await.unwrap();
+    let mut changed = compactor(Arc::clone(&store), Duration::ZERO);
+    let objects = Objects {
+        prefix: Some("clicks/!{timestamp:yyyy}/"),
+        error_output_prefix: Some("errors/"),
+        custom_time_zone: None,
+        file_extension: Some(".jsonl"),
+        compression: None,
+    };
+    changed.compaction.naming = Arc::new(Naming::new("clicks", 2, &objects, None).unwrap());
+    let (_stop, stopped) = watch::channel(Stop::No);
+    assert_eq!(changed.round(&stopped).await.unwrap(), 0);
+    assert_eq!(store.list(Some(&path("clicks"))).count().await, 10 + 1);
+    // Where the large one is there, the small ones go.
+    let mark = Mark::Merged { uid: UID }.to_string();
+    let bytes = Bytes::from_static(b"line 1\nline 3\nline 5\nline 7\nline 9\n");
+    TestStore(Arc::clone(&store)).put(&merge.output, bytes, Some(&mark)).await.unwrap();
+    store.put(&old.journal(), merge.journal().into()).await.unwrap();
+    assert_eq!(changed.round(&stopped).await.unwrap(), 5);
+    assert_eq!(read(&store).await, (6, lines()));
+}
+
+#[tokio::test]
+async fn merges_are_numbered() {
+    let store = site().await;
+    // Two merges in the first round, one in each of the others.
+    for (day, want) in [("odd", 1), ("even", 2), ("odd", 3)] {
+        round(&store).await.unwrap();
+        let journal = compactor(Arc::clone(&store), Duration::ZERO).journal();
+        let bytes = store.get(&journal).await.unwrap().bytes().await.unwrap();
+        assert_eq!(Merge::from_journal(&bytes).unwrap().number, want);
+        for start in 100..200 {
+            put(&store, window(UID, start), day, start, "more").await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_journal_that_names_what_is_not_ours_stops_compaction() {
     for journal in [
-        r#"{"output": "x", "inputs": []}"#.to_owned(),
+        r#"{"number": 0, "output": "clicks/other", "inputs": []}"#.to_owned(),
         "no journal".to_owned(),
         "x".repeat(JOURNAL_BYTES_MAX + 1),
     ] {
         let store = site().await;
         let key = compactor(Arc::clone(&store), Duration::ZERO).journal();
         store.put(&key, journal.into()).await.unwrap();
+        store.put(&path("clicks/other"), "another's".into()).await.unwrap();
         assert!(matches!(round(&store).await, Err(CompactionError::Journal { .. })));
-        assert_eq!(store.list(Some(&path("clicks"))).count().await, 11);
+        assert_eq!(store.list(Some(&path("clicks"))).count().await, 12);
     }
 }
 

@@ -100,6 +100,16 @@ fn objects_hold_what_was_pushed() {
 }
 
 #[test]
+fn objects_one_behind_the_other_are_one_but_for_archives() {
+    let noise = noise(BLOCK_BYTES_MAX + 1);
+    for compression in ALL.into_iter().filter(|it| *it != ObjectCompression::Zip) {
+        let parts = [&b"a\n"[..], &noise, b"", b"b\n"].map(|part| write(compression, &[part]));
+        let whole = [&b"a\n"[..], &noise, b"b\n"].concat();
+        assert!(read(compression, &parts.concat()) == whole, "{compression:?}");
+    }
+}
+
+#[test]
 fn only_what_is_compressed_is_held() {
     let text = "{\"customer\": 42}\n".repeat(50_000).into_bytes();
     for compression in ALL.into_iter().filter(|it| *it != ObjectCompression::Uncompressed) {
