@@ -20,7 +20,7 @@ use operator_core::manifests::{Settings, secret_name};
 use operator_core::names::{self, PodRole};
 use operator_core::{
     Delivery, DeliveryObserved, consumer_name, decide_delivery, delivery_conditions,
-    delivery_members, is_remembered, status_patch, stream_uid,
+    delivery_members, delivery_namesake, is_remembered, status_patch, stream_uid,
 };
 use serde_json::{Value, json};
 use shard::{LEASE, SystemClock};
@@ -327,7 +327,9 @@ async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObser
     let source = find_source(stream, ctx).await?;
     let all = ctx.all.state();
     let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    Ok(DeliveryObserved { children, source, members: delivery_members(stream, readable) })
+    let members = delivery_members(stream, readable.clone());
+    let namesake = delivery_namesake(stream, readable);
+    Ok(DeliveryObserved { children, source, members, namesake })
 }
 
 /// A kind by the words of [`manifests`](operator_core::manifests).

@@ -189,9 +189,28 @@ impl<'a> Call<'a> {
         if caller.account != api.identity().account {
             return Err(denied());
         }
-        let Some(rights) = &api.options.rights else { return Ok(()) };
         let (verb, part) = operation.right();
-        let right = Right { user: caller.user.clone(), verb, part, name: name.cloned() };
+        let kind = "deliverystreams";
+        self.ask(Right { user: caller.user.clone(), kind, verb, part, name: name.cloned() }, denied)
+            .await
+    }
+
+    /// Lets the caller have the records of this stream delivered, or not: who cannot read them could so.
+    pub(crate) async fn authorize_source(&self, stream: &str) -> Result<(), ApiError> {
+        let Call { api, caller, .. } = self;
+        let denied = || {
+            let Identity { region, account } = api.identity();
+            let arn = format!("arn:aws:kinesis:{region}:{account}:stream/{stream}");
+            errors::access_denied(caller, "kinesis:GetRecords", &arn)
+        };
+        let name = stream.parse().map_err(|_| denied())?;
+        let (user, kind) = (caller.user.clone(), "streams");
+        let part = Some("records");
+        self.ask(Right { user, kind, verb: "get", part, name: Some(name) }, denied).await
+    }
+
+    async fn ask(&self, right: Right, denied: impl Fn() -> ApiError) -> Result<(), ApiError> {
+        let Some(rights) = &self.api.options.rights else { return Ok(()) };
         match rights.allows(right).await {
             Some(true) => Ok(()),
             Some(false) => Err(denied()),

@@ -10,11 +10,13 @@ use model::StreamName;
 pub struct Right {
     /// The user's name in the account.
     pub user: String,
+    /// What it is about, as in `deliverystreams`.
+    pub kind: &'static str,
     /// As Kubernetes' verbs.
     pub verb: &'static str,
-    /// A part of a delivery stream, as in `deliverystreams/records`.
+    /// A part of it, as in `deliverystreams/records`.
     pub part: Option<&'static str>,
-    /// The delivery stream; all of them when there is none.
+    /// Its name; all of them when there is none.
     pub name: Option<StreamName>,
 }
 

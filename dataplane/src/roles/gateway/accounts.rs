@@ -89,19 +89,18 @@ impl Namespaces {
     }
 
     fn make(&self, account: &str, namespace: &str) -> Services {
-        let (options, kind) = (&self.options, "streams");
+        let options = &self.options;
         let streams = || Arc::clone(&options.streams);
-        let rights = AccessReviews::new(options.client.clone(), streams(), kind, namespace);
-        let catalog = NamespaceCatalog::new(streams(), namespace);
-        let api = self.streams(account, Arc::new(catalog), Some(Arc::new(rights)));
         let deliveries = || Arc::clone(&options.deliveries);
+        let client = options.client.clone();
+        let rights = Arc::new(AccessReviews::new(client, streams(), deliveries(), namespace));
+        let catalog = NamespaceCatalog::new(streams(), namespace);
+        let api = self.streams(account, Arc::new(catalog), Some(Arc::clone(&rights) as _));
         let sources = SourceStreams::new(streams(), deliveries(), namespace);
         let intake = Sources {
             api: self.streams(account, Arc::new(sources), None),
             refused: Refused::default(),
         };
-        let kind = "deliverystreams";
-        let rights = AccessReviews::new(options.client.clone(), deliveries(), kind, namespace);
         let keys = Arc::clone(&options.keys);
         let firehose = firehose_api::Api::new(firehose_api::ApiOptions {
             catalog: Arc::new(DeliveryNamespace::new(deliveries(), namespace)),
@@ -114,7 +113,7 @@ impl Namespaces {
             random: rand::random,
             check: check(),
             has_key: Arc::new(move |id: &str| keys.contains(id)),
-            rights: Some(Arc::new(rights)),
+            rights: Some(rights),
         });
         Services { streams: api, firehose }
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use catalog_kube::{Kind, Watched};
+use catalog_kube::{DeliveryStreams, Streams};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -26,18 +26,16 @@ const REMEMBERED_MAX: usize = 100_000;
 /// How long the API server may take.
 const REVIEW_MAX: Duration = Duration::from_secs(5);
 
-/// Gives the name of a resource by its name in the AWS API, if there is one.
-type FindResource = Box<dyn Fn(&StreamName) -> Option<String> + Send + Sync>;
+/// Gives the name of a resource by its kind and its name in the AWS API, if there is one.
+type FindResource = Box<dyn Fn(&str, &StreamName) -> Option<String> + Send + Sync>;
 
-/// The rights of the users of one namespace to resources of a kind.
+/// The rights of the users of one namespace.
 pub(super) struct AccessReviews {
     asker: Arc<Asker>,
 }
 
 struct Asker {
     client: Client,
-    /// As in `streams`.
-    kind: &'static str,
     find: FindResource,
     namespace: String,
     answers: Mutex<HashMap<Right, Answer>>,
@@ -47,6 +45,8 @@ struct Asker {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Right {
     user: String,
+    /// As in `streams`.
+    kind: &'static str,
     verb: &'static str,
     part: Option<&'static str>,
     name: Option<StreamName>,
@@ -55,14 +55,14 @@ struct Right {
 impl From<streams_api::Right> for Right {
     fn from(right: streams_api::Right) -> Right {
         let streams_api::Right { user, verb, part, stream } = right;
-        Right { user, verb, part, name: stream }
+        Right { user, kind: "streams", verb, part, name: stream }
     }
 }
 
 impl From<firehose_api::Right> for Right {
     fn from(right: firehose_api::Right) -> Right {
-        let firehose_api::Right { user, verb, part, name } = right;
-        Right { user, verb, part, name }
+        let firehose_api::Right { user, kind, verb, part, name } = right;
+        Right { user, kind, verb, part, name }
     }
 }
 
@@ -84,16 +84,19 @@ impl Answer {
 }
 
 impl AccessReviews {
-    pub(super) fn new<K: Kind>(
+    pub(super) fn new(
         client: Client,
-        watched: Arc<Watched<K>>,
-        kind: &'static str,
+        streams: Arc<Streams>,
+        deliveries: Arc<DeliveryStreams>,
         namespace: &str,
     ) -> AccessReviews {
         let of = namespace.to_owned();
-        let find: FindResource = Box::new(move |name| watched.resource_name(&of, name));
+        let find: FindResource = Box::new(move |kind, name| match kind {
+            "streams" => streams.resource_name(&of, name),
+            _ => deliveries.resource_name(&of, name),
+        });
         let (answers, namespace) = (Mutex::default(), namespace.to_owned());
-        AccessReviews { asker: Arc::new(Asker { client, kind, find, namespace, answers }) }
+        AccessReviews { asker: Arc::new(Asker { client, find, namespace, answers }) }
     }
 
     /// What is known; it is asked for again, if it is old.
@@ -129,12 +132,12 @@ impl Asker {
                 ]),
                 resource_attributes: Some(ResourceAttributes {
                     group: Some("leat.dev".to_owned()),
-                    resource: Some(self.kind.to_owned()),
+                    resource: Some(right.kind.to_owned()),
                     subresource: right.part.map(str::to_owned),
                     verb: Some(right.verb.to_owned()),
                     namespace: Some(self.namespace.clone()),
                     name: right.name.as_ref().map(|name| {
-                        let there = (self.find)(name);
+                        let there = (self.find)(right.kind, name);
                         there.unwrap_or_else(|| names::resource_name(name.as_str()))
                     }),
                     ..ResourceAttributes::default()

@@ -40,6 +40,8 @@ pub struct DeliveryObserved {
     pub source: Option<Stream>,
     /// All delivery streams that the same pods carry out, this one included.
     pub members: Vec<DeliveryStream>,
+    /// An older one of the namespace that has the same name in the AWS API.
+    pub namesake: Option<String>,
 }
 
 /// What is to be done.
@@ -71,6 +73,22 @@ pub fn delivery_members<'a>(
     members.push(stream.clone());
     members.sort_by(|left, right| left.metadata.uid.cmp(&right.metadata.uid));
     members
+}
+
+/// Of all delivery streams of a namespace, an older one that has the same name in the AWS API, and so has it.
+pub fn delivery_namesake<'a>(
+    stream: &DeliveryStream,
+    all: impl Iterator<Item = &'a DeliveryStream>,
+) -> Option<String> {
+    let age = |stream: &DeliveryStream| {
+        let created = stream.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, stream.metadata.uid.clone())
+    };
+    let mut older = all
+        .filter(|other| other.metadata.namespace == stream.metadata.namespace)
+        .filter(|other| other.delivery_stream_name() == stream.delivery_stream_name())
+        .filter(|other| age(other) < age(stream));
+    older.next()?.metadata.name.clone()
 }
 
 /// A digest of what is delivered where, and how; how many pods there are, and what holds the records of
@@ -171,6 +189,12 @@ fn refusal(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<Strin
     if let Err(errors) = validate_delivery_stream(stream) {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         return Some(errors.join("; "));
+    }
+    if let Some(other) = &observed.namesake {
+        let name = stream.delivery_stream_name();
+        return Some(format!(
+            "spec.deliveryStreamName: DeliveryStream {other} has the name {name} in the AWS API already; delete one of them"
+        ));
     }
     let source = observed.source.as_ref().filter(|_| named_source(stream).is_none())?;
     let is_ours = source

@@ -17,8 +17,8 @@ pub use decide::{
 };
 pub use delivery::{
     Delivery, DeliveryObserved, consumer_name, decide_delivery, delivery_conditions,
-    delivery_members, destination_digest, destination_version, is_remembered, secret_names,
-    status_patch,
+    delivery_members, delivery_namesake, destination_digest, destination_version, is_remembered,
+    secret_names, status_patch,
 };
 pub use difference::first_difference;
 pub use manifest::{Manifest, ManifestError, parse_manifests};

@@ -219,7 +219,7 @@ async fn a_merge_is_ended_before_the_shards_have_started() {
     assert!(round.await.is_err());
     assert_eq!(store.list(Some(&path("clicks"))).count().await, 10 + 2);
     let mut next = compactor(Arc::clone(&store), Duration::ZERO);
-    next.is_done = Arc::new(|_, _| false);
+    next.is_done = Arc::new(|_, _| Box::pin(async { false }));
     assert_eq!(next.round(&stopped).await.unwrap(), 5);
     assert_eq!(read(&store).await, (6, lines()));
     assert_eq!(store.list(Some(&path("clicks"))).count().await, 6 + 1);

@@ -63,6 +63,9 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Bytes, ApiError> {
     let api = call.api;
     let stream = request.stream(api, name, &*destinations.only_one()?)?;
     validate(api, &stream)?;
+    if let Some(read) = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref()) {
+        call.authorize_source(&read.name).await?;
+    }
     let stored = api.options.catalog.create(stream).await;
     let stored = stored.map_err(|error| errors::change(&error, api.identity()))?;
     let arn = api.identity().arn(stored.name.as_str());

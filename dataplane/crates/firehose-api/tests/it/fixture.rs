@@ -131,10 +131,10 @@ pub(crate) struct ListedRights(pub(crate) Vec<&'static str>);
 
 impl Rights for ListedRights {
     fn allows(&self, right: Right) -> Allowed<'_> {
-        let Right { user, verb, part, name } = right;
+        let Right { user, kind, verb, part, name } = right;
         let part = part.map(|part| format!("/{part}")).unwrap_or_default();
         let name = name.map_or("*".to_owned(), |name| name.to_string());
-        let text = format!("{verb} deliverystreams{part} {name}");
+        let text = format!("{verb} {kind}{part} {name}");
         let answer = (user == "test").then(|| self.0.contains(&text.as_str()));
         Box::pin(std::future::ready(answer))
     }

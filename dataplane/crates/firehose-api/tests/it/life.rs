@@ -243,3 +243,26 @@ async fn users_do_what_they_may() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn who_may_not_read_a_stream_has_nothing_of_it_delivered() {
+    let source = json!({
+        "DeliveryStreamType": "KinesisStreamAsSource",
+        "KinesisStreamSourceConfiguration": {
+            "KinesisStreamARN": format!("arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/clicks"),
+            "RoleARN": ROLE,
+        },
+    });
+    let create = with(with(json!({"DeliveryStreamName": "s"}), source), to_bucket());
+    let rights =
+        |rights: Vec<&'static str>| Fixture::with_rights(Some(Arc::new(ListedRights(rights))));
+    rights(vec!["create deliverystreams s"])
+        .check_refused(
+            "CreateDeliveryStream",
+            create.clone(),
+            "AccessDeniedException: User: arn:aws:iam::000000000000:user/test is not authorized to perform: kinesis:GetRecords on resource: arn:aws:kinesis:eu-west-1:000000000000:stream/clicks",
+        )
+        .await;
+    let allowed = rights(vec!["create deliverystreams s", "get streams/records clicks"]);
+    allowed.call("CreateDeliveryStream", create).await.unwrap();
+}

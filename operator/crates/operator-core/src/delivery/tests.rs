@@ -193,3 +193,16 @@ fn pods_of_a_pool_are_shared_and_see_the_secrets_of_all() {
     );
     assert!(set["spec"].get("volumeClaimTemplates").is_none());
 }
+
+#[test]
+fn of_two_with_one_name_in_the_aws_api_the_older_has_it() {
+    let spec = "{deliveryStreamName: to-lake, destination: {s3: {bucket: lake}}}";
+    let (older, younger) = (to_lake("tags: {}"), stream("two", spec));
+    let all = [older.clone(), younger.clone()];
+    assert_eq!(delivery_namesake(&older, all.iter()), None);
+    let namesake = delivery_namesake(&younger, all.iter());
+    assert_eq!(namesake.as_deref(), Some("to-lake"));
+    let observed = DeliveryObserved { namesake, ..alone(&younger) };
+    let decided = decide_delivery(&younger, &settings(), &observed, NOW);
+    assert!(decided.steps.is_empty() && decided.status.conditions[0].status == "False");
+}
