@@ -9,8 +9,8 @@ use consumer::{Names, ReaderError, Reading, ShardReader, Start};
 use model::{Offset, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard::{
-    Engine, EngineOptions, Lease, Metrics, Retention, ShardHandle, ShardOptions, SystemClock,
-    Throughput,
+    AppendError, Engine, EngineOptions, Lease, Metrics, Retention, ShardHandle, ShardOptions,
+    SystemClock, Throughput,
 };
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
@@ -91,6 +91,9 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
     shard.close(UnixMillis(5)).await.unwrap();
     assert!(reader.is_at_end());
     assert_eq!(names.has_finished(&shard, Offset(3)).await, Ok(true));
+    let forgotten = names.forget(&shard).await;
+    assert_eq!(forgotten, Err(AppendError::NotHeld), "it would come back");
+    drop(reader);
     names.forget(&shard).await.unwrap();
     assert_eq!(names.has_finished(&shard, Offset(3)).await, Ok(false));
 }
