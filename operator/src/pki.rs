@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use model::UnixMillis;
+use node_config::{CONTROL_HOST, delivery_host};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
@@ -43,12 +44,14 @@ pub(crate) struct Issued {
 pub(crate) enum Subject<'a> {
     /// The pods of a StatefulSet, which serve.
     Pods { stateful_set: &'a str, namespace: &'a str },
-    /// Somebody who calls them.
-    Client(&'a str),
+    /// The operator, or a gateway: they call them.
+    Control(&'a str),
+    /// The pods of a StatefulSet that deliver: they call those of their namespace.
+    Delivery { stateful_set: &'a str, namespace: &'a str },
 }
 
 impl Subject<'_> {
-    /// The names it serves under.
+    /// The names that it has.
     fn hosts(&self) -> Vec<String> {
         match self {
             Subject::Pods { stateful_set, namespace } => {
@@ -56,7 +59,8 @@ impl Subject<'_> {
                 let long = format!("{short}.cluster.local");
                 vec![short, long]
             }
-            Subject::Client(_) => Vec::new(),
+            Subject::Control(_) => vec![CONTROL_HOST.to_owned()],
+            Subject::Delivery { namespace, .. } => vec![delivery_host(namespace)],
         }
     }
 }
@@ -101,7 +105,9 @@ impl Authority {
             Subject::Pods { stateful_set, .. } => {
                 (stateful_set, ExtendedKeyUsagePurpose::ServerAuth)
             }
-            Subject::Client(name) => (name, ExtendedKeyUsagePurpose::ClientAuth),
+            Subject::Control(name) | Subject::Delivery { stateful_set: name, .. } => {
+                (name, ExtendedKeyUsagePurpose::ClientAuth)
+            }
         };
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -186,9 +192,14 @@ mod tests {
         assert!(!is_current(&one.certificate, &one.key, elsewhere, NOW));
         assert!(!is_current("", "", PODS, NOW));
         assert!(!is_current(&one.certificate, "junk", PODS, NOW));
-        let client = Subject::Client("leat-gateway");
+        let client = Subject::Control("leat-gateway");
         let issued = authority.issue(client, NOW).unwrap();
         assert!(is_current(&issued.certificate, &issued.key, client, NOW));
+        let delivery = |namespace| Subject::Delivery { stateful_set: "a-delivery", namespace };
+        assert!(!is_current(&issued.certificate, &issued.key, delivery("shop"), NOW));
+        let issued = authority.issue(delivery("shop"), NOW).unwrap();
+        assert!(is_current(&issued.certificate, &issued.key, delivery("shop"), NOW));
+        assert!(!is_current(&issued.certificate, &issued.key, delivery("other"), NOW));
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Material {
     ) -> Result<Option<Step>, PkiError> {
         let subject = match role {
             PodRole::Stream => Subject::Pods { stateful_set, namespace },
-            PodRole::Delivery => Subject::Client(stateful_set),
+            PodRole::Delivery => Subject::Delivery { stateful_set, namespace },
         };
         let mut data = self.certificate(subject, live, now)?;
         if role == PodRole::Stream {
@@ -282,7 +282,7 @@ async fn keep_gateway(
     let failed = |error| TrustError::Api(GATEWAY, error);
     let live = api.get_opt(GATEWAY).await.map_err(failed)?;
     let live = live.and_then(|live| serde_json::to_value(live).ok());
-    let data = material.certificate(Subject::Client("leat-gateway"), live.as_ref(), now)?;
+    let data = material.certificate(Subject::Control("leat-gateway"), live.as_ref(), now)?;
     let wanted = own_secret(GATEWAY, data);
     let value = serde_json::to_value(&wanted).unwrap_or_default();
     if live.is_some_and(|live| first_difference(&value, &live).is_none()) {
@@ -294,7 +294,7 @@ async fn keep_gateway(
 }
 
 fn client_tls(authority: &Authority, now: UnixMillis) -> Result<ClientConfig, TrustError> {
-    let issued = authority.issue(Subject::Client("leat-operator"), now)?;
+    let issued = authority.issue(Subject::Control("leat-operator"), now)?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority.certificate.as_bytes()) {
         roots.add(certificate.map_err(TrustError::Pem)?).map_err(TrustError::Tls)?;

@@ -16,7 +16,7 @@ use catalog_kube::{Placed, Streams};
 use encryption::MasterKeys;
 use futures_util::future::join_all;
 use model::{Clock, Passed, ShardLoad, ShardState};
-use node_config::{ADMIN_PORT, NodeConfig, WIRE_PORT};
+use node_config::{ADMIN_PORT, CONTROL_HOST, NodeConfig, WIRE_PORT, delivery_host};
 use prometheus_client::registry::Registry;
 use shard::peers::{Host, Pending, ServeOptions, serve, set_up_socket};
 use shard::{ShardHandle, SystemClock};
@@ -32,7 +32,7 @@ use crate::args::StreamArgs;
 use crate::host;
 use crate::roles::engine::{self, EngineSettings};
 use crate::roles::keeper::Keeper;
-use crate::tls::NodeTls;
+use crate::tls::{NodeTls, is_named};
 
 /// How long somebody who asks for a shard waits for the catalog to know it.
 const CATALOG_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -98,8 +98,9 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
     readiness.set(true);
     tracing::info!("serving shards of {} after {} ms", node.pod, started.elapsed().as_millis());
     let options = ServeOptions::new(Arc::new(NodeHost(node)), CALL_BYTES_MAX);
+    let delivering = delivery_host(&args.namespace);
     tokio::select! {
-        () = accept(listener, tls, options) => {}
+        () = accept(listener, tls, options, delivering) => {}
         () = host::stop_signal()? => {}
     }
     tracing::info!("stopping");
@@ -117,7 +118,12 @@ pub(super) fn read_keys(file: &Path) -> anyhow::Result<Arc<MasterKeys>> {
     Ok(Arc::new(keys))
 }
 
-async fn accept(listener: TcpListener, tls: Arc<NodeTls>, options: ServeOptions) {
+async fn accept(
+    listener: TcpListener,
+    tls: Arc<NodeTls>,
+    options: ServeOptions,
+    delivering: String,
+) {
     loop {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
@@ -127,11 +133,16 @@ async fn accept(listener: TcpListener, tls: Arc<NodeTls>, options: ServeOptions)
                 continue;
             }
         };
-        let (tls, options) = (Arc::clone(&tls), options.clone());
+        let (tls, options, delivering) = (Arc::clone(&tls), options.clone(), delivering.clone());
         tokio::spawn(async move {
             let ended = async {
                 let handshake = tls.acceptor().accept(set_up_socket(socket)?);
                 let connection = tokio::time::timeout(HANDSHAKE_MAX, handshake).await??;
+                let options = match connection.get_ref().1.peer_certificates() {
+                    Some([caller, ..]) if is_named(caller, CONTROL_HOST) => options,
+                    Some([caller, ..]) if is_named(caller, &delivering) => options.for_readers(),
+                    _ => anyhow::bail!("its certificate is for somewhere else"),
+                };
                 serve(options, Box::new(connection)).await?;
                 anyhow::Ok(())
             };

@@ -17,6 +17,15 @@ pub const ADMIN_PORT: u16 = 8080;
 /// The port of the AWS endpoint.
 pub const AWS_PORT: u16 = 4567;
 
+/// In the certificates of the operator and of gateways: whom pods let do everything.
+pub const CONTROL_HOST: &str = "control.leat.dev";
+
+/// In the certificates of the pods of a namespace that deliver: whom pods of that namespace let read and put.
+#[must_use]
+pub fn delivery_host(namespace: &str) -> String {
+    format!("delivery.{namespace}.svc")
+}
+
 /// What a pod is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

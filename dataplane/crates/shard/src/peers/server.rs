@@ -58,6 +58,8 @@ pub struct ServeOptions {
     call_memory: Arc<Semaphore>,
     /// One for each KiB of replies that have not been written.
     reply_memory: Arc<Semaphore>,
+    /// Whether callers may make, close and remove shards.
+    may_manage: bool,
 }
 
 impl ServeOptions {
@@ -65,7 +67,13 @@ impl ServeOptions {
     #[must_use]
     pub fn new(host: Arc<dyn Host>, bytes_max: usize) -> ServeOptions {
         let memory = || Arc::new(Semaphore::new(bytes_max.max(2 * FRAME_BYTES_MAX) / 1024));
-        ServeOptions { host, call_memory: memory(), reply_memory: memory() }
+        ServeOptions { host, call_memory: memory(), reply_memory: memory(), may_manage: true }
+    }
+
+    /// The same for callers who read, put and remember, and may do nothing else.
+    #[must_use]
+    pub fn for_readers(self) -> ServeOptions {
+        ServeOptions { may_manage: false, ..self }
     }
 }
 
@@ -162,6 +170,18 @@ async fn answer(options: &ServeOptions, call: Call) -> (Reply, Option<OwnedSemap
         Ok(()) => (Reply::Done, None),
         Err(refusal) => (Reply::Refused(refusal), None),
     };
+    let manages = matches!(
+        call,
+        Call::Open(_)
+            | Call::Close { .. }
+            | Call::Remove(_)
+            | Call::ForgetConsumer { .. }
+            | Call::Passed { .. }
+            | Call::Load { .. }
+    );
+    if manages && !options.may_manage {
+        return refused(Refusal::Failed("not for who only reads and puts".into()));
+    }
     match call {
         Call::Hello { .. } | Call::Follow(_) => refused(Refusal::Failed("out of place".into())),
         Call::Look => {

@@ -324,3 +324,24 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
     assert_eq!(node.local.progress().commit_end, Offset(0));
     node.engine.shutdown().await;
 }
+
+#[tokio::test]
+async fn who_only_reads_and_puts_can_neither_close_nor_remove_a_shard() {
+    let node = Node::new().await;
+    let connections = Connections {
+        options: node.connections.options.clone().for_readers(),
+        served: Mutex::default(),
+        refusals: AtomicUsize::new(0),
+    };
+    let peer = Peer::new(Way(Arc::new(connections)));
+    let handle = remote(peer.clone(), SHARD);
+    handle.append(records(&[b"one"])).await.unwrap();
+    assert_eq!(read(&handle, 0).await, [b"one"]);
+    let at = UnixMillis(5);
+    for call in [Call::Close { shard: SHARD, at }, Call::Remove(SHARD), Call::Open(SHARD)] {
+        let answer = peer.call(call.clone()).await.unwrap();
+        assert!(matches!(answer, Reply::Refused(Refusal::Failed(_))), "{call:?}: {answer:?}");
+    }
+    handle.append(records(&[b"two"])).await.unwrap();
+    node.engine.shutdown().await;
+}
