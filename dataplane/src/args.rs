@@ -117,8 +117,9 @@ pub(crate) struct StandaloneArgs {
     pub(crate) log_format: LogFormat,
 }
 
+/// What pods are told that the operator made.
 #[derive(Debug, clap::Args)]
-pub(crate) struct StreamArgs {
+pub(crate) struct PodArgs {
     /// What the operator says this pod is.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
@@ -131,6 +132,12 @@ pub(crate) struct StreamArgs {
     /// Listen on this address.
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     pub(crate) listen: IpAddr,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
     /// How logs are written: uring or blocking. Without it, uring if this pod is allowed to.
     #[arg(long)]
     pub(crate) backend: Option<Backend>,
@@ -144,18 +151,8 @@ pub(crate) struct StreamArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeliveryArgs {
-    /// What the operator says this pod is.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
-    /// The name of this pod.
-    #[arg(long, env = "POD_NAME")]
-    pub(crate) pod: String,
-    /// Its namespace.
-    #[arg(long, env = "POD_NAMESPACE")]
-    pub(crate) namespace: String,
-    /// Listen on this address.
-    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
-    pub(crate) listen: IpAddr,
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
     /// The region in ARNs.
     #[arg(long, default_value = "us-east-1")]
     pub(crate) region: String,

@@ -41,8 +41,21 @@ const OURS: &str = "app.kubernetes.io/name=leat,app.kubernetes.io/component=stre
 const POD: &str = "Pod";
 const CLAIM: &str = "PersistentVolumeClaim";
 
-/// The kinds of objects that are made.
-pub(crate) fn kinds() -> [ApiResource; 9] {
+/// The kinds of objects that are made, by the words of `operator-core`.
+pub(crate) const KINDS: [&str; 9] = [
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "StatefulSet",
+    "Secret",
+];
+
+/// The same, as the API server has them.
+fn kinds() -> [ApiResource; 9] {
     [
         ApiResource::erase::<ServiceAccount>(&()),
         ApiResource::erase::<Role>(&()),
@@ -80,23 +93,11 @@ impl Caches {
     ) -> (Caches, Vec<BoxFuture<'static, ()>>) {
         let mut children = Vec::new();
         let mut pumps = Vec::new();
-        // Those that `Observed` names, by its own words.
-        const NAMES: [&str; 9] = [
-            "ServiceAccount",
-            "Role",
-            "RoleBinding",
-            "ConfigMap",
-            "Service",
-            "NetworkPolicy",
-            "PodDisruptionBudget",
-            "StatefulSet",
-            "Secret",
-        ];
         let of_sets = [
             (POD, ApiResource::erase::<Pod>(&())),
             (CLAIM, ApiResource::erase::<PersistentVolumeClaim>(&())),
         ];
-        for (name, resource) in NAMES.into_iter().zip(kinds()).chain(of_sets) {
+        for (name, resource) in KINDS.into_iter().zip(kinds()).chain(of_sets) {
             let writer = Writer::new(resource.clone());
             let reader = writer.as_reader();
             let api = Api::all_with(client.clone(), &resource);

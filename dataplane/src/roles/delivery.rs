@@ -45,11 +45,11 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::start_logging(args.log_format);
-    let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("read {}", args.config.display()))?;
+    let text = std::fs::read_to_string(&args.pod.config);
+    let text = text.with_context(|| format!("read {}", args.pod.config.display()))?;
     let config = NodeConfig::parse(&text)?;
-    let Some(ordinal) = names::ordinal(&config.stateful_set, &args.pod) else {
-        bail!("pod {} is none of StatefulSet {}", args.pod, config.stateful_set);
+    let Some(ordinal) = names::ordinal(&config.stateful_set, &args.pod.pod) else {
+        bail!("pod {} is none of StatefulSet {}", args.pod.pod, config.stateful_set);
     };
     host::raise_open_files_limit();
     let tls = Arc::new(NodeTls::open(Path::new(&config.tls_dir))?);
@@ -58,16 +58,16 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
     let metrics = delivery::Metrics::register(&mut registry);
     let client = kube::Client::try_default().await.context("find the API server")?;
     let copy = |name: &str| Some(Path::new(&config.data_dir).join(name));
-    let namespace = || Some(args.namespace.clone());
+    let namespace = || Some(args.pod.namespace.clone());
     let (streams, _watching) =
         Streams::start(client.clone(), namespace(), copy("catalog.json")).await?;
     let copy = copy("delivery-streams.json");
     let (deliveries, _watching_too) =
         DeliveryStreams::start(client.clone(), namespace(), copy).await?;
     let (shards, _) = route::start(Arc::clone(&streams), tls);
-    let own = NamespaceCatalog::new(Arc::clone(&streams), &args.namespace);
+    let own = NamespaceCatalog::new(Arc::clone(&streams), &args.pod.namespace);
     let own: Arc<dyn Catalog> = Arc::new(own);
-    let account = names::account_id(&args.namespace);
+    let account = names::account_id(&args.pod.namespace);
     let api = Api::new(ApiOptions {
         catalog: Arc::clone(&own),
         shards: shards.clone(),
@@ -82,11 +82,11 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
         heat: Heat::default(),
     });
     let readiness = Readiness::default();
-    let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
+    let admin = TcpListener::bind((args.pod.listen, ADMIN_PORT)).await;
     let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
     tokio::spawn(admin::serve(admin, Arc::new(registry), readiness.clone()));
 
-    let secrets = Arc::new(NamespaceSecrets::new(client.clone(), &args.namespace));
+    let secrets = Arc::new(NamespaceSecrets::new(client.clone(), &args.pod.namespace));
     let context = Arc::new(Context {
         clock: Arc::new(SystemClock),
         stores: Arc::new(delivery::ObjectStores::new(Arc::clone(&secrets) as _)),
@@ -101,8 +101,8 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
     });
     let (share, shared) = watch::channel(Share { ordinal, of: 1 });
     let mut pod = Pod {
-        teller: Teller::new(client, &args.namespace, &args.pod),
-        namespace: args.namespace,
+        teller: Teller::new(client, &args.pod.namespace, &args.pod.pod),
+        namespace: args.pod.namespace,
         stateful_set: config.stateful_set,
         streams,
         deliveries,
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: DeliveryArgs) -> anyhow::Result<()> {
     let mut stopped = Box::pin(host::stop_signal()?);
     let mut changes = pod.deliveries.changes();
     readiness.set(true);
-    tracing::info!("delivers as {} after {} ms", args.pod, started.elapsed().as_millis());
+    tracing::info!("delivers as {} after {} ms", args.pod.pod, started.elapsed().as_millis());
     loop {
         changes.mark_unchanged();
         tokio::select! {

@@ -47,8 +47,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::start_logging(args.log_format);
-    let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("read {}", args.config.display()))?;
+    let text = std::fs::read_to_string(&args.pod.config);
+    let text = text.with_context(|| format!("read {}", args.pod.config.display()))?;
     let config = NodeConfig::parse(&text)?;
     let data_dir = Path::new(&config.data_dir);
     host::raise_open_files_limit();
@@ -66,19 +66,20 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
     };
     let (engine, is_io_uring_refused) = engine::start(&settings, &clock, &mut registry)?;
     let readiness = Readiness::default();
-    let admin = TcpListener::bind((args.listen, ADMIN_PORT)).await;
+    let admin = TcpListener::bind((args.pod.listen, ADMIN_PORT)).await;
     let admin = admin.with_context(|| format!("listen on port {ADMIN_PORT}"))?;
     tokio::spawn(admin::serve(admin, Arc::new(registry), readiness.clone()));
 
     let client = kube::Client::try_default().await.context("find the API server")?;
     let copy = Some(data_dir.join("catalog.json"));
-    let (streams, _watching) = Streams::start(client, Some(args.namespace.clone()), copy).await?;
+    let (streams, _watching) =
+        Streams::start(client, Some(args.pod.namespace.clone()), copy).await?;
     let keeper = Keeper::new(engine.clone(), Shards::default(), data_dir.join("shards"), keys);
     let node = Arc::new(Node {
         streams,
         keeper,
         stateful_set: config.stateful_set,
-        pod: args.pod,
+        pod: args.pod.pod,
         is_io_uring_refused,
         opening: Mutex::default(),
         seen: Mutex::default(),
@@ -93,12 +94,12 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
             reconciling.reconcile().await;
         }
     });
-    let listener = TcpListener::bind((args.listen, WIRE_PORT)).await;
+    let listener = TcpListener::bind((args.pod.listen, WIRE_PORT)).await;
     let listener = listener.with_context(|| format!("listen on port {WIRE_PORT}"))?;
     readiness.set(true);
     tracing::info!("serving shards of {} after {} ms", node.pod, started.elapsed().as_millis());
     let options = ServeOptions::new(Arc::new(NodeHost(node)), CALL_BYTES_MAX);
-    let delivering = delivery_host(&args.namespace);
+    let delivering = delivery_host(&args.pod.namespace);
     tokio::select! {
         () = accept(listener, tls, options, delivering) => {}
         () = host::stop_signal()? => {}

@@ -30,7 +30,7 @@ use crate::ask::{self, Shards};
 use crate::events;
 use crate::execute::{self, ExecuteError};
 use crate::metrics::{self, Kind, KindLabels, Metrics, Outcome, ReconcileLabels};
-use crate::observe::{api_of, kinds};
+use crate::observe::{KINDS, api_of};
 use crate::trust::Trust;
 
 const CONCURRENCY: u16 = 8;
@@ -313,38 +313,22 @@ async fn set_finalizer(
 async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObserved, ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
     let set = names::delivery_set(stream);
-    let made = kinds().into_iter().filter(|kind| kind.kind != "Secret");
-    let looked = made.map(|resource| {
+    let made = KINDS.into_iter().filter(|kind| *kind != "Secret");
+    let looked = made.map(|kind| {
         let (namespace, set) = (&namespace, &set);
         async move {
-            let there = child(ctx, namespace, &resource.kind, set).await?;
-            Ok::<_, ExecuteError>(there.map(|there| (known(&resource.kind), there)))
+            let there = child(ctx, namespace, kind, set).await?;
+            Ok::<_, ExecuteError>(there.map(|there| (kind, there)))
         }
     });
-    let children = try_join_all(looked).await?.into_iter().flatten();
     let children: BTreeMap<&'static str, Value> =
-        children.filter_map(|(kind, there)| Some((kind?, there))).collect();
+        try_join_all(looked).await?.into_iter().flatten().collect();
     let source = find_source(stream, ctx).await?;
     let all = ctx.all.state();
     let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let members = delivery_members(stream, readable.clone());
     let namesake = delivery_namesake(stream, readable);
     Ok(DeliveryObserved { children, source, members, namesake })
-}
-
-/// A kind by the words of [`manifests`](operator_core::manifests).
-fn known(kind: &str) -> Option<&'static str> {
-    const KINDS: [&str; 8] = [
-        "ServiceAccount",
-        "Role",
-        "RoleBinding",
-        "ConfigMap",
-        "Service",
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "StatefulSet",
-    ];
-    KINDS.into_iter().find(|known| *known == kind)
 }
 
 /// An object that was made, as it is now.
