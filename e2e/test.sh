@@ -32,7 +32,7 @@ cargo build --quiet --package dataplane --features broken-ack-before-sync
 cp target/debug/leat target/leat-broken
 cargo build --quiet --package dataplane
 cargo test --quiet --package e2e --lib --test it 2>&1 | tee -a "$log"
-cargo test --quiet --package e2e --test delivery -- --test-threads=2 2>&1 | tee -a "$log"
+cargo test --quiet --package e2e --test delivery -- --test-threads=4 2>&1 | tee -a "$log"
 
 step "soak, short"
 e2e/.venv/bin/python e2e/soak.py 45 target/debug/leat
