@@ -92,7 +92,7 @@ fn succeeds(child: Child) {
     let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    println!("{}", text(&output.stdout));
+    eprintln!("{}", text(&output.stdout));
 }
 
 #[test]
