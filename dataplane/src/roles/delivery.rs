@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use catalog::{Catalog, StreamUid};
 use catalog_kube::{DeliveryStreams, NamespaceCatalog, SourceStreams, Streams};
-use delivery::{Context, FindShard, Share, Sharing, Source};
+use delivery::{Context, Share, Sharing, Source};
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
 use model::StreamName;
 use node_config::{ADMIN_PORT, NodeConfig};
@@ -20,7 +20,7 @@ use operator_api::DeliveryStream as DeliveryStreamResource;
 use operator_core::{names, validate_delivery_stream};
 use prometheus_client::registry::Registry;
 use shard::SystemClock;
-use streams_api::{Api, ApiOptions, Heat, Identity, ShardKey, Shards};
+use streams_api::{Api, ApiOptions, Heat, Identity, Shards};
 use telemetry::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::args::DeliveryArgs;
 use crate::host;
-use crate::roles::groups::{Groups, Work};
+use crate::roles::groups::{Groups, Work, find_shard};
 use crate::roles::own_streams::OwnStreams;
 use crate::roles::route;
 use crate::tls::NodeTls;
@@ -196,12 +196,7 @@ impl Pod {
             return;
         }
         let Pod { namespace, streams, deliveries, shards, sharing, .. } = &*self;
-        let shards = shards.clone();
-        let find_shard: FindShard =
-            Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }));
-        let from = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
-        let named = from.and_then(|from| from.name.parse::<StreamName>().ok());
-        let (catalog, name): (Arc<dyn Catalog>, StreamName) = match named {
+        let (catalog, name): (Arc<dyn Catalog>, StreamName) = match stream.source() {
             Some(name) => (Arc::new(NamespaceCatalog::new(Arc::clone(streams), namespace)), name),
             None => {
                 let (streams, deliveries) = (Arc::clone(streams), Arc::clone(deliveries));
@@ -209,7 +204,8 @@ impl Pod {
                 (Arc::new(sources), stream.name.clone())
             }
         };
-        let source = Source { catalog, stream: name, find_shard, sharing: sharing.clone() };
+        let (find_shard, sharing) = (find_shard(shards), sharing.clone());
+        let source = Source { catalog, stream: name, find_shard, sharing };
         match self.groups.work(&self.context, stream, || source) {
             Work::Ending => {}
             Work::Same if self.groups.is_refused(stream.uid) => {}

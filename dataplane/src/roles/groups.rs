@@ -5,16 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::StreamUid;
-use delivery::{Context, Group, SetupError, Source};
+use delivery::{Context, FindShard, Group, SetupError, Source};
 use delivery_catalog::DeliveryStream;
 use futures_util::future::join_all;
 use operator_core::destination_digest;
+use streams_api::{ShardKey, Shards};
 use tokio::task::JoinHandle;
 
 /// How long a delivery stream that was changed may take to deliver what it has gathered.
 const CHANGE_MAX: Duration = Duration::from_secs(20);
 /// The same when the process stops.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
+
+/// Finds the shards that this process reaches.
+pub(crate) fn find_shard(shards: &Shards) -> FindShard {
+    let shards = shards.clone();
+    Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }))
+}
 
 /// Delivery streams, by what tells them from all others.
 #[derive(Default)]

@@ -79,6 +79,13 @@ impl DeliveryStream {
         operator_core::consumer_name(self.uid.0)
     }
 
+    /// The name of the stream that it reads; `None` where producers put records into it.
+    #[must_use]
+    pub fn source(&self) -> Option<StreamName> {
+        let source = self.spec.source.as_ref()?.stream.as_ref()?;
+        source.name.parse().ok()
+    }
+
     /// Whether producers put records into it, not a stream.
     #[must_use]
     pub fn is_direct_put(&self) -> bool {

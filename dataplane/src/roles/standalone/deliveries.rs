@@ -13,16 +13,16 @@ use std::time::Duration;
 use auth::Caller;
 use aws_protocol::{ApiError, Encoding};
 use catalog::{Catalog, ChangeError, Entries, LocalCatalog, Phase, Settings, Stream};
-use delivery::{Context, FindShard, Sharing, Source, consumer_names};
+use delivery::{Context, Sharing, Source, consumer_names};
 use delivery_catalog::{DeliveryPhase, DeliveryStream, LocalDeliveryCatalog};
-use model::{Boundaries, StreamName, limits};
+use model::{Boundaries, limits};
 use operator_api::delivery_stream::DirectPut;
 use serde_json::json;
-use streams_api::{Api, ShardKey, Shards};
+use streams_api::{Api, Shards};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::roles::groups::{Groups, Work};
+use crate::roles::groups::{Groups, Work, find_shard};
 use crate::roles::intake::Refused;
 
 /// How often what failed is tried again.
@@ -46,12 +46,8 @@ pub(super) struct Parts {
 impl Parts {
     fn source_of(&self, stream: &DeliveryStream, sharing: &Sharing) -> Source {
         let sharing = sharing.clone();
-        let shards = self.shards.clone();
-        let find_shard: FindShard =
-            Arc::new(move |stream, shard| shards.get(ShardKey { stream, shard }));
-        let from = stream.spec.source.as_ref().and_then(|source| source.stream.as_ref());
-        let named = from.and_then(|from| from.name.parse::<StreamName>().ok());
-        match named {
+        let find_shard = find_shard(&self.shards);
+        match stream.source() {
             Some(name) => {
                 let catalog = Arc::clone(&self.streams) as Arc<dyn Catalog>;
                 Source { catalog, stream: name, find_shard, sharing }
