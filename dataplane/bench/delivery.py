@@ -4,11 +4,12 @@
     cargo build --release -p dataplane && e2e/setup.sh && e2e/.venv/bin/python dataplane/bench/delivery.py
 
 - JSON of a stream into Parquet with Snappy in S3: MB of JSON for each second of a processor, beside DuckDB converting
-  the same lines from one file to another, with one thread and the same compression;
+  the same lines from one file to another, with one thread, the same columns and the same compression;
 - how late an object is, from PutRecord's reply to its being listed, with a buffer of one second;
 - memory with 500 partitions being filled at once.
 """
 
+import io
 import json
 import os
 import pathlib
@@ -22,12 +23,13 @@ import sys
 import time
 
 import boto3
+import pyarrow.parquet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "target/delivery"
 KEYS = {"AWS_ACCESS_KEY_ID": "leatkey", "AWS_SECRET_ACCESS_KEY": "leatsecret", "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1"}
-RECORDS, BATCH = 400_000, 500
+RECORDS, BATCH = 1_000_000, 500
 PUTS, PAUSE = 400, 0.05
 PARTITIONS = 500
 COLUMNS = {"id": "bigint", "customer": "string", "page": "string", "amount": "double", "quantity": "int", "at": "string",
@@ -118,6 +120,11 @@ def listed(client, prefix):
     return [entry for page in pages for entry in page.get("Contents", [])]
 
 
+def columns_of_duckdb():
+    kinds = {"string": "VARCHAR", "array<string>": "VARCHAR[]"}
+    return {name: kinds.get(kind, kind.upper()) for name, kind in COLUMNS.items()}
+
+
 def convert(endpoint, client):
     file = DATA / "lines.json"
     with open(file, "w", encoding="utf-8") as out:
@@ -126,7 +133,7 @@ def convert(endpoint, client):
 
     columns = ", ".join(f"{{name: {name}, type: '{kind}'}}" for name, kind in COLUMNS.items())
     spec = f"""source: {{stream: {{name: lines, startingPosition: TRIM_HORIZON}}}}
-  buffering: {{sizeMiB: 128, intervalSeconds: 900}}
+  buffering: {{sizeMiB: 64, intervalSeconds: 15}}
   formatConversion: {{schema: {{columns: [{columns}]}}}}"""
     stream = "\napiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {name: lines}\nspec: {shardCount: 1}\n"
     with Leat(endpoint, [stream]) as leat:
@@ -139,21 +146,21 @@ def convert(endpoint, client):
                 batch = []
     delivery = STREAM.format(name="parquet", spec=spec, prefix="parquet/")
     with Leat(endpoint, [stream, delivery]) as leat:
-        started = time.monotonic()
-        # All but the last object, which waits for more, is there when it reads no further.
-        before = 0
-        while True:
+        rows, seen = 0, set()
+        while rows < RECORDS:
             time.sleep(1)
-            spent = leat.processor_seconds()
-            if spent - before < 0.05 and listed(client, "parquet/"):
-                break
-            before = spent
-        seconds = time.monotonic() - started - 2
-    print(f"leat     {megabytes:.0f} MB of JSON read, converted and put in {seconds:.1f} s: "
+            for key in {entry["Key"] for entry in listed(client, "parquet/")} - seen:
+                body = client.get_object(Bucket="lake", Key=key)["Body"].read()
+                rows += pyarrow.parquet.read_metadata(io.BytesIO(body)).num_rows
+                seen.add(key)
+        spent = leat.processor_seconds()
+    assert rows == RECORDS, rows
+    print(f"leat     {megabytes:.0f} MB of JSON read from a stream, converted and put in {len(seen)} objects: "
           f"{megabytes / spent:.0f} MB for each processor second, start and all included")
     program = f"""import duckdb
 duckdb.execute("SET threads = 1")
-duckdb.execute("COPY (SELECT * FROM read_json('{file}', format = 'newline_delimited')) TO '{DATA}/duckdb.parquet' "
+duckdb.execute("COPY (SELECT * FROM read_json('{file}', format = 'newline_delimited', columns = {columns_of_duckdb()})) "
+               "TO '{DATA}/duckdb.parquet' "
                "(FORMAT parquet, COMPRESSION snappy)")"""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -76,7 +76,7 @@ def is_active(client, stream):
 def put_all(stream, rows, encode):
     """Several at a time; what was refused is put again, and says how often it was. How long it took, and what was
     acknowledged: numbers, and how often each had been put before."""
-    once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1})
+    once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
     client = boto3.client("firehose", config=once)
     deadline = time.monotonic() + 60
     while not is_active(client, stream):

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Shared};
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
@@ -77,43 +78,65 @@ pub(crate) fn api_of(client: &Client, namespace: &str, kind: &str) -> Option<Api
     Some(Api::namespaced_with(client.clone(), namespace, &resource))
 }
 
+/// Streams that wait to be looked at because of something else.
+const TRIGGERS_MAX: usize = 1024;
+
 /// Local copies.
 pub(crate) struct Caches {
     pub(crate) streams: Store<Guarded>,
     children: Vec<(&'static str, ApiResource, Store<DynamicObject>)>,
+    /// One wait that all share: of several that wait for a copy itself, kube wakes only the last, and
+    /// whatever the others were to look at would never be looked at again.
+    filled: Shared<BoxFuture<'static, ()>>,
+}
+
+/// What keeps the copies up to date, and tells which streams to look at.
+pub(crate) struct Watches {
+    /// Forgets streams that are gone.
+    pub(crate) memory: Arc<Memory>,
+    /// Streams that changed.
+    pub(crate) touched: BoxStream<'static, Result<Guarded, watcher::Error>>,
+    /// One for each kind of children.
+    pub(crate) pumps: Vec<BoxFuture<'static, ()>>,
+    pub(crate) triggers: Triggers,
+    pub(crate) triggered: mpsc::Receiver<ObjectRef<Guarded>>,
+}
+
+/// Copies that are empty until somebody polls what keeps them up to date.
+pub(crate) fn start(client: &Client) -> (Arc<Caches>, Watches) {
+    let memory = Arc::new(Memory::default());
+    let (triggers, triggered) = mpsc::channel(TRIGGERS_MAX);
+    let (streams, touched) = streams(client, Arc::clone(&memory), triggers.clone());
+    let mut children = Vec::new();
+    let mut pumps = Vec::new();
+    let of_sets = [
+        (POD, ApiResource::erase::<Pod>(&())),
+        (CLAIM, ApiResource::erase::<PersistentVolumeClaim>(&())),
+    ];
+    for (name, resource) in KINDS.into_iter().zip(kinds()).chain(of_sets) {
+        let writer = Writer::new(resource.clone());
+        let reader = writer.as_reader();
+        let api = Api::all_with(client.clone(), &resource);
+        pumps.push(pump(name, api, writer, streams.clone(), triggers.clone()).boxed());
+        children.push((name, resource, reader));
+    }
+    let (all, readers) = (streams.clone(), children.clone());
+    let filled = async move {
+        // An error means that the watch has ended, and with it the process.
+        let _ = all.wait_until_ready().await;
+        for (_, _, children) in &readers {
+            let _ = children.wait_until_ready().await;
+        }
+    };
+    let filled = filled.boxed().shared();
+    let watches = Watches { memory, touched: touched.boxed(), pumps, triggers, triggered };
+    (Arc::new(Caches { streams, children, filled }), watches)
 }
 
 impl Caches {
-    /// Copies that are empty yet, and for each child kind what keeps it up to date and tells which
-    /// streams to look at.
-    pub(crate) fn new(
-        client: &Client,
-        streams: &Store<Guarded>,
-        triggers: &Triggers,
-    ) -> (Caches, Vec<BoxFuture<'static, ()>>) {
-        let mut children = Vec::new();
-        let mut pumps = Vec::new();
-        let of_sets = [
-            (POD, ApiResource::erase::<Pod>(&())),
-            (CLAIM, ApiResource::erase::<PersistentVolumeClaim>(&())),
-        ];
-        for (name, resource) in KINDS.into_iter().zip(kinds()).chain(of_sets) {
-            let writer = Writer::new(resource.clone());
-            let reader = writer.as_reader();
-            let api = Api::all_with(client.clone(), &resource);
-            pumps.push(pump(name, api, writer, streams.clone(), triggers.clone()).boxed());
-            children.push((name, resource, reader));
-        }
-        (Caches { streams: streams.clone(), children }, pumps)
-    }
-
-    /// Waits until every copy has been filled once.
-    pub(crate) async fn filled(&self) {
-        // An error means that the watch has ended, and with it the process.
-        let _ = self.streams.wait_until_ready().await;
-        for (_, _, children) in &self.children {
-            let _ = children.wait_until_ready().await;
-        }
+    /// Waits until every copy has been filled once. What is not in one that is not would be made again.
+    pub(crate) fn filled(&self) -> Shared<BoxFuture<'static, ()>> {
+        self.filled.clone()
     }
 
     fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
@@ -350,7 +373,7 @@ fn is_about_shards(managed: &ManagedFieldsEntry) -> bool {
 }
 
 /// Streams, and the events of their watch: each after the local copy has it.
-pub(crate) fn streams(
+fn streams(
     client: &Client,
     memory: Arc<Memory>,
     triggers: Triggers,

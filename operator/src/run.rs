@@ -17,6 +17,7 @@ use crate::args::RunArgs;
 use crate::controllers::{delivery_stream, others, stream};
 use crate::lease::Lease;
 use crate::metrics::Metrics;
+use crate::observe;
 use crate::server::{Served, serve};
 use crate::trust::Trust;
 
@@ -88,11 +89,15 @@ async fn reconcile(client: Client, args: &RunArgs, metrics: Metrics) {
         Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(args.identity.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
     let (all, m, r) = (|| client.clone(), || metrics.clone(), || recorder.clone());
+    let settings = || args.settings();
     let kept = Arc::clone(&trust);
+    let (caches, watches) = observe::start(&client);
+    let watched = (Arc::clone(&caches), watches);
+    let of_streams = Arc::clone(&trust);
     tokio::select! {
         () = kept.keep() => {}
-        () = stream::run(all(), args.settings(), args.pace(), Arc::clone(&trust), m(), r()) => {}
-        () = delivery_stream::run(all(), args.settings(), trust, m(), r()) => {}
+        () = stream::run(all(), watched, settings(), args.pace(), of_streams, m(), r()) => {}
+        () = delivery_stream::run(all(), caches, settings(), trust, m(), r()) => {}
         () = others::run::<AnalyticsApp>(all(), m(), r()) => {}
         () = others::run::<VideoStream>(all(), m(), r()) => {}
     }

@@ -1,6 +1,8 @@
 //! What takes something away from all of the cluster, and so from all other tests: run after them, one
 //! at a time (see e2e/cluster-tests.sh).
 
+mod deliveries;
+
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{Api, DeleteParams, ListParams, Patch, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
@@ -30,10 +30,12 @@ use crate::ask::{self, Shards};
 use crate::events;
 use crate::execute::{self, ExecuteError};
 use crate::metrics::{self, Kind, KindLabels, Metrics, Outcome, ReconcileLabels};
-use crate::observe::{KINDS, api_of};
+use crate::observe::{Caches, KINDS, api_of};
 use crate::trust::Trust;
 
 const CONCURRENCY: u16 = 8;
+/// Changes that come together are looked at together, when the local copies have them too.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at what has to let go of one that is deleted.
@@ -47,6 +49,7 @@ type Guarded = DeserializeGuard<DeliveryStream>;
 
 struct Context {
     client: Client,
+    caches: Arc<Caches>,
     settings: Settings,
     trust: Arc<Trust>,
     metrics: Metrics,
@@ -57,6 +60,7 @@ struct Context {
 /// Reconciles until the watches end.
 pub(crate) async fn run(
     client: Client,
+    caches: Arc<Caches>,
     settings: Settings,
     trust: Arc<Trust>,
     metrics: Metrics,
@@ -68,14 +72,21 @@ pub(crate) async fn run(
     let (streams, sets) =
         (Api::<DeserializeGuard<Stream>>::all(client.clone()), Api::all(client.clone()));
     let readers = all.clone();
-    let context = Arc::new(Context { client, settings, trust, metrics, recorder, all });
+    let context = Arc::new(Context { client, caches, settings, trust, metrics, recorder, all });
     let ours = watcher::Config::default()
         .labels("app.kubernetes.io/name=leat,app.kubernetes.io/component=delivery");
     controller
-        .with_config(Config::default().concurrency(CONCURRENCY))
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .watches(streams, watcher::Config::default(), move |stream| of_source(&readers, &stream))
         .owns(sets as Api<StatefulSet>, ours)
-        .run(reconcile, after_error, context)
+        .run(
+            |stream, context: Arc<Context>| async move {
+                context.caches.filled().await;
+                reconcile(stream, context).await
+            },
+            after_error,
+            context,
+        )
         .for_each(|result| async {
             if let Err(Error::QueueError(error)) = result {
                 tracing::warn!(%error, "the watch of DeliveryStreams failed; it begins again");
@@ -103,15 +114,12 @@ fn is_source(source: &Stream, stream: &DeliveryStream) -> bool {
     }
 }
 
-async fn find_source(
-    stream: &DeliveryStream,
-    ctx: &Context,
-) -> Result<Option<Stream>, ExecuteError> {
-    let namespace = stream.namespace().unwrap_or_default();
-    let streams: Api<DeserializeGuard<Stream>> = Api::namespaced(ctx.client.clone(), &namespace);
-    let all = streams.list(&ListParams::default()).await.map_err(ExecuteError::List)?;
-    let mut readable = all.items.into_iter().filter_map(|guarded| guarded.0.ok());
-    Ok(readable.find(|source| is_source(source, stream)))
+fn find_source(stream: &DeliveryStream, ctx: &Context) -> Option<Stream> {
+    let is_it = |source: &DeserializeGuard<Stream>| {
+        let Ok(source) = &source.0 else { return false };
+        source.namespace() == stream.namespace() && is_source(source, stream)
+    };
+    ctx.caches.streams.find(is_it)?.0.as_ref().ok().cloned()
 }
 
 async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, ExecuteError> {
@@ -247,7 +255,7 @@ async fn let_go(
         }
     }
     if waited < FORGET_MAX {
-        if let Err(why) = forget(stream, ctx).await? {
+        if let Err(why) = forget(stream, ctx).await {
             tracing::info!(name = stream.name_any(), namespace, why, "not forgotten yet");
             return again;
         }
@@ -264,23 +272,20 @@ async fn let_go(
 }
 
 /// Makes the shards that it read forget it, if they are there.
-async fn forget(
-    stream: &DeliveryStream,
-    ctx: &Context,
-) -> Result<Result<(), String>, ExecuteError> {
+async fn forget(stream: &DeliveryStream, ctx: &Context) -> Result<(), String> {
     let namespace = stream.namespace().unwrap_or_default();
-    let source = find_source(stream, ctx).await?;
+    let source = find_source(stream, ctx);
     let source = source.filter(|source| source.metadata.deletion_timestamp.is_none());
-    let Some(source) = source else { return Ok(Ok(())) };
+    let Some(source) = source else { return Ok(()) };
     let (Some(of), Some(uid)) = (stream_uid(&source), operator_core::uid(&stream.metadata)) else {
-        return Ok(Ok(()));
+        return Ok(());
     };
     let stateful_set = names::stateful_set(&source);
     let told = source.status.map(|status| status.shards).unwrap_or_default();
     let told = told.into_iter().filter(|shard| shard.state != StreamShardState::Pending);
     let told = told.filter_map(|shard| Some((shard.shard_id.parse().ok()?, shard.pod))).collect();
     let shards = Shards { stream: of, stateful_set, namespace };
-    Ok(ask::forget(told, &shards, &consumer_name(uid), ctx.trust.material().tls()).await)
+    ask::forget(told, &shards, &consumer_name(uid), ctx.trust.material().tls()).await
 }
 
 fn has_finalizer(stream: &DeliveryStream) -> bool {
@@ -323,7 +328,7 @@ async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObser
     });
     let children: BTreeMap<&'static str, Value> =
         try_join_all(looked).await?.into_iter().flatten().collect();
-    let source = find_source(stream, ctx).await?;
+    let source = find_source(stream, ctx);
     let all = ctx.all.state();
     let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let members = delivery_members(stream, readable.clone());
@@ -331,13 +336,16 @@ async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObser
     Ok(DeliveryObserved { children, source, members, namesake })
 }
 
-/// An object that was made, as it is now.
+/// An object that was made. One of this name that is somebody else's is in no local copy.
 async fn child(
     ctx: &Context,
     namespace: &str,
     kind: &str,
     name: &str,
 ) -> Result<Option<Value>, ExecuteError> {
+    if let Some(known) = ctx.caches.child(kind, namespace, name) {
+        return Ok(Some(known));
+    }
     let Some(api) = api_of(&ctx.client, namespace, kind) else { return Ok(None) };
     let there = api.get_opt(name).await.map_err(ExecuteError::List)?;
     Ok(there.and_then(|there| serde_json::to_value(there).ok()))

@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config, Controller, Error};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
@@ -19,7 +19,7 @@ use operator_core::{
     stream_uid,
 };
 use shard::SystemClock;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::ask::{Shards, ask, look as look_at, weigh};
@@ -27,15 +27,13 @@ use crate::events::{self, Note};
 use crate::execute::{self, ExecuteError};
 use crate::memory::Memory;
 use crate::metrics::{self, Kind, KindLabels, Metrics, ReconcileLabels};
-use crate::observe::{self, Caches, Guarded, Triggers};
+use crate::observe::{self, Caches, Guarded, Triggers, Watches};
 use crate::trust::Trust;
 
 /// Streams reconciled at a time.
 const CONCURRENCY: u16 = 32;
 /// Changes that come together are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Streams that wait to be looked at because of something else.
-const TRIGGERS_MAX: usize = 1024;
 /// The longest that one look may take.
 const RECONCILE_MAX: Duration = Duration::from_secs(60);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
@@ -52,7 +50,7 @@ const WRONG_PAUSE: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Context {
     client: Client,
     settings: Settings,
-    caches: Caches,
+    caches: Arc<Caches>,
     memory: Arc<Memory>,
     trust: Arc<Trust>,
     metrics: Metrics,
@@ -90,16 +88,15 @@ impl Locks {
 /// Reconciles until the watches end.
 pub(crate) async fn run(
     client: Client,
+    (caches, watches): (Arc<Caches>, Watches),
     settings: Settings,
     pace: Pace,
     trust: Arc<Trust>,
     metrics: Metrics,
     recorder: Recorder,
 ) {
-    let memory = Arc::new(Memory::default());
-    let (triggers, mut triggered) = mpsc::channel(TRIGGERS_MAX);
-    let (streams, touched) = observe::streams(&client, Arc::clone(&memory), triggers.clone());
-    let (caches, pumps) = Caches::new(&client, &streams, &triggers);
+    let Watches { memory, touched, pumps, triggers, mut triggered } = watches;
+    let (streams, filled) = (caches.streams.clone(), caches.filled());
     let locks = Locks::new();
     let context = Context {
         client,
@@ -113,11 +110,6 @@ pub(crate) async fn run(
         locks,
         pace,
     };
-    let context = Arc::new(context);
-    // One wait that all share: of several that wait for a copy itself, kube wakes only the last, and
-    // whatever the others were to look at would never be looked at again.
-    let waiting = Arc::clone(&context);
-    let filled = async move { waiting.caches.filled().await }.boxed().shared();
     let triggered = futures_util::stream::poll_fn(move |task| triggered.poll_recv(task));
     let controller = Controller::for_stream(touched, streams)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
@@ -126,13 +118,12 @@ pub(crate) async fn run(
             move |stream, context: Arc<Context>| {
                 let filled = filled.clone();
                 async move {
-                    // What is not in a copy that is not full yet would be made again.
                     filled.await;
                     reconcile(stream, context).await
                 }
             },
             after_error,
-            context,
+            Arc::new(context),
         );
     let mut pumps: FuturesUnordered<_> = pumps.into_iter().collect();
     tokio::select! {

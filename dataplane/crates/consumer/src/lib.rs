@@ -11,10 +11,12 @@
 //!
 //! It does not know who calls it, nor what becomes of the records.
 
+mod held;
 mod lineage;
 mod reader;
 mod share;
 
+pub use held::{Held, Hold};
 pub use lineage::readable;
-pub use reader::{Hold, Names, ReaderError, Reading, ShardReader, Start};
+pub use reader::{Names, ReaderError, Reading, ShardReader, Start};
 pub use share::Share;

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use model::{Offset, UnixMillis};
-use shard::{AppendError, Claim, LEASE, Lease, ReadError, ReadReply, ReadRequest, ShardHandle};
+use shard::{AppendError, Claim, Lease, ReadError, ReadReply, ReadRequest, ShardHandle};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
-/// How often a lease is renewed: it outlives a renewal that fails.
-const RENEW_PAUSE: Duration = Duration::from_secs(3);
-const _: () = assert!(RENEW_PAUSE.as_secs() * 3 < LEASE.as_secs());
+use crate::held::{Held, Hold};
 
 /// Where a shard that was never read before is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +29,12 @@ impl Names {
     #[must_use]
     pub fn of(consumer: &str) -> Names {
         Names { done: consumer.to_owned(), intent: format!("{consumer}/intent") }
+    }
+
+    /// The consumer's.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
+        &self.done
     }
 
     /// Whether this consumer has dealt with everything before `end`, where the shard was closed.
@@ -90,31 +92,18 @@ pub enum ReaderError {
     Remember(#[from] AppendError),
 }
 
-/// Whether this process should go on reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Nobody else wants to.
-    Ours,
-    /// Another process asks for the shard: finish, and drop the reader, if it has the better right.
-    Wanted,
-    /// Another process reads it, or may.
-    Lost,
-}
-
 /// Reads one shard, and remembers in it how far its records have been dealt with. No other process does so
-/// for the same consumer meanwhile.
+/// for the same consumer meanwhile; dropped, it lets them at once.
 #[derive(Debug)]
 pub struct ShardReader {
     handle: ShardHandle,
     names: Names,
-    lease: Lease,
+    held: Held,
     next: Offset,
     /// What the shard remembers.
     done: Option<Offset>,
     intent: Option<Offset>,
     expired: u64,
-    hold: watch::Receiver<Hold>,
-    renewing: AbortHandle,
 }
 
 impl ShardReader {
@@ -130,9 +119,8 @@ impl ShardReader {
     ) -> Result<ShardReader, ReaderError> {
         let Reading { names, holder, start } = reading;
         let lease = Lease { consumer: names.done.clone(), holder };
-        if handle.claim(&lease, vacant_for).await? == Claim::Held {
-            return Err(ReaderError::Held);
-        }
+        let held = Held::claim(handle.clone(), lease, vacant_for).await?;
+        let held = held.ok_or(ReaderError::Held)?;
         let done = handle.checkpoint(&names.done).await?;
         let intent = handle.checkpoint(&names.intent).await?;
         let next = match (done, start) {
@@ -140,9 +128,7 @@ impl ShardReader {
             (None, Start::Oldest) => handle.start_offset().await?,
             (None, Start::At(time)) => handle.offset_at(time).await?,
         };
-        let (told, hold) = watch::channel(Hold::Ours);
-        let renewing = tokio::spawn(renew(handle.clone(), lease.clone(), told)).abort_handle();
-        Ok(ShardReader { handle, names, lease, next, done, intent, expired: 0, hold, renewing })
+        Ok(ShardReader { handle, names, held, next, done, intent, expired: 0 })
     }
 
     /// The offset of the next record to be read.
@@ -161,7 +147,7 @@ impl ShardReader {
     /// Whether to go on, as it changes.
     #[must_use]
     pub fn hold(&self) -> watch::Receiver<Hold> {
-        self.hold.clone()
+        self.held.hold()
     }
 
     /// Reads on, after waiting for records as long as asked if there are none. What was read is skipped
@@ -228,12 +214,12 @@ impl ShardReader {
     }
 
     async fn remember(&self, name: &str, offset: Offset) -> Result<(), ReaderError> {
-        match self.handle.set_checkpoint(&self.lease, name, offset).await {
+        match self.handle.set_checkpoint(self.held.lease(), name, offset).await {
             Err(AppendError::NotHeld) => {}
             remembered => return Ok(remembered?),
         }
         // The shard's process was restarted and does not know who had the lease, or somebody else has it.
-        if self.handle.claim(&self.lease, Duration::ZERO).await? == Claim::Held {
+        if self.handle.claim(self.held.lease(), Duration::ZERO).await? == Claim::Held {
             return Err(ReaderError::Held);
         }
         let done = self.handle.checkpoint(&self.names.done).await?;
@@ -242,37 +228,6 @@ impl ShardReader {
             // Somebody else had it meanwhile, and went on from there.
             return Err(ReaderError::Held);
         }
-        Ok(self.handle.set_checkpoint(&self.lease, name, offset).await?)
-    }
-}
-
-impl Drop for ShardReader {
-    /// Lets other processes read the shard at once, if that can be said now: else the lease runs out.
-    fn drop(&mut self) {
-        self.renewing.abort();
-        self.handle.release(&self.lease);
-    }
-}
-
-/// Keeps a lease until somebody else has it, or may have it: it has run out, and the shard does not answer.
-async fn renew(handle: ShardHandle, lease: Lease, hold: watch::Sender<Hold>) {
-    let mut runs_out = Instant::now() + LEASE;
-    loop {
-        tokio::time::sleep(RENEW_PAUSE).await;
-        let asked = Instant::now();
-        let claimed = tokio::time::timeout_at(runs_out, handle.claim(&lease, Duration::ZERO));
-        let is_ours = match claimed.await {
-            Ok(Ok(Claim::Granted { is_wanted })) => {
-                hold.send_replace(if is_wanted { Hold::Wanted } else { Hold::Ours });
-                runs_out = asked + LEASE;
-                true
-            }
-            Ok(Ok(Claim::Held)) | Err(_) => false,
-            Ok(Err(_)) => Instant::now() < runs_out,
-        };
-        if !is_ours {
-            hold.send_replace(Hold::Lost);
-            return;
-        }
+        Ok(self.handle.set_checkpoint(self.held.lease(), name, offset).await?)
     }
 }

@@ -13,7 +13,8 @@
 //! the two a reader sees both; the journal tells it which not to read. It stays when the merge is done, and
 //! is numbered: a reader that reads it before and after it lists knows all merges that it may have seen.
 //!
-//! There is one at a time for a delivery stream: two would merge the same objects into different ones.
+//! There is one at a time for a delivery stream: two would merge the same objects into different ones. Of several
+//! processes it is the first, and of two that take themselves for the first, the one that has a shard's lease.
 
 mod content;
 mod mark;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use columnar::MergeError;
-use consumer::Share;
+use consumer::{Held, Hold, Share};
 use delivery_core::objects::Naming;
 use delivery_core::objects::compaction::{JOURNAL_BYTES_MAX, Listed, Merge, Planner};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -49,6 +50,10 @@ pub(crate) type IsDone = Arc<dyn Fn(ShardId, Offset) -> Asked + Send + Sync>;
 
 /// The answer to come.
 pub(crate) type Asked = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Claims the right to merge, which one process has at a time: `None` when it is another's, or nobody knows.
+pub(crate) type Claim =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Held>> + Send>> + Send + Sync>;
 
 /// How objects are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,21 +120,34 @@ enum Seen {
 
 impl Compactor {
     /// Until it is told to stop, which it does between two merges.
-    pub(crate) async fn run(self, mut stopped: watch::Receiver<Stop>) {
+    pub(crate) async fn run(self, claim: Claim, mut stopped: watch::Receiver<Stop>) {
         // What was on its way when the process before this one was killed arrives, or never does.
         let mut pause = RETRY_PAUSE.min(self.compaction.age_min);
+        let stream = &self.compaction.name;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
             }
-            let stream = &self.compaction.name;
-            let is_first = self.share.borrow().ordinal == 0;
-            let round = async { if is_first { self.round(&stopped).await } else { Ok(0) } };
-            pause = match round.await {
-                Ok(0) => self.compaction.interval,
+            if self.share.borrow().ordinal != 0 {
+                pause = self.compaction.interval;
+                continue;
+            }
+            let Some(held) = claim().await else {
+                pause = RETRY_PAUSE.min(self.compaction.interval);
+                continue;
+            };
+            let mut hold = held.hold();
+            let merged = tokio::select! {
+                merged = self.round(&stopped) => merged,
+                // Whoever has it now begins with what was begun here.
+                _ = hold.wait_for(|hold| *hold == Hold::Lost) => Ok(0),
+            };
+            pause = match merged {
                 Ok(count) => {
-                    tracing::info!(delivery_stream = %stream, "{count} objects were merged into larger ones");
+                    if 0 < count {
+                        tracing::info!(delivery_stream = %stream, "{count} objects were merged into larger ones");
+                    }
                     self.compaction.interval
                 }
                 Err(error) => {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, Stream, StreamUid};
-use consumer::{Hold, Names, Reading, ShardReader, Share, Start, readable};
+use consumer::{Held, Hold, Names, Reading, ShardReader, Share, Start, readable};
 use delivery_catalog::DeliveryStream;
 use futures_util::future::join_all;
 use model::{Shard, ShardId, ShardState, StreamName};
 use operator_api::delivery_stream::StartingPosition;
-use shard::ShardHandle;
+use shard::{LEASE, Lease, ShardHandle};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::compaction::{Asked, Compactor};
+use crate::compaction::{Asked, Claim, Compactor};
 use crate::pipeline::{Context, Pipeline, SetupError};
 use crate::worker::{self, Ended};
 
@@ -231,7 +231,8 @@ impl Workers {
             share: self.source.sharing.share.clone(),
             compacted: self.pipeline.metrics.compacted.clone(),
         };
-        self.compacting.spawn(compactor.run(self.stopped.clone()));
+        let claim = claim_to_compact(self.source.clone(), &self.reading);
+        self.compacting.spawn(compactor.run(claim, self.stopped.clone()));
     }
 
     /// Forgets what is known of a stream of the same name that is no more.
@@ -318,6 +319,22 @@ impl Workers {
         };
         self.paused.insert(shard, Instant::now() + pause);
     }
+}
+
+/// By a lease of the stream's first shard.
+fn claim_to_compact(source: Source, reading: &Reading) -> Claim {
+    let consumer = format!("{}/compaction", reading.names.consumer());
+    let lease = Lease { consumer, holder: reading.holder };
+    Box::new(move || {
+        let (source, lease) = (source.clone(), lease.clone());
+        Box::pin(async move {
+            let stream = source.catalog.get(&source.stream)?;
+            let first = stream.shards.shards().iter().map(|shard| shard.id).min()?;
+            let handle = (source.find_shard)(stream.uid, first)?;
+            // A shard that was started again has forgotten who had it.
+            Held::claim(handle, lease, LEASE).await.ok()?
+        })
+    })
 }
 
 /// Reads and delivers a shard while no other process should.

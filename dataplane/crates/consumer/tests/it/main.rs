@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::{Names, ReaderError, Reading, ShardReader, Start};
+use consumer::{Held, Names, ReaderError, Reading, ShardReader, Start};
 use model::{Offset, UnixMillis};
 use prometheus_client::registry::Registry;
 use shard::{
@@ -110,6 +110,23 @@ async fn a_shard_is_read_by_one_process_at_a_time() {
     let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(second.next(), Offset(1));
     second.intend(Offset(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_must_have_been_vacant_is_waited_for_also_after_the_shard_was_started_again() {
+    const LONG: Duration = Duration::from_secs(600);
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    let claim = async |holder, vacant_for| {
+        let lease = Lease { consumer: "delivery/compaction".to_owned(), holder };
+        Held::claim(shard.clone(), lease, vacant_for).await.unwrap()
+    };
+    assert!(claim(1, LONG).await.is_none(), "who had it before the start is not known");
+    let held = claim(1, Duration::ZERO).await.unwrap();
+    assert!(claim(2, Duration::ZERO).await.is_none());
+    drop(held);
+    assert!(claim(2, LONG).await.is_none());
+    assert!(claim(2, Duration::ZERO).await.is_some());
 }
 
 #[tokio::test]

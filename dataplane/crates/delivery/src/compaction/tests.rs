@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use delivery_core::objects::{ObjectId, PartitionKeys};
@@ -308,4 +309,23 @@ async fn parquet_files_are_merged_as_parquet() {
     // These are none: they stay.
     assert_eq!(compactor.round(&stopped).await.unwrap(), 0);
     assert_eq!(read(&store).await, (10, lines()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_merged_while_another_process_may() {
+    let store = site().await;
+    let (stop, stopped) = watch::channel(Stop::No);
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let claim = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { None }) as Pin<Box<dyn Future<Output = _> + Send>>
+    };
+    let compacting = compactor(Arc::clone(&store), Duration::ZERO).run(Box::new(claim), stopped);
+    let compacting = tokio::spawn(compacting);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(read(&store).await, (10, lines()));
+    assert!(9 < asked.load(Ordering::Relaxed));
+    stop.send_replace(Stop::Soon);
+    compacting.await.unwrap();
 }
