@@ -184,14 +184,13 @@ async fn look(
     if !owners.is_empty() {
         let set = names::delivery_set(stream);
         let namespace = stream.namespace().unwrap_or_default();
-        let live = child(ctx, &namespace, "Secret", &secret_name(&set)).await?;
         let material = ctx.trust.material();
         let secret = material.node_secret(
             PodRole::Delivery,
             &set,
             &namespace,
             owners,
-            live.as_ref(),
+            observed.children.get("Secret"),
             now,
         )?;
         // Pods find it when they start.
@@ -318,11 +317,11 @@ async fn set_finalizer(
 async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObserved, ExecuteError> {
     let namespace = stream.namespace().unwrap_or_default();
     let set = names::delivery_set(stream);
-    let made = KINDS.into_iter().filter(|kind| *kind != "Secret");
-    let looked = made.map(|kind| {
-        let (namespace, set) = (&namespace, &set);
+    let secret = secret_name(&set);
+    let looked = KINDS.map(|kind| {
+        let (namespace, name) = (&namespace, if kind == "Secret" { &secret } else { &set });
         async move {
-            let there = child(ctx, namespace, kind, set).await?;
+            let there = child(ctx, namespace, kind, name).await?;
             Ok::<_, ExecuteError>(there.map(|there| (kind, there)))
         }
     });

@@ -34,7 +34,7 @@ const FAILURE_CHARS_MAX: usize = 500;
 /// What was found in the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryObserved {
-    /// The objects made for the StatefulSet, by kind.
+    /// The objects that have the names of those made for the StatefulSet, by kind; its Secret too.
     pub children: BTreeMap<&'static str, Value>,
     /// The Stream that it reads: the one that is named, or that holds what producers put.
     pub source: Option<Stream>,
@@ -196,6 +196,11 @@ fn refusal(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<Strin
             "spec.deliveryStreamName: DeliveryStream {other} has the name {name} in the AWS API already; delete one of them"
         ));
     }
+    if let Some((kind, name)) = foreign(stream, observed) {
+        return Some(format!(
+            "{kind} {name}, which would be made for its pods, is there already and belongs to somebody else: delete it, or choose another name"
+        ));
+    }
     let source = observed.source.as_ref().filter(|_| named_source(stream).is_none())?;
     let is_ours = source
         .metadata
@@ -207,6 +212,24 @@ fn refusal(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<Strin
     (!is_ours).then(|| {
         format!("Stream {name}, which would hold what producers put, is there already and belongs to somebody else: delete it, or choose another name")
     })
+}
+
+/// An object that has the name of one that would be made, and is none: it has neither our labels nor our owners.
+fn foreign<'a>(
+    stream: &DeliveryStream,
+    observed: &'a DeliveryObserved,
+) -> Option<(&'static str, &'a str)> {
+    let labels = names::labels(PodRole::Delivery, &names::delivery_set(stream));
+    let is_owner = |owner: &Value| {
+        let uids = observed.members.iter().filter_map(|member| member.metadata.uid.as_deref());
+        uids.into_iter().any(|uid| owner["uid"] == *uid)
+    };
+    let is_ours = |metadata: &Value| {
+        labels.iter().all(|(name, text)| metadata["labels"][name] == **text)
+            || metadata["ownerReferences"].as_array().into_iter().flatten().any(is_owner)
+    };
+    let mut foreign = observed.children.iter().filter(|(_, child)| !is_ours(&child["metadata"]));
+    foreign.next().map(|(kind, child)| (*kind, child["metadata"]["name"].as_str().unwrap_or("?")))
 }
 
 /// The Stream that it names as its source.

@@ -154,6 +154,27 @@ fn a_stream_of_somebody_else_is_left_alone() {
 }
 
 #[test]
+fn objects_of_somebody_else_are_left_alone() {
+    let mut stream = to_lake("replicas: 1");
+    let mut observed = alone(&stream);
+    settle(&mut stream, &mut observed);
+    for (kind, name) in [("StatefulSet", "to-lake-delivery"), ("Secret", "to-lake-delivery-node")] {
+        let foreign = json!({"metadata": {"name": name, "labels": {"app": "other"}}, "spec": {"replicas": 9}});
+        let mut observed = observed.clone();
+        observed.children.insert(kind, foreign);
+        let decided = decide_delivery(&stream, &settings(), &observed, NOW);
+        assert_eq!((decided.steps, decided.owners), (vec![], vec![]));
+        let told = &decided.status.conditions[0];
+        assert!(told.status == "False" && told.message.starts_with(&format!("{kind} {name},")));
+    }
+    // Labels that somebody took away come back.
+    let labels = &mut observed.children.get_mut("StatefulSet").unwrap()["metadata"]["labels"];
+    labels.as_object_mut().unwrap().clear();
+    let decided = decide_delivery(&stream, &settings(), &observed, NOW);
+    assert_eq!(decided.steps.len(), 1);
+}
+
+#[test]
 fn a_wrong_spec_touches_nothing_and_says_why() {
     let mut stream = to_lake("replicas: 1");
     let mut observed = alone(&stream);
