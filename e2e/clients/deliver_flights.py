@@ -30,6 +30,7 @@ import os
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -337,7 +338,13 @@ class Search(Reader):
             page = self.call("_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
 
     def count(self):
-        return self.call(f"{self.index}*/_count")["count"]
+        try:
+            return self.call(f"{self.index}*/_count")["count"]
+        except urllib.error.HTTPError as error:
+            # An index that is just being made.
+            if error.code != 503:
+                raise
+            return 0
 
     def summary(self):
         return ", ".join(sorted(self.call(f"{self.index}*/_settings")))

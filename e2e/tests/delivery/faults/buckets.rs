@@ -1,5 +1,6 @@
 //! Objects in S3, and in the emulators of Google's and Azure's stores.
 
+use e2e::Leat;
 use e2e::bad_day::{BadDay, Speaks};
 use e2e::destinations::Server;
 
@@ -56,8 +57,13 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_s3_as_parquet() {
     to_s3("flights/", "parquet", 2, &spec);
 }
 
-/// To an emulator, to which these things happen.
-fn to_emulator(site: &Site, emulator: Emulator, seed: u64, blows: &mut dyn FnMut(&mut Server)) {
+/// To an emulator, to which this happens.
+fn to_emulator(
+    site: &Site,
+    emulator: Emulator,
+    seed: u64,
+    blow: &mut dyn FnMut(&Leat, &mut Server),
+) {
     let Emulator { mut server, destination, bucket } = emulator;
     let day = BadDay::before(server.port(), Speaks::Http, seed).unwrap();
     let bad = Bad {
@@ -75,7 +81,7 @@ fn to_emulator(site: &Site, emulator: Emulator, seed: u64, blows: &mut dyn FnMut
         days: vec![day],
         blows: &BLOWS,
     };
-    bad.endure(site, &mut |_| blows(&mut server));
+    bad.endure(site, &mut |leat| blow(leat, &mut server));
 }
 
 #[test]
@@ -83,8 +89,11 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_google_cloud_storage() {
     let site = Site::new();
     let disk = small_disk(&site.directory.path().join("gcs"), 128);
     let mut full_disks = disk.iter();
-    to_emulator(&site, buckets::google(&site), 11, &mut |server| {
-        full_disks.next().into_iter().for_each(fill);
+    to_emulator(&site, buckets::google(&site), 11, &mut |leat, server| {
+        if let Some(disk) = full_disks.next() {
+            fill(disk);
+            assert!(leat.log().contains("no space left on device"), "{}", leat.log());
+        }
         kill(server);
     });
 }
@@ -93,5 +102,5 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_google_cloud_storage() {
 fn bad_days_lose_and_repeat_no_flight_on_its_way_to_azure_blob_storage() {
     let site = Site::new();
     // It keeps in memory for five seconds what blobs there are.
-    to_emulator(&site, buckets::azure(&site), 12, &mut end);
+    to_emulator(&site, buckets::azure(&site), 12, &mut |_, server| end(server));
 }

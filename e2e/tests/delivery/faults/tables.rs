@@ -110,8 +110,8 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
     s3.create_bucket("lake");
     let mut catalog = Server::iceberg(&directory.join("iceberg"), &s3).unwrap();
     let days = vec![
-        BadDay::before(catalog.port(), Speaks::Http, 13).unwrap(),
-        BadDay::before(s3.port(), Speaks::Http, 14).unwrap(),
+        BadDay::before(catalog.port(), Speaks::Steps, 13).unwrap(),
+        BadDay::before(s3.port(), Speaks::Steps, 14).unwrap(),
     ];
     let spec = iceberg::spec(&catalog, "tables: [{database: air, table: flights}]", "");
     let spec = spec.replace("endpoint: S3", &format!("endpoint: {}", s3.endpoint()));
@@ -137,5 +137,4 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
         full_disks.next().into_iter().for_each(fill);
         servers.next().into_iter().for_each(kill);
     });
-    drop(s3);
 }
