@@ -28,6 +28,8 @@ const WRITERS: u32 = 4;
 const FLIGHTS_OF_A_PUT: u32 = 500;
 /// How long the puts may take.
 const PUT_MAX: Duration = Duration::from_secs(180);
+/// How long it may take until somebody needs more space than there is: some have a little of their own left.
+const FULL_MAX: Duration = Duration::from_secs(60);
 /// How long servers and disks are away.
 const AWAY: Duration = Duration::from_secs(6);
 
@@ -161,9 +163,14 @@ fn small_disk(at: &Path, size_mib: u32) -> Option<SmallDisk> {
     disk.inspect_err(|error| eprintln!("SKIPPED: no full disk: {error}")).ok()
 }
 
-/// Fills a disk for a while.
-fn fill(disk: &SmallDisk) {
+/// Fills a disk until it shows, and for a while after that.
+fn fill(disk: &SmallDisk, shows: impl Fn() -> bool) {
     disk.fill().unwrap();
+    let started = Instant::now();
+    while !shows() {
+        assert!(started.elapsed() < FULL_MAX, "a full disk does not show");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     std::thread::sleep(AWAY);
     disk.free().unwrap();
 }

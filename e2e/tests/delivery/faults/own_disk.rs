@@ -1,28 +1,16 @@
 //! Leat's own disk is full. That, and kills, is all that happens on the way to another Stream: it is in the same
 //! process, or in pods of the same cluster, where no HTTP is between.
 
-use std::time::{Duration, Instant};
-
 use e2e::Leat;
 use e2e::bad_day::{BadDay, Speaks};
-use e2e::small_disk::SmallDisk;
 
-use super::{AWAY, BLOWS, Bad, Blow, FAULTS_MIN, Repeats, small_disk};
+use super::{BLOWS, Bad, Blow, FAULTS_MIN, Repeats, fill, small_disk};
 use crate::{CREDENTIALS, Site, stream};
 
-/// How long it may take until Leat needs more space than it has.
-const FULL_MAX: Duration = Duration::from_secs(30);
-
-/// Fills the disk for a while. Leat has some space of its own left.
-fn fill_until_it_shows(disk: &SmallDisk, leat: &Leat) {
-    disk.fill().unwrap();
-    let started = Instant::now();
-    let is_writable = r#"leat_shard_unwritable{cause="DiskFull"} 0"#;
-    while leat.get("/metrics").unwrap().contains(is_writable) && started.elapsed() < FULL_MAX {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    std::thread::sleep(AWAY);
-    disk.free().unwrap();
+/// Whether the metrics say that a shard takes nothing because the disk is full.
+fn is_full(leat: &Leat) -> bool {
+    let none = r#"leat_shard_unwritable{cause="DiskFull"} 0"#;
+    !leat.get("/metrics").unwrap().contains(none)
 }
 
 #[test]
@@ -45,7 +33,7 @@ fn while_its_own_disk_is_full_leat_refuses_records_and_loses_none() {
         days: vec![day],
         blows: &BLOWS,
     };
-    let said = bad.endure(&site, &mut |leat| fill_until_it_shows(&disk, leat));
+    let said = bad.endure(&site, &mut |leat| fill(&disk, || is_full(leat)));
     assert!(said.contains("ServiceUnavailableException"), "{said}");
     assert!(said.contains("disk"), "{said}");
 }
@@ -95,6 +83,6 @@ fn bad_days_lose_no_flight_on_its_way_to_another_stream() {
         days: Vec::new(),
         blows: &BLOWS_TO_STREAM,
     };
-    let said = bad.endure(&site, &mut |leat| fill_until_it_shows(&disk, leat));
+    let said = bad.endure(&site, &mut |leat| fill(&disk, || is_full(leat)));
     assert!(said.contains("disk"), "{said}");
 }

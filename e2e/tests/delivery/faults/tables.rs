@@ -133,8 +133,10 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
     make_table(&site, &bad);
     let mut servers = [&mut catalog, &mut s3].into_iter();
     let mut full_disks = disk.iter();
-    bad.endure(&site, &mut |_| {
-        full_disks.next().into_iter().for_each(fill);
+    bad.endure(&site, &mut |leat| {
+        if let Some(disk) = full_disks.next() {
+            fill(disk, || leat.log().contains("InternalError"));
+        }
         servers.next().into_iter().for_each(kill);
     });
 }
