@@ -5,7 +5,7 @@
 //! in Iceberg it is there once.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2e::Leat;
@@ -91,7 +91,7 @@ impl Bad<'_> {
         let start = site.start(&["--listen", &address]);
         let mut leat = Leat::start(&start).unwrap();
         let mut put = self.script(site, &leat, "flights", &["nothing"]);
-        let mut put = put.stdout(Stdio::piped()).spawn().unwrap();
+        let mut put = Putting(put.stdout(Stdio::piped()).spawn().unwrap());
         let started = Instant::now();
         for &(at, what) in self.blows {
             std::thread::sleep(Duration::from_secs(at).saturating_sub(started.elapsed()));
@@ -103,16 +103,18 @@ impl Bad<'_> {
                 Blow::Server => blow(&leat),
             }
         }
-        while put.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = put.0.try_wait().unwrap() {
+                break status;
+            }
             if PUT_MAX < started.elapsed() {
-                let _ = put.kill();
+                let _ = put.0.kill();
             }
             std::thread::sleep(Duration::from_millis(50));
-        }
+        };
+        let said = std::io::read_to_string(put.0.stdout.take().unwrap()).unwrap();
+        assert!(status.success(), "{said}\n{}", leat.log());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let put = put.wait_with_output().unwrap();
-        let said = text(&put.stdout);
-        assert!(put.status.success(), "{said}\n{}", leat.log());
         let read = self.script(site, &leat, "-", &self.reader).output().unwrap();
         let (out, err) = (text(&read.stdout), text(&read.stderr));
         let days: Vec<_> = self.days.iter().map(BadDay::dealt).collect();
@@ -140,6 +142,17 @@ impl Bad<'_> {
         }
         script.envs(self.environment.iter().cloned());
         script
+    }
+}
+
+/// The script that puts: without an end, if Leat is gone.
+struct Putting(Child);
+
+impl Drop for Putting {
+    fn drop(&mut self) {
+        // It has ended by itself, unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
