@@ -100,7 +100,8 @@ impl Speaks {
         match self {
             Speaks::Bulk => 2,
             Speaks::Http => 3,
-            Speaks::Postgres | Speaks::Steps => 9,
+            Speaks::Steps => 7,
+            Speaks::Postgres => 9,
         }
     }
 }
