@@ -4,22 +4,24 @@ delivered, with that system's own client, and compares them row by row.
     deliver_flights.py ARCHIVE DELIVERY_STREAM READER [ARGUMENT...]
 
 Nothing is put where DELIVERY_STREAM is -, and nothing is read where READER is nothing. Else it is one of: json BUCKET
-PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX (BUCKET as in lake for S3, gs+http://HOST:PORT/lake for Google's,
-az+http://HOST:PORT/ACCOUNT/lake for Azure's), stream STREAM [KEY_COLUMN], stream-repeating STREAM where what came twice
-counts once, search ENDPOINT INDEX, taken FILE, postgres URL TABLE, snowpipe ENDPOINT DATABASE SCHEMA TABLE,
-snowflake ENDPOINT DATABASE SCHEMA TABLE, iceberg ENDPOINT TABLE [PARTITION...], and logs FILE, for which the flights
-are put as CloudWatch Logs sends messages, many in a record.
+PREFIX, parquet BUCKET PREFIX, orc BUCKET PREFIX (BUCKET as in lake for S3, s3+http://HOST:PORT/lake for another S3,
+gs+http://HOST:PORT/lake for Google's, az+http://HOST:PORT/ACCOUNT/lake for Azure's), stream STREAM [KEY_COLUMN],
+stream-repeating STREAM where what came twice counts once, search ENDPOINT INDEX, taken FILE, postgres URL TABLE,
+snowpipe ENDPOINT DATABASE SCHEMA TABLE, snowflake ENDPOINT DATABASE SCHEMA TABLE, iceberg ENDPOINT TABLE
+[PARTITION...], and logs FILE, for which the flights are put as CloudWatch Logs sends messages, many in a record.
 
-Environment: FLIGHTS, how many if not all; SECONDS_BETWEEN_PUTS; AS_LOGS, put as for logs. ACKNOWLEDGED, a file: a run
-that puts notes in it what was acknowledged, and one that reads looks for just that, in the destination and in BACKUP,
-a reader like the others: refused BUCKET PREFIX or listed BUCKET PREFIX (what manifests of failed loads list).
-REPEATS=counted where a destination may have a flight twice. SECONDS_TO_SETTLE.
+Environment: FLIGHTS, how many if not all; SECONDS_BETWEEN_PUTS; AS_LOGS, put as for logs; AS_CLICKS, as what the pages
+about destinations are about. ACKNOWLEDGED, a file: a run that puts notes in it what was acknowledged, and one that
+reads looks for just that, in the destination and in BACKUP, a reader like the others: refused BUCKET PREFIX or listed
+BUCKET PREFIX (what manifests of failed loads list). REPEATS=counted where a destination may have a flight twice.
+SECONDS_TO_SETTLE.
 """
 
 import base64
 import collections
 import concurrent.futures
 import csv
+import datetime
 import gzip
 import io
 import itertools
@@ -28,6 +30,7 @@ import os
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -51,6 +54,12 @@ def flights(archive):
             if column and text not in ("", "NA"):
                 flight[column] = int(float(text)) if column in NUMBERS else text
         yield flight
+
+
+def as_click(flight):
+    """Who flies somewhere has bought something."""
+    return {"number": flight["number"], "kind": "purchase", "customer": flight["carrier"],
+            "amount": flight["distance"], "at": flight["time_hour"], "tags": [flight["origin"], flight["dest"]]}
 
 
 def as_lines(rows):
@@ -136,12 +145,12 @@ class Reader:
 
 
 class S3:
-    """A bucket of the S3 server."""
+    """A bucket of an S3 server."""
 
-    def __init__(self, bucket):
+    def __init__(self, endpoint, bucket):
         self.bucket = bucket
-        self.client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"],
-                                   aws_access_key_id="leatkey", aws_secret_access_key="leatsecret")
+        self.client = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id="leatkey",
+                                   aws_secret_access_key="leatsecret")
 
     def keys(self, prefix):
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
@@ -202,9 +211,9 @@ class Azure:
 def bucket_of(text):
     kind, separator, rest = text.partition("+")
     if not separator:
-        return S3(text)
+        return S3(os.environ["AWS_ENDPOINT_URL_S3"], text)
     endpoint, _, bucket = rest.rpartition("/")
-    return {"gs": Google, "az": Azure}[kind](endpoint, bucket)
+    return {"s3": S3, "gs": Google, "az": Azure}[kind](endpoint, bucket)
 
 
 class Objects(Reader):
@@ -260,7 +269,8 @@ class JsonObjects(Objects):
     def decode(body):
         if body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
-        return map(json.loads, body.splitlines())
+        # A delimiter may have come to the end of a line.
+        return map(json.loads, filter(None, body.splitlines()))
 
 
 class ParquetObjects(Objects):
@@ -278,8 +288,10 @@ class OrcObjects(Objects):
 
 
 def present(rows):
-    """A column that is null is a member that was not there."""
-    return ({name: value for name, value in row.items() if value is not None} for row in rows)
+    """A column that is null is a member that was not there; times are as they were put."""
+    def put(value):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime.datetime) else value
+    return ({name: put(value) for name, value in row.items() if value is not None} for row in rows)
 
 
 class RefusedRecords(Objects):
@@ -326,7 +338,13 @@ class Search(Reader):
             page = self.call("_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
 
     def count(self):
-        return self.call(f"{self.index}*/_count")["count"]
+        try:
+            return self.call(f"{self.index}*/_count")["count"]
+        except urllib.error.HTTPError as error:
+            # An index that is just being made.
+            if error.code != 503:
+                raise
+            return 0
 
     def summary(self):
         return ", ".join(sorted(self.call(f"{self.index}*/_settings")))
@@ -502,14 +520,12 @@ class Iceberg(Reader):
         return int(snapshot.summary["total-records"]) if snapshot else 0
 
     def rows(self):
-        rows = list(present(self.table().scan().to_arrow().to_pylist()))
+        table = self.table()
+        rows = list(present(table.scan().to_arrow().to_pylist()))
         # Partitions and bounds must not hide what is there.
-        found = self.table().scan(row_filter="carrier == 'UA' and day >= 20").to_arrow()
+        found = table.scan(row_filter="carrier == 'UA' and day >= 20").to_arrow()
         assert len(found) == sum(row["carrier"] == "UA" and row["day"] >= 20 for row in rows), len(found)
-        for row in rows:
-            if not isinstance(row["time_hour"], str):
-                row["time_hour"] = row["time_hour"].strftime("%Y-%m-%dT%H:%M:%SZ")
-            yield row
+        return iter(rows)
 
     def summary(self):
         table = self.table()
@@ -569,6 +585,8 @@ def compare_acknowledged(file, wanted, reader):
 def main(archive, stream, reader, *arguments):
     count = os.environ.get("FLIGHTS")
     rows = list(itertools.islice(flights(archive), int(count) if count else None))
+    if "AS_CLICKS" in os.environ:
+        rows = list(map(as_click, rows))
     encode = as_logs if reader == "logs" or "AS_LOGS" in os.environ else as_lines
     reader = None if reader == "nothing" else READERS[reader](*arguments)
     notes = os.environ.get("ACKNOWLEDGED")

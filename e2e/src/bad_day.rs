@@ -68,6 +68,8 @@ pub enum Fault {
 pub enum Speaks {
     /// HTTP/1.1.
     Http,
+    /// HTTP/1.1, and of many requests all must go well before something is done.
+    Steps,
     /// HTTP/1.1, with search engines' bulk requests.
     Bulk,
     /// PostgreSQL's protocol.
@@ -92,11 +94,13 @@ impl Speaks {
     }
 
     /// Most requests between two faults. To log in and load takes many of a database, and all must go
-    /// well; a bulk request is all there is to it.
+    /// well; to a table of Iceberg there are files to put, and its catalog to ask; a bulk request is all
+    /// there is to it.
     fn good_max(self) -> u32 {
         match self {
             Speaks::Bulk => 2,
             Speaks::Http => 3,
+            Speaks::Steps => 7,
             Speaks::Postgres => 9,
         }
     }
@@ -207,8 +211,8 @@ async fn accept(mut listener: TcpListener, port: u16, way: Arc<Way>) {
                     let Ok((socket, _)) = accepted else { continue };
                     let way = Arc::clone(&way);
                     match way.speaks {
-                        Speaks::Http | Speaks::Bulk => drop(tokio::spawn(http::serve(socket, way))),
                         Speaks::Postgres => drop(tokio::spawn(database::serve(socket, way))),
+                        _ => drop(tokio::spawn(http::serve(socket, way))),
                     }
                 }
                 _ = look.tick() => {

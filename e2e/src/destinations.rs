@@ -84,10 +84,13 @@ impl Server {
     /// # Errors
     /// It does not start.
     pub fn gcs(directory: &Path) -> anyhow::Result<Server> {
-        std::fs::create_dir_all(directory)?;
+        let unfinished = directory.join("unfinished");
+        std::fs::create_dir_all(&unfinished)?;
         let port = free_ports(1)?[0];
         let mut command = Command::new(servers().join("gcs"));
         command.arg(format!("127.0.0.1:{port}")).arg(directory.join("buckets"));
+        // What a kill leaves behind would be found in a bucket, and nothing else would.
+        command.env("TMPDIR", unfinished);
         Server::start(command, port, directory)
     }
 

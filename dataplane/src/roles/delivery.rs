@@ -192,7 +192,9 @@ impl Pod {
             self.refused.insert(stream.uid, errors.join("; "));
             return;
         }
-        if !self.secrets.knows(&stream.spec) {
+        if let Some(why) = self.secrets.unknown(&stream.spec) {
+            // As above.
+            self.refused.insert(stream.uid, why);
             return;
         }
         let Pod { namespace, streams, deliveries, shards, sharing, .. } = &*self;

@@ -1,5 +1,6 @@
 // An emulator of Google Cloud Storage with a bucket "lake": fake-gcs-server, which takes PUTs of the XML API only
-// where their URL is signed, and answers without an ETag. Here it takes them unsigned, too, and there is one.
+// where their URL is signed and has its own address, and answers without an ETag. Here it takes them unsigned, too, and
+// by way of a proxy, and there is one.
 //
 //	gcs ADDRESS DIRECTORY
 package main
@@ -29,6 +30,7 @@ func main() {
 	take := func(writer http.ResponseWriter, request *http.Request) {
 		isXML := !strings.HasPrefix(request.URL.Path, "/storage/") && !strings.HasPrefix(request.URL.Path, "/upload/")
 		if request.Method == http.MethodPut && isXML {
+			request.Host = address
 			request.URL.RawQuery = "X-Goog-Algorithm=none"
 			writer.Header().Set("ETag", `"unknown"`)
 		}

@@ -7,7 +7,7 @@ use crate::{Site, kills, s3};
 /// A server, how it is set as a destination with an empty bucket, and what its bucket is called by who
 /// reads it.
 pub(crate) struct Emulator {
-    _server: Server,
+    pub(crate) server: Server,
     pub(crate) destination: String,
     pub(crate) bucket: String,
 }
@@ -19,7 +19,7 @@ pub(crate) fn google(site: &Site) -> Emulator {
         "gcs: {{bucket: lake, endpoint: '{endpoint}', \
          serviceAccountRef: {{name: emulators, key: google}}"
     );
-    Emulator { _server: server, destination, bucket: format!("gs+{endpoint}/lake") }
+    Emulator { server, destination, bucket: format!("gs+{endpoint}/lake") }
 }
 
 pub(crate) fn azure(site: &Site) -> Emulator {
@@ -29,13 +29,13 @@ pub(crate) fn azure(site: &Site) -> Emulator {
         "azureBlob: {{account: {AZURE_ACCOUNT}, container: lake, endpoint: '{endpoint}', \
          accountKeyRef: {{name: emulators, key: azure}}"
     );
-    Emulator { _server: server, destination, bucket: format!("az+{endpoint}/lake") }
+    Emulator { server, destination, bucket: format!("az+{endpoint}/lake") }
 }
 
 #[test]
 fn flights_arrive_in_google_cloud_storage_as_parquet() {
     let site = Site::new();
-    let Emulator { _server, destination, bucket } = google(&site);
+    let Emulator { server: _server, destination, bucket } = google(&site);
     let spec = format!(
         "buffering: {{sizeMiB: 16, intervalSeconds: 5}}
   {}
@@ -49,7 +49,7 @@ fn flights_arrive_in_google_cloud_storage_as_parquet() {
 #[test]
 fn flights_arrive_in_azure_blob_storage_as_compressed_json() {
     let site = Site::new();
-    let Emulator { _server, destination, bucket } = azure(&site);
+    let Emulator { server: _server, destination, bucket } = azure(&site);
     let spec = format!(
         "buffering: {{sizeMiB: 16, intervalSeconds: 5}}
   destination:

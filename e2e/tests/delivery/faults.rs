@@ -1,21 +1,26 @@
 //! Each destination has a bad day: see [`e2e::bad_day`]. Meanwhile its server is killed, or its disk is
 //! full, and Leat is killed.
 //!
-//! What was acknowledged is then in the destination or in the backup; in S3 and in search engines it is
-//! there once.
+//! What was acknowledged is then in the destination or in the backup; in object stores, in search engines and
+//! in Iceberg it is there once.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2e::Leat;
-use e2e::bad_day::{BadDay, Speaks};
-use e2e::destinations::{SNOWFLAKE_PASSPHRASE, SNOWFLAKE_USER, Server, free_ports};
+use e2e::bad_day::BadDay;
+use e2e::destinations::{Server, free_ports};
 use e2e::small_disk::SmallDisk;
 
-use crate::{CREDENTIALS, Site, flights, redshift, s3};
+use crate::{CREDENTIALS, Site, flights};
 
-/// So many at least in each test.
+mod buckets;
+mod own_disk;
+mod requests;
+mod tables;
+
+/// So many at least in each test, between Leat and each server.
 const FAULTS_MIN: u32 = 20;
 const FLIGHTS: u32 = 40_000;
 /// At a time, and in a put.
@@ -23,8 +28,8 @@ const WRITERS: u32 = 4;
 const FLIGHTS_OF_A_PUT: u32 = 500;
 /// How long the puts may take.
 const PUT_MAX: Duration = Duration::from_secs(180);
-/// How long it may take until Leat needs more space than it has.
-const FULL_MAX: Duration = Duration::from_secs(30);
+/// How long it may take until somebody needs more space than there is: some have a little of their own left.
+const FULL_MAX: Duration = Duration::from_secs(60);
 /// How long servers and disks are away.
 const AWAY: Duration = Duration::from_secs(6);
 
@@ -48,7 +53,9 @@ enum Blow {
 
 /// Where flights are delivered to, and read.
 struct Bad<'a> {
-    day: BadDay,
+    /// One for each server.
+    days: Vec<BadDay>,
+    blows: &'a [(u64, Blow)],
     /// Of the delivery stream, all but the backup.
     spec: String,
     /// As `deliver_flights.py` has it.
@@ -69,7 +76,7 @@ enum Repeats {
 }
 
 impl Bad<'_> {
-    /// What was said of the puts.
+    /// What was said of the puts. `blow` is what happens to the server.
     fn endure(&self, site: &Site, blow: &mut dyn FnMut(&Leat)) -> String {
         let backup = format!(
             "backup: {{s3: {{bucket: lake, endpoint: S3, prefix: refused/, {CREDENTIALS}}}}}"
@@ -84,9 +91,9 @@ impl Bad<'_> {
         let start = site.start(&["--listen", &address]);
         let mut leat = Leat::start(&start).unwrap();
         let mut put = self.script(site, &leat, "flights", &["nothing"]);
-        let mut put = put.stdout(Stdio::piped()).spawn().unwrap();
+        let mut put = Putting(put.stdout(Stdio::piped()).spawn().unwrap());
         let started = Instant::now();
-        for (at, what) in BLOWS {
+        for &(at, what) in self.blows {
             std::thread::sleep(Duration::from_secs(at).saturating_sub(started.elapsed()));
             match what {
                 Blow::Leat => {
@@ -96,23 +103,27 @@ impl Bad<'_> {
                 Blow::Server => blow(&leat),
             }
         }
-        while put.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = put.0.try_wait().unwrap() {
+                break status;
+            }
             if PUT_MAX < started.elapsed() {
-                let _ = put.kill();
+                let _ = put.0.kill();
             }
             std::thread::sleep(Duration::from_millis(50));
-        }
+        };
+        let said = std::io::read_to_string(put.0.stdout.take().unwrap()).unwrap();
+        assert!(status.success(), "{said}\n{}", leat.log());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let put = put.wait_with_output().unwrap();
-        let said = text(&put.stdout);
-        assert!(put.status.success(), "{said}\n{}", leat.log());
         let read = self.script(site, &leat, "-", &self.reader).output().unwrap();
         let (out, err) = (text(&read.stdout), text(&read.stderr));
-        let dealt = self.day.dealt();
-        eprintln!("{}: {said}{out}  of faults, {dealt:?}", self.reader[0]);
+        let days: Vec<_> = self.days.iter().map(BadDay::dealt).collect();
+        eprintln!("{}: {said}{out}  of faults, {days:?}", self.reader[0]);
         assert!(read.status.success(), "{err}\n{}", leat.log());
-        assert!(dealt.values().all(|times| 0 < *times), "some fault did not happen: {dealt:?}");
-        assert!(FAULTS_MIN <= dealt.values().sum(), "too few faults: {dealt:?}");
+        for dealt in days {
+            assert!(dealt.values().all(|times| 0 < *times), "some fault did not happen: {dealt:?}");
+            assert!(FAULTS_MIN <= dealt.values().sum(), "too few faults: {dealt:?}");
+        }
         leat.stop().unwrap();
         said
     }
@@ -134,6 +145,17 @@ impl Bad<'_> {
     }
 }
 
+/// The script that puts: without an end, if Leat is gone.
+struct Putting(Child);
+
+impl Drop for Putting {
+    fn drop(&mut self) {
+        // It has ended by itself, unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Kills the server, and starts it again after a while.
 fn kill(server: &mut Server) {
     server.kill();
@@ -141,278 +163,33 @@ fn kill(server: &mut Server) {
     server.restart().unwrap();
 }
 
-/// To a server with S3 whose disk is full the first time, and which is killed then and the second time.
-fn to_s3(prefix: &str, reader: &str, seed: u64, spec: &str) {
-    let site = Site::new();
-    let directory = site.directory.path().join("far");
-    // Else it is only killed.
-    let disk = SmallDisk::mount(&directory, 512);
-    let disk = disk.inspect_err(|error| eprintln!("SKIPPED: no full disk: {error}")).ok();
-    let mut server = Server::s3(&directory).unwrap();
-    server.create_bucket("lake");
-    let day = BadDay::before(server.port(), Speaks::Http, seed).unwrap();
-    let endpoint = format!("http://127.0.0.1:{}", day.port());
-    let bad = Bad {
-        spec: format!(
-            "{spec}
-  destination:
-    s3: {{bucket: lake, endpoint: '{endpoint}', prefix: '{prefix}', errorOutputPrefix: errors/, {CREDENTIALS}}}"
-        ),
-        reader: vec![reader, "lake", "flights/"],
-        backup: "",
-        repeats: Repeats::Forbidden,
-        seconds: 35,
-        environment: vec![("AWS_ENDPOINT_URL_S3", server.endpoint())],
-        day,
-    };
-    let mut full_disks = disk.iter();
-    bad.endure(&site, &mut |leat| {
-        if let Some(disk) = full_disks.next() {
-            disk.fill().unwrap();
-            std::thread::sleep(AWAY);
-            disk.free().unwrap();
-            // The server's own words.
-            assert!(leat.log().contains("InternalError"), "{}", leat.log());
-        }
-        kill(&mut server);
-    });
-    drop(server);
-}
-
-#[test]
-fn bad_days_lose_and_repeat_no_flight_on_its_way_to_s3_by_partition() {
-    let spec = "buffering: {sizeMiB: 1, intervalSeconds: 2}
-  processing: {metadataExtraction: {query: '{origin: .origin}'}}
-  dynamicPartitioning: {enabled: true}";
-    to_s3("flights/!{partitionKeyFromQuery:origin}/", "json", 1, spec);
-}
-
-#[test]
-fn bad_days_lose_and_repeat_no_flight_on_its_way_to_s3_as_parquet() {
-    let columns = s3::columns("{parquet: {}}");
-    let spec = format!("buffering: {{sizeMiB: 64, intervalSeconds: 0}}\n  {columns}");
-    to_s3("flights/", "parquet", 2, &spec);
-}
-
-#[test]
-fn while_its_own_disk_is_full_leat_refuses_records_and_loses_none() {
-    let site = Site::new();
-    let Ok(disk) = SmallDisk::mount(&site.directory.path().join("data"), 64) else {
-        eprintln!("SKIPPED: it takes root to mount a small disk");
-        return;
-    };
-    let day = BadDay::before(site.s3.port(), Speaks::Http, 10).unwrap();
-    let endpoint = format!("http://127.0.0.1:{}", day.port());
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  destination:
-    s3: {{bucket: lake, endpoint: '{endpoint}', prefix: flights/, errorOutputPrefix: errors/, {CREDENTIALS}}}"
-        ),
-        reader: vec!["json", "lake", "flights/"],
-        backup: "",
-        repeats: Repeats::Forbidden,
-        seconds: 35,
-        environment: Vec::new(),
-        day,
-    };
-    let said = bad.endure(&site, &mut |leat| {
-        disk.fill().unwrap();
-        // It has some space of its own left.
-        let started = Instant::now();
-        let is_full = r#"leat_shard_unwritable{cause="DiskFull"} 0"#;
-        while leat.get("/metrics").unwrap().contains(is_full) && started.elapsed() < FULL_MAX {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        std::thread::sleep(AWAY);
-        disk.free().unwrap();
-    });
-    assert!(said.contains("ServiceUnavailableException"), "{said}");
-    assert!(said.contains("disk"), "{said}");
-}
-
-fn to_search_engine(kind: &str, version: &str, seed: u64) {
-    let site = Site::new();
-    let mut server = Server::search(kind, version, &site.directory.path().join(kind)).unwrap();
-    let day = BadDay::before(server.port(), Speaks::Bulk, seed).unwrap();
-    let endpoint = server.endpoint();
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  retryDurationSeconds: 30
-  destination:
-    {kind}: {{endpoint: 'http://127.0.0.1:{}', indexName: flights}}",
-            day.port()
-        ),
-        reader: vec!["search", &endpoint, "flights"],
-        backup: "refused lake refused/",
-        repeats: Repeats::Forbidden,
-        seconds: 60,
-        environment: Vec::new(),
-        day,
-    };
-    // Once: it takes long to start.
-    let mut servers = Some(&mut server).into_iter();
-    bad.endure(&site, &mut |_| servers.next().into_iter().for_each(kill));
-}
-
-#[test]
-fn bad_days_lose_and_repeat_no_flight_on_its_way_to_elasticsearch() {
-    to_search_engine("elasticsearch", "8.19.21", 3);
-}
-
-#[test]
-fn bad_days_lose_and_repeat_no_flight_on_its_way_to_opensearch() {
-    to_search_engine("opensearch", "2.19.4", 4);
-}
-
-/// It keeps what it took in memory for a second, so it is not killed, but told to end.
-fn end(collector: &mut Server) {
-    collector.stop().unwrap();
+/// Has the server end, and starts it again after a while: for those that do not keep at once what they took.
+fn end(server: &mut Server) {
+    server.stop().unwrap();
     std::thread::sleep(AWAY);
-    collector.restart().unwrap();
+    server.restart().unwrap();
 }
 
-#[test]
-fn bad_days_lose_no_flight_on_its_way_to_an_http_endpoint() {
-    let site = Site::new();
-    let directory = site.directory.path().join("collector");
-    let (mut server, port) = Server::collector(&directory).unwrap();
-    let day = BadDay::before(port, Speaks::Http, 5).unwrap();
-    let taken = directory.join("taken.jsonl");
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  retryDurationSeconds: 5
-  destination:
-    httpEndpoint: {{url: 'http://127.0.0.1:{}/', contentEncoding: GZIP, accessKeyRef: {{name: endpoint, key: key}}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: endpoint}}
-stringData: {{key: key}}",
-            day.port()
-        ),
-        reader: vec!["logs", taken.to_str().unwrap()],
-        backup: "refused lake refused/",
-        repeats: Repeats::Counted,
-        seconds: 35,
-        environment: vec![("AS_LOGS", "yes".to_owned())],
-        day,
-    };
-    bad.endure(&site, &mut |_| end(&mut server));
+/// A disk that can be filled, if there is the right to mount one.
+fn small_disk(at: &Path, size_mib: u32) -> Option<SmallDisk> {
+    let disk = SmallDisk::mount(at, size_mib);
+    disk.inspect_err(|error| eprintln!("SKIPPED: no full disk: {error}")).ok()
 }
 
-#[test]
-fn bad_days_lose_no_flight_on_its_way_to_splunk() {
-    let site = Site::new();
-    let directory = site.directory.path().join("collector");
-    let (mut server, _) = Server::collector(&directory).unwrap();
-    let day = BadDay::before(server.port(), Speaks::Http, 6).unwrap();
-    let taken = directory.join("taken.jsonl");
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  retryDurationSeconds: 10
-  destination:
-    splunk: {{hecEndpoint: 'http://127.0.0.1:{}', hecTokenRef: {{name: s3, key: id}},
-      hecAcknowledgmentTimeoutSeconds: 180}}",
-            day.port()
-        ),
-        reader: vec!["taken", taken.to_str().unwrap()],
-        backup: "refused lake refused/",
-        repeats: Repeats::Counted,
-        seconds: 35,
-        environment: Vec::new(),
-        day,
-    };
-    // Once: it forgets what it was to acknowledge, and that is waited for, not less than three minutes.
-    let mut servers = Some(&mut server).into_iter();
-    bad.endure(&site, &mut |_| servers.next().into_iter().for_each(end));
+/// Fills a disk until it shows, and for a while after that.
+fn fill(disk: &SmallDisk, shows: impl Fn() -> bool) {
+    disk.fill().unwrap();
+    let started = Instant::now();
+    while !shows() {
+        assert!(started.elapsed() < FULL_MAX, "a full disk does not show");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(AWAY);
+    disk.free().unwrap();
 }
 
-#[test]
-fn bad_days_lose_no_flight_on_its_way_to_redshift() {
-    let site = Site::new();
-    let directory = site.directory.path().join("redshift");
-    let (mut server, postgres) = redshift::start(&site, &directory);
-    let day = BadDay::before(server.port(), Speaks::Postgres, 7).unwrap();
-    let url = redshift::url(postgres);
-    let address = format!("127.0.0.1:{}", day.port());
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 16, intervalSeconds: 1}}
-  retryDurationSeconds: 30
-  {}",
-            redshift::destination(&address)
-        ),
-        reader: vec!["postgres", &url, "flights"],
-        backup: "listed lake way/errors/manifests/",
-        repeats: Repeats::Counted,
-        seconds: 35,
-        environment: Vec::new(),
-        day,
-    };
-    bad.endure(&site, &mut |_| kill(&mut server));
-}
-
-/// `also` goes into the destination.
-fn to_snowflake(
-    start: impl FnOnce(&Path) -> anyhow::Result<Server>,
-    (reader, repeats): (&str, Repeats),
-    seed: u64,
-    also: &str,
-) {
-    let site = Site::new();
-    let directory = site.directory.path().join("snowflake");
-    let mut server = start(&directory).unwrap();
-    let day = BadDay::before(server.port(), Speaks::Http, seed).unwrap();
-    let key = std::fs::read_to_string(directory.join("private.pem")).unwrap();
-    let key: String = key.lines().map(|line| format!("    {line}\n")).collect();
-    let endpoint = server.named_endpoint();
-    let reader = vec![reader, &endpoint, "air", "public", "flights"];
-    // There has to be a table.
-    let flights = flights();
-    let args = [&[flights.to_str().unwrap(), "-"], &reader[..]].concat();
-    let made = site.script("", "deliver_flights.py", &args).env("FLIGHTS", "0").status().unwrap();
-    assert!(made.success());
-    let bad = Bad {
-        spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  retryDurationSeconds: 20
-  destination:
-    snowflake: {{accountUrl: 'http://localhost:{}', user: {SNOWFLAKE_USER},
-      database: air, schema: public, table: flights,
-      privateKeyRef: {{name: snowflake, key: key}},
-      keyPassphraseRef: {{name: snowflake, key: passphrase}}, {also}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: snowflake}}
-stringData:
-  passphrase: {SNOWFLAKE_PASSPHRASE}
-  key: |
-{key}",
-            day.port()
-        ),
-        reader,
-        backup: "refused lake refused/",
-        repeats,
-        seconds: 35,
-        environment: Vec::new(),
-        day,
-    };
-    bad.endure(&site, &mut |_| kill(&mut server));
-}
-
-#[test]
-fn bad_days_lose_and_repeat_no_flight_on_its_way_to_snowflake_by_streaming() {
-    let start = |directory: &Path| Server::snowpipe(directory, &[]);
-    to_snowflake(start, ("snowpipe", Repeats::Forbidden), 8, "");
-}
-
-#[test]
-fn bad_days_lose_no_flight_on_its_way_to_snowflake_by_sql() {
-    let reader = ("snowflake", Repeats::Counted);
-    to_snowflake(Server::fakesnow, reader, 9, "sql: {warehouse: loading}");
+/// What a delivery stream's spec says of a server, by way of a proxy.
+fn through(day: &BadDay, server: &Server, spec: &str) -> String {
+    assert!(spec.contains(&server.endpoint()), "{spec}");
+    spec.replace(&server.endpoint(), &format!("http://127.0.0.1:{}", day.port()))
 }

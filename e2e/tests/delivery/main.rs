@@ -14,6 +14,7 @@ mod compaction;
 mod faults;
 mod iceberg;
 mod kills;
+mod pages;
 mod redshift;
 mod s3;
 mod search;

@@ -15,14 +15,14 @@ const COLUMNS: [(&str, &str); 2] = [
     ("varchar(100)", "carrier tailnum origin dest time_hour"),
 ];
 
-/// With a table for flights; on the port that is given back, PostgreSQL as it is.
-pub(crate) fn start(site: &Site, directory: &Path) -> (Server, u16) {
+/// With such a table for flights; on the port that is given back, PostgreSQL as it is.
+pub(crate) fn start(site: &Site, directory: &Path, table: &str) -> (Server, u16) {
     let columns = COLUMNS.map(|(kind, names)| {
         let column = |name| format!("{name} {kind}");
         names.split_whitespace().map(column).collect::<Vec<_>>().join(", ")
     });
-    let table = format!("CREATE TABLE flights ({})", columns.join(", "));
-    Server::redshift(directory, &site.s3, &table).unwrap()
+    let sql = format!("CREATE TABLE {table} ({})", columns.join(", "));
+    Server::redshift(directory, &site.s3, &sql).unwrap()
 }
 
 /// A destination, and the Secret it needs.
@@ -50,7 +50,7 @@ pub(crate) fn url(postgres: u16) -> String {
 #[test]
 fn flights_arrive_in_redshift() {
     let site = Site::new();
-    let (server, postgres) = start(&site, &site.directory.path().join("redshift"));
+    let (server, postgres) = start(&site, &site.directory.path().join("redshift"), "flights");
     let destination = destination(&server.address());
     let spec = format!("buffering: {{sizeMiB: 16, intervalSeconds: 5}}\n  {destination}");
     site.deliver(&spec, &["postgres", &url(postgres), "flights"]);

@@ -2,7 +2,7 @@
 
 use e2e::destinations::Server;
 
-use crate::Site;
+use crate::{Site, pages};
 
 fn deliver(kind: &str, version: &str) {
     let site = Site::new();
@@ -14,14 +14,15 @@ fn deliver(kind: &str, version: &str) {
     {kind}: {{endpoint: '{endpoint}', indexName: flights}}"
     );
     site.deliver(&spec, &["search", &endpoint, "flights"]);
+    pages::search(&site, &server, kind);
 }
 
 #[test]
-fn flights_arrive_in_elasticsearch() {
+fn flights_arrive_in_elasticsearch_and_by_its_page_as_pasted() {
     deliver("elasticsearch", "8.19.21");
 }
 
 #[test]
-fn flights_arrive_in_opensearch() {
+fn flights_arrive_in_opensearch_and_by_its_page_as_pasted() {
     deliver("opensearch", "2.19.4");
 }

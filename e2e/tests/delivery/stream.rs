@@ -2,7 +2,7 @@
 
 use crate::{Site, kills};
 
-const TARGET: &str = "apiVersion: leat.dev/v1alpha1
+pub(crate) const TARGET: &str = "apiVersion: leat.dev/v1alpha1
 kind: Stream
 metadata: {name: target}
 spec: {shardCount: 4}

@@ -1,6 +1,6 @@
 //! What a delivery needs around it: a stream of real shards, a store in memory that fails now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use delivery::{
     Statuses, Store, StoreError, Stores, StreamError, StreamPuts, StreamRecord, Streams,
 };
 use delivery_catalog::{DeliveryPhase, DeliveryStream};
-use model::{Boundaries, Clock, ShardId, StreamName, UnixMillis};
+use model::{Boundaries, Clock, ShardId, ShardState, StreamName, UnixMillis};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use operator_api::DeliveryStreamSpec;
@@ -22,17 +22,18 @@ use shard::{Engine, EngineOptions, Retention, ShardHandle, ShardOptions, SystemC
 use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
 
-const UID: StreamUid = StreamUid(7);
 const NAME: &str = "clicks";
+
+type Handles = Mutex<HashMap<(StreamUid, ShardId), ShardHandle>>;
 
 /// A stream with its shards, and the stores that its deliveries put objects into.
 pub(crate) struct Home {
     engine: Engine,
     catalog: Arc<LocalCatalog>,
-    handles: Arc<Vec<ShardHandle>>,
+    handles: Arc<Handles>,
     pub(crate) stores: Arc<MemoryStores>,
     clock: Arc<dyn Clock>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// Objects by bucket and key.
@@ -133,35 +134,71 @@ impl Home {
         let metrics = shard::Metrics::register(&mut Registry::default());
         let engine = Engine::start(&options, &clock, &metrics).unwrap();
         let catalog = Arc::new(LocalCatalog::open(&directory.path().join("catalog")).unwrap());
-        let desired = Boundaries::uniform(shards).unwrap();
+        let (stores, handles) = (Arc::default(), Arc::default());
+        let home = Home { engine, catalog, handles, stores, clock, directory };
+        home.create(StreamUid(7), shards).await;
+        home
+    }
+
+    /// Makes the stream, anew if it was there.
+    pub(crate) async fn create(&self, uid: StreamUid, shards: u32) {
         let name: StreamName = NAME.parse().unwrap();
-        let mut stream = Stream::new(name, UID, clock.now(), desired, Settings::default());
+        if let Some(before) = self.catalog.get(&name) {
+            self.catalog.remove(name.clone(), before.version).await.unwrap();
+        }
+        let desired = Boundaries::uniform(shards).unwrap();
+        let mut stream = Stream::new(name, uid, self.clock.now(), desired, Settings::default());
+        self.open_pending(&stream).await;
         stream.shards.finish(&[]);
         stream.phase = Phase::Active;
-        let stream = catalog.create(stream).await.unwrap();
-        let mut handles = Vec::new();
-        for shard in stream.shards.shards() {
+        self.catalog.create(stream).await.unwrap();
+    }
+
+    /// Splits the stream's only shard.
+    pub(crate) async fn split(&self) {
+        let mut stream = self.stream();
+        for reshard in model::plan(&stream.shards, &Boundaries::uniform(2).unwrap()) {
+            stream.shards.begin(&reshard, self.clock.now());
+        }
+        self.open_pending(&stream).await;
+        let parent = stream.shards.shards()[0].id;
+        let (end, at) = self.handle(stream.uid, parent).close(self.clock.now()).await.unwrap();
+        stream.shards.finish(&[(parent, end, at)]);
+        self.catalog.replace(stream).await.unwrap();
+    }
+
+    async fn open_pending(&self, stream: &Stream) {
+        let shards = stream.shards.shards().iter();
+        for shard in shards.filter(|shard| shard.state == ShardState::Pending) {
             let options = ShardOptions {
                 throughput: Throughput::Unlimited,
                 retention: Retention { age: Duration::from_secs(86_400), bytes_max: None },
                 keyring: Arc::default(),
             };
             let mode = OpenMode::Create(LogId(u64::from(shard.id.0) + 1));
-            let place = directory.path().join(shard.id.to_string());
-            handles.push(engine.open(place, mode, options).await.unwrap());
+            let place = self.directory.path().join(format!("{}-{}", stream.uid.0, shard.id));
+            let handle = self.engine.open(place, mode, options).await.unwrap();
+            self.handles.lock().unwrap().insert((stream.uid, shard.id), handle);
         }
-        let stores = Arc::new(MemoryStores::default());
-        let handles = Arc::new(handles);
-        Home { engine, catalog, handles, stores, clock, _directory: directory }
+    }
+
+    fn stream(&self) -> Stream {
+        (*self.catalog.get(&NAME.parse().unwrap()).unwrap()).clone()
+    }
+
+    fn handle(&self, uid: StreamUid, shard: ShardId) -> ShardHandle {
+        self.handles.lock().unwrap()[&(uid, shard)].clone()
     }
 
     /// Puts a line for each number into one of the shards.
     pub(crate) async fn put(&self, numbers: std::ops::Range<u32>) {
+        let stream = self.stream();
+        let owners: Vec<ShardId> = stream.shards.owners().map(|shard| shard.id).collect();
         for number in numbers {
             let mut records = RecordBuffer::with_capacity(20_000);
             records.push("key", line(number).as_bytes());
-            let shard = &self.handles[number as usize % self.handles.len()];
-            shard.append(records).await.unwrap();
+            let shard = owners[number as usize % owners.len()];
+            self.handle(stream.uid, shard).append(records).await.unwrap();
         }
     }
 
@@ -198,7 +235,7 @@ impl Home {
             account: "000000000000".to_owned(),
         });
         let handles = Arc::clone(&self.handles);
-        let find_shard = move |_, shard: ShardId| handles.get(shard.0 as usize).cloned();
+        let find_shard = move |uid, shard| handles.lock().unwrap().get(&(uid, shard)).cloned();
         let source = Source {
             catalog: Arc::clone(&self.catalog) as Arc<dyn Catalog>,
             stream: NAME.parse().unwrap(),
