@@ -177,9 +177,11 @@ pub(crate) async fn run(args: StandaloneArgs) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
     });
+    // From here on who is told to end ends in order.
+    let stopped = host::stop_signal()?;
     readiness.set(true);
     announce(&args, address, started.elapsed());
-    server.serve(listener, host::stop_signal()?, Duration::ZERO, DRAIN_MAX).await;
+    server.serve(listener, stopped, Duration::ZERO, DRAIN_MAX).await;
 
     tracing::info!("stopping");
     scaling.abort();
