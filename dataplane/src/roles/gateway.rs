@@ -80,9 +80,10 @@ pub(crate) async fn run(args: GatewayArgs) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
     });
+    let stopped = host::stop_signal()?;
     readiness.set(true);
     tracing::info!("serving the cluster's streams on {address} after {:?}", started.elapsed());
-    server.serve(listener, host::stop_signal()?, LINGER, DRAIN_MAX).await;
+    server.serve(listener, stopped, LINGER, DRAIN_MAX).await;
     tracing::info!("stopped");
     Ok(())
 }

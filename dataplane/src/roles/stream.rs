@@ -96,13 +96,14 @@ pub(crate) async fn run(args: StreamArgs) -> anyhow::Result<()> {
     });
     let listener = TcpListener::bind((args.pod.listen, WIRE_PORT)).await;
     let listener = listener.with_context(|| format!("listen on port {WIRE_PORT}"))?;
+    let stopped = host::stop_signal()?;
     readiness.set(true);
     tracing::info!("serving shards of {} after {} ms", node.pod, started.elapsed().as_millis());
     let options = ServeOptions::new(Arc::new(NodeHost(node)), CALL_BYTES_MAX);
     let delivering = delivery_host(&args.pod.namespace);
     tokio::select! {
         () = accept(listener, tls, options, delivering) => {}
-        () = host::stop_signal()? => {}
+        () = stopped => {}
     }
     tracing::info!("stopping");
     readiness.set(false);
