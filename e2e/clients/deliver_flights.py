@@ -267,7 +267,7 @@ class ParquetObjects(Objects):
     @staticmethod
     def decode(body):
         import pyarrow.parquet
-        return present(pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist())
+        return map(with_text_of_time, present(pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()))
 
 
 class OrcObjects(Objects):
@@ -275,6 +275,12 @@ class OrcObjects(Objects):
     def decode(body):
         import pyarrow.orc
         return present(pyarrow.orc.read_table(io.BytesIO(body)).to_pylist())
+
+
+def with_text_of_time(row):
+    """As it was put, where the column is a timestamp."""
+    time_hour = row["time_hour"]
+    return row if isinstance(time_hour, str) else row | {"time_hour": time_hour.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def present(rows):
@@ -506,10 +512,7 @@ class Iceberg(Reader):
         # Partitions and bounds must not hide what is there.
         found = self.table().scan(row_filter="carrier == 'UA' and day >= 20").to_arrow()
         assert len(found) == sum(row["carrier"] == "UA" and row["day"] >= 20 for row in rows), len(found)
-        for row in rows:
-            if not isinstance(row["time_hour"], str):
-                row["time_hour"] = row["time_hour"].strftime("%Y-%m-%dT%H:%M:%SZ")
-            yield row
+        yield from map(with_text_of_time, rows)
 
     def summary(self):
         table = self.table()

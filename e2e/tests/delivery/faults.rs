@@ -356,6 +356,32 @@ fn bad_days_lose_no_flight_on_its_way_to_redshift() {
     bad.endure(&site, &mut |_| kill(&mut server));
 }
 
+#[test]
+fn bad_days_lose_and_repeat_no_flight_on_its_way_to_redshift_by_the_data_api() {
+    let site = Site::new();
+    let (redshift, postgres) = redshift::start(&site, &site.directory.path().join("redshift"));
+    let directory = site.directory.path().join("data-api");
+    let mut server = Server::redshift_data(&directory, (&redshift, postgres)).unwrap();
+    let day = BadDay::before(server.port(), Speaks::Http, 11).unwrap();
+    let url = redshift::url(postgres);
+    let endpoint = format!("http://127.0.0.1:{}", day.port());
+    let bad = Bad {
+        spec: format!(
+            "buffering: {{sizeMiB: 16, intervalSeconds: 1}}
+  retryDurationSeconds: 30
+  {}",
+            redshift::by_data_api(&endpoint, "clusterIdentifier: warehouse, dbUser: loader")
+        ),
+        reader: vec!["postgres", &url, "flights"],
+        backup: "listed lake way/errors/manifests/",
+        repeats: Repeats::Forbidden,
+        seconds: 35,
+        environment: Vec::new(),
+        day,
+    };
+    bad.endure(&site, &mut |_| kill(&mut server));
+}
+
 /// `also` goes into the destination.
 fn to_snowflake(
     start: impl FnOnce(&Path) -> anyhow::Result<Server>,
