@@ -46,7 +46,8 @@ def guard_glue(endpoint):
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     client.put_user_policy(UserName="leat", PolicyName="read", PolicyDocument=policy)
     key = client.create_access_key(UserName="leat")["AccessKey"]
-    urllib.request.urlopen(f"{endpoint}/moto-api/reset-auth", data=b"0").close()
+    reset = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", b"0", {"content-type": "text/plain"})
+    urllib.request.urlopen(reset).close()
     print(f"{key['AccessKeyId']}:{key['SecretAccessKey']}")
 
 

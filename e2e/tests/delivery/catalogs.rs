@@ -66,7 +66,8 @@ fn flights_wait_until_glue_knows_their_table_and_lets_leat_read_it() {
     let key = describe(&site, &["guard-glue", &endpoint]);
     let key = key.split_once(':').unwrap();
     let leat = start((key.0, "wrong"));
-    wait_until_said(&leat, &format!("{said}403 SignatureDoesNotMatch"));
+    wait_until_said(&leat, &format!("{said}403"));
+    wait_until_said(&leat, "SignatureDoesNotMatch");
     leat.stop().unwrap();
 
     let leat = start(key);

@@ -329,7 +329,8 @@ impl Window {
         }
         let Some(series) = self.objects.get_mut(&keys) else { return Ok(()) };
         let what = (&item.record.data[..], item.record.origin.arrival);
-        let converter = self.form.as_ref().map(|form| &form.converter);
+        let form = self.form.clone();
+        let converter = form.as_ref().map(|form| &form.converter);
         let pushed = series.push(to, Kind::Records(converter), self.place, &keys, what)?;
         let is_full = pipeline.buffer_bytes <= series.source_bytes();
         let full = if is_full { series.end(to)? } else { None };

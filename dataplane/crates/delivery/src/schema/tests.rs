@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::pipeline::{Output, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::secrets::Secrets;
 use crate::sinks::testing::{Act, NOW, Received, Server, TestSecrets, json_reply, record, reply};
 use crate::status::{Failing, Statuses};
@@ -132,7 +132,8 @@ async fn a_version_is_asked_for_once() {
     assert_eq!(home.columns().await, "a Int32");
     tokio::time::sleep(10 * AGE_MAX).await;
     assert_eq!(home.columns().await, "a Int32");
-    let [request] = &home.server.received()[..] else { panic!("one request") };
+    let received = home.server.received();
+    let [request] = &received[..] else { panic!("asked {} times", received.len()) };
     assert_eq!(request.header("x-amz-target"), Some("AWSGlue.GetTableVersion"));
     let want = json!({"CatalogId": "123456789012", "DatabaseName": "web", "TableName": "clicks",
         "VersionId": "3"});
@@ -201,7 +202,7 @@ async fn until_columns_are_known_it_is_said_why_not() {
     .assert_eq(&said);
     // 1, 2, 4 and 8 seconds between, each 15 % shorter by what counts as chance here.
     let took = started.elapsed().as_secs_f64();
-    assert!((12.7..15.0).contains(&took), "{took}");
+    assert!((12.7..16.0).contains(&took), "{took}");
 }
 
 #[tokio::test(start_paused = true)]
