@@ -315,8 +315,7 @@ fn check(home: &Home, want: Expect) {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_takes_effect_with_the_next_window() {
-    let acts =
-        vec![described("alpha int"), described("alpha int; beta int"), described("beta int")];
+    let acts = vec![described("alpha int"), described("alpha int; beta int")];
     let home = Home::new(&in_glue(""), acts).await;
     // However long it takes.
     deliver(&home, 0, &[&[r#"{"alpha":1,"beta":1}"#], &[r#"{"alpha":2}"#, r#"{"alpha":"x"}"#]])
