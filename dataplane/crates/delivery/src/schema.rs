@@ -61,8 +61,8 @@ pub(crate) struct InCatalog {
 }
 
 enum AnyCatalog {
-    Glue(Glue),
-    Iceberg(Catalog, TableName),
+    Glue(Box<Glue>),
+    Iceberg(Box<Catalog>, TableName),
 }
 
 /// When the catalog is asked next, and what became of it the last time.
@@ -106,7 +106,7 @@ impl Schema {
                 let converter = Converter::new(conversion, columns)?;
                 return Ok(Schema::Known(Arc::new(Form { converter, version: None })));
             }
-            (None, Some(glue), _) => AnyCatalog::Glue(Glue::new(glue, context)?),
+            (None, Some(glue), _) => AnyCatalog::Glue(Box::new(Glue::new(glue, context)?)),
             (None, None, Some(iceberg)) => in_iceberg(iceberg, context)?,
             (None, None, None) => {
                 let field = "spec.formatConversion.schema";
@@ -270,5 +270,5 @@ fn in_iceberg(of: &IcebergSchema, context: &Context) -> Result<AnyCatalog, Setup
     // What is in the table's files is of no interest.
     let catalog = Catalog::new(rest.clone(), false, secrets, clock);
     let name = TableName { database: database.clone(), table: table.clone() };
-    Ok(AnyCatalog::Iceberg(catalog, name))
+    Ok(AnyCatalog::Iceberg(Box::new(catalog), name))
 }

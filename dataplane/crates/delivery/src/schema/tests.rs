@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::pipeline::Pipeline;
 use crate::secrets::Secrets;
-use crate::sinks::testing::{Act, NOW, Received, Server, TestSecrets, json_reply, record, reply};
+use crate::sinks::testing::{Act, NOW, Server, TestSecrets, json_reply, record, reply};
 use crate::status::{Failing, Statuses};
 use crate::testing::{SlowMotion, TestBucket, context, delivery_stream};
 use crate::window::Window;
