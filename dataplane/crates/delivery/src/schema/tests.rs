@@ -56,7 +56,6 @@ struct Home {
     bucket: TestBucket,
     status: Arc<ShardStatus>,
     statuses: Statuses,
-    _motion: SlowMotion,
 }
 
 impl Home {
@@ -67,10 +66,11 @@ impl Home {
         let pipeline = pipeline(&schema, &bucket, &statuses).unwrap();
         let status = pipeline.status(ShardId(0));
         let pipeline = Arc::new(pipeline);
-        Home { server, pipeline, bucket, status, statuses, _motion: SlowMotion::start() }
+        Home { server, pipeline, bucket, status, statuses }
     }
 
     async fn form(&self) -> Arc<Form> {
+        let _motion = SlowMotion::start();
         let schema = self.pipeline.output.schema().unwrap();
         schema.form(self.pipeline.context(), &self.status).await
     }
@@ -302,7 +302,9 @@ async fn deliver(home: &Home, start: u64, data: &[&[&str]]) {
             offset += 1;
             record(offset - 1, data)
         });
+        let motion = SlowMotion::start();
         window.take(records.collect()).await.unwrap();
+        drop(motion);
         tokio::time::sleep(2 * AGE_MAX).await;
     }
     window.finish().await.unwrap();
