@@ -3,8 +3,9 @@
     redshift.py PORT POSTGRES_PORT DIRECTORY S3_ENDPOINT SQL
 
 Simple queries go to PostgreSQL as they are, but for COPY ... FROM 's3://...': for this the proxy reads the manifest
-and the objects with the access key in the command, and feeds their rows to PostgreSQL in the client's own session,
-and transaction. It knows JSON 'auto' and CSV, GZIP, and lists of columns. The database is dev, its user loader with
+and the objects with the access key in the command, or with that of the role `default`, which it has in the environment
+as ROLE_ACCESS_KEY and ROLE_SECRET_KEY, and feeds their rows to PostgreSQL in the client's own session, and
+transaction. It knows JSON 'auto' and CSV, GZIP, and lists of columns. The database is dev, its user loader with
 the password loaded, and SQL is run in it first.
 """
 
@@ -63,8 +64,11 @@ def objects(command, endpoint):
     def value(name):
         return re.search(rf"\b{name}\s+'([^']*)'", command["options"], re.I).group(1)
 
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=value("ACCESS_KEY_ID"),
-                      aws_secret_access_key=value("SECRET_ACCESS_KEY"))
+    is_role = re.search(r"\bIAM_ROLE\s+default\b", command["options"], re.I)
+    key = ([os.environ[name] for name in ("ROLE_ACCESS_KEY", "ROLE_SECRET_KEY")] if is_role
+           else [value("ACCESS_KEY_ID"), value("SECRET_ACCESS_KEY")])
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=key[0],
+                      aws_secret_access_key=key[1])
     assert re.search(r"\bMANIFEST\b", command["options"], re.I), "only manifests are known here"
     manifest = s3.get_object(Bucket=command["bucket"], Key=command["key"])["Body"].read()
     for entry in json.loads(manifest)["entries"]:

@@ -221,7 +221,39 @@ service:
         let mut command = Command::new(python_bin("python"));
         command.arg(script).args(ports.iter().map(u16::to_string));
         command.arg(directory).args([&s3.endpoint(), sql]);
+        command.envs([("ROLE_ACCESS_KEY", ACCESS_KEY), ("ROLE_SECRET_KEY", SECRET_KEY)]);
         Ok((Server::start(command, ports[0], directory)?, ports[1]))
+    }
+
+    /// A stand-in for the Redshift Data API: not Redshift, but what AWS's documentation says of the interface.
+    /// It runs statements by `redshift`, which has PostgreSQL on that other port, and knows the access key of
+    /// the S3 server, in the region us-east-1.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn redshift_data(
+        directory: &Path,
+        (redshift, postgres): (&Server, u16),
+    ) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/redshift_data.py");
+        let mut command = Command::new(python_bin("python"));
+        command.arg(script).args([port, redshift.port, postgres].map(|port| port.to_string()));
+        command.args(["us-east-1", ACCESS_KEY, SECRET_KEY]);
+        Server::start(command, port, directory)
+    }
+
+    /// Moto's AWS Glue, which keeps nothing when it ends.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn glue(directory: &Path) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(directory)?;
+        let port = free_ports(1)?[0];
+        let mut command = Command::new(python_bin("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        Server::start(command, port, directory)
     }
 
     /// A stand-in for Snowpipe Streaming: not Snowflake, but what its documentation says of the interface.

@@ -67,7 +67,8 @@ pub(crate) fn checked(
     stream: &DeliveryStream,
 ) -> Result<(), String> {
     match delivery::check(context, stream) {
-        Ok(()) | Err(delivery::SetupError::Unsupported { .. }) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) if error.is_unsupported() => Ok(()),
         Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
     }
 }

@@ -6,7 +6,7 @@ use e2e::Leat;
 use e2e::destinations::{Server, free_ports};
 use rand::RngExt;
 
-use crate::{CREDENTIALS, Site, flights, iceberg};
+use crate::{CREDENTIALS, Site, flights, iceberg, redshift};
 
 const KILLS: u32 = 20;
 /// How long all may take.
@@ -99,4 +99,21 @@ fn kills_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
   {spec}"
     );
     deliver(&site, &spec, &["iceberg", &catalog.endpoint(), "air.flights", "carrier"]);
+}
+
+#[test]
+fn kills_lose_and_repeat_no_flight_on_its_way_to_redshift_by_the_data_api() {
+    let site = Site::new();
+    let (server, postgres) =
+        redshift::start(&site, &site.directory.path().join("redshift"), "flights");
+    let directory = site.directory.path().join("data-api");
+    let api = Server::redshift_data(&directory, (&server, postgres)).unwrap();
+    let at = "clusterIdentifier: warehouse, dbUser: loader";
+    let spec = format!(
+        "source: {{directPut: {{shardCount: 2}}}}
+  buffering: {{sizeMiB: 1, intervalSeconds: 1}}
+  {}",
+        redshift::by_data_api(&api.endpoint(), at)
+    );
+    deliver(&site, &spec, &["postgres", &redshift::url(postgres), "flights"]);
 }

@@ -9,6 +9,7 @@ use e2e::destinations::{ACCESS_KEY, AZURE_KEY, SECRET_KEY, Server, python_bin};
 use e2e::{Leat, Start};
 
 mod buckets;
+mod catalogs;
 mod collector;
 mod compaction;
 mod faults;

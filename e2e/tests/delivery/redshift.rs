@@ -42,6 +42,17 @@ stringData: {{user: loader, password: loaded}}"
     )
 }
 
+/// The same by the Data API: `at` says where it is, and who loads.
+pub(crate) fn by_data_api(endpoint: &str, at: &str) -> String {
+    format!(
+        "destination:
+    redshift:
+      dataApi: {{{at}, database: dev, region: us-east-1, endpoint: '{endpoint}', {CREDENTIALS}}}
+      copyCommand: {{dataTableName: public.flights, copyOptions: IAM_ROLE default JSON 'auto'}}
+      s3: {{bucket: lake, endpoint: S3, prefix: way/, compression: GZIP, {CREDENTIALS}}}"
+    )
+}
+
 /// PostgreSQL's, for who reads.
 pub(crate) fn url(postgres: u16) -> String {
     format!("postgresql://loader:loaded@127.0.0.1:{postgres}/dev")
@@ -52,6 +63,18 @@ fn flights_arrive_in_redshift() {
     let site = Site::new();
     let (server, postgres) = start(&site, &site.directory.path().join("redshift"), "flights");
     let destination = destination(&server.address());
+    let spec = format!("buffering: {{sizeMiB: 16, intervalSeconds: 5}}\n  {destination}");
+    site.deliver(&spec, &["postgres", &url(postgres), "flights"]);
+}
+
+#[test]
+fn flights_arrive_in_redshift_by_the_data_api() {
+    let site = Site::new();
+    let (redshift, postgres) = start(&site, &site.directory.path().join("redshift"), "flights");
+    let directory = site.directory.path().join("data-api");
+    let server = Server::redshift_data(&directory, (&redshift, postgres)).unwrap();
+    let secret = "secretArn: arn:aws:secretsmanager:us-east-1:0:secret:loader";
+    let destination = by_data_api(&server.endpoint(), &format!("workgroupName: group, {secret}"));
     let spec = format!("buffering: {{sizeMiB: 16, intervalSeconds: 5}}\n  {destination}");
     site.deliver(&spec, &["postgres", &url(postgres), "flights"]);
 }

@@ -75,6 +75,7 @@ fn run(command: Command) {
     // Where delivery streams of the clients would deliver to: nobody there.
     let nowhere = [
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL_GLUE", "http://127.0.0.1:1"),
         ("AWS_ACCESS_KEY_ID", "any"),
         ("AWS_SECRET_ACCESS_KEY", "any"),
     ];

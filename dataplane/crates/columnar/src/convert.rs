@@ -48,7 +48,7 @@ enum Output {
 }
 
 impl Converter {
-    /// `columns` are those of the conversion's schema, wherever it is described.
+    /// With the columns of the conversion's schema, as Hive writes them, wherever they are described.
     ///
     /// # Errors
     /// A column or a setting that cannot be, and why.
@@ -56,8 +56,36 @@ impl Converter {
         conversion: &FormatConversion,
         columns: &[Column],
     ) -> Result<Converter, ConversionError> {
+        Converter::with_schema(conversion, |dialect| FileSchema::new(columns, dialect))
+    }
+
+    /// With the columns that a table of Iceberg describes. What Hive has no type for becomes what stands
+    /// for it there: times of day and UUIDs are texts, `timestamptz` is a timestamp in UTC.
+    ///
+    /// # Errors
+    /// A column or a setting that cannot be, and why.
+    pub fn as_described(
+        conversion: &FormatConversion,
+        table: &iceberg_table::Schema,
+    ) -> Result<Converter, ConversionError> {
+        Converter::with_schema(conversion, |dialect| FileSchema::as_described(table, dialect))
+    }
+
+    /// What is wrong with a conversion whose columns are not known yet.
+    ///
+    /// # Errors
+    /// A setting that cannot be, and why.
+    pub fn check(conversion: &FormatConversion) -> Result<(), ConversionError> {
+        let any = Column { name: "a".to_owned(), type_: "string".to_owned() };
+        Converter::new(conversion, &[any]).map(drop)
+    }
+
+    fn with_schema(
+        conversion: &FormatConversion,
+        schema: impl FnOnce(&Dialect) -> Result<FileSchema, ConversionError>,
+    ) -> Result<Converter, ConversionError> {
         let dialect = Dialect::new(conversion.input.as_ref())?;
-        let schema = FileSchema::new(columns, &dialect)?;
+        let schema = schema(&dialect)?;
         let output = match conversion.output.clone().unwrap_or_default() {
             ConversionOutput { parquet: Some(_), orc: Some(_) } => {
                 return Err(ConversionError::new("output", "set parquet or orc, not both"));

@@ -10,11 +10,17 @@ pub struct ConversionError {
     pub field: String,
     /// What is wrong about it.
     pub what: String,
+    /// Whether nothing is wrong about it, but that this version does not do it.
+    pub is_unsupported: bool,
 }
 
 impl ConversionError {
     pub(crate) fn new(field: impl Into<String>, what: impl Into<String>) -> ConversionError {
-        ConversionError { field: field.into(), what: what.into() }
+        ConversionError { field: field.into(), what: what.into(), is_unsupported: false }
+    }
+
+    pub(crate) fn unsupported(field: &str, what: impl Into<String>) -> ConversionError {
+        ConversionError { is_unsupported: true, ..ConversionError::new(field, what) }
     }
 
     pub(crate) fn column(name: &str, what: impl Into<String>) -> ConversionError {

@@ -82,6 +82,24 @@ impl HiveType {
         }
     }
 
+    /// What stands for it in Hive, which has fewer types.
+    pub(crate) fn in_hive(self) -> HiveType {
+        match self {
+            HiveType::Time | HiveType::Uuid => HiveType::String,
+            HiveType::TimestampTz => HiveType::Timestamp,
+            HiveType::Fixed(_) => HiveType::Binary,
+            HiveType::Array(element) => HiveType::Array(Box::new(element.in_hive())),
+            HiveType::Map(key, value) => {
+                HiveType::Map(Box::new(key.in_hive()), Box::new(value.in_hive()))
+            }
+            HiveType::Struct(fields) => {
+                let fields = fields.into_iter().map(|(name, type_)| (name, type_.in_hive()));
+                HiveType::Struct(fields.collect())
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn is_nested(&self) -> bool {
         matches!(self, HiveType::Array(_) | HiveType::Map(..) | HiveType::Struct(_))
     }

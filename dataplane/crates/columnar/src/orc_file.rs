@@ -56,11 +56,11 @@ impl OrcSettings {
         check_range("output.orc.rowIndexStride", stride, 1000, 1_000_000)?;
         if orc.format_version == Some(OrcVersion::V0_11) {
             let what = "files of V0_11 are not written, only of V0_12";
-            return Err(ConversionError::new("output.orc.formatVersion", what));
+            return Err(ConversionError::unsupported("output.orc.formatVersion", what));
         }
         if let Some(column) = orc.bloom_filter_columns.iter().flatten().next() {
             let what = format!("Bloom filters are not written, as for column {column}");
-            return Err(ConversionError::new("output.orc.bloomFilterColumns", what));
+            return Err(ConversionError::unsupported("output.orc.bloomFilterColumns", what));
         }
         let codec = match orc.compression {
             None | Some(OrcCompression::Snappy) => Codec::Snappy,

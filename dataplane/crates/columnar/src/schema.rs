@@ -31,15 +31,33 @@ impl FileSchema {
         dialect: &Dialect,
     ) -> Result<FileSchema, ConversionError> {
         let typed = columns.iter().map(|column| {
-            if column.name.is_empty() || NAME_BYTES_MAX < column.name.len() {
-                let what = format!("a name takes 1 to {NAME_BYTES_MAX} bytes");
-                return Err(ConversionError::column(&column.name, what));
-            }
             let type_ = HiveType::parse(&column.type_)
                 .map_err(|error| ConversionError::column(&column.name, error.to_string()))?;
             Ok((column.name.clone(), type_))
         });
-        let columns = typed.collect::<Result<Vec<_>, ConversionError>>()?;
+        FileSchema::of_columns(typed.collect::<Result<_, ConversionError>>()?, dialect)
+    }
+
+    /// The columns that a table describes, in files that know nothing of it: as AWS Glue shows tables of
+    /// Iceberg.
+    pub(crate) fn as_described(
+        table: &iceberg_table::Schema,
+        dialect: &Dialect,
+    ) -> Result<FileSchema, ConversionError> {
+        let columns = named_types(&table.fields).into_iter();
+        let columns = columns.map(|(name, type_)| (name, type_.in_hive())).collect();
+        FileSchema::of_columns(columns, dialect)
+    }
+
+    fn of_columns(
+        columns: Vec<(String, HiveType)>,
+        dialect: &Dialect,
+    ) -> Result<FileSchema, ConversionError> {
+        let is_named = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
+        if let Some((name, _)) = columns.iter().find(|(name, _)| !is_named(name)) {
+            let what = format!("a name takes 1 to {NAME_BYTES_MAX} bytes");
+            return Err(ConversionError::column(name, what));
+        }
         check_columns(&columns, dialect)?;
         let fields = columns.iter().map(|(name, type_)| Field::new(name, arrow_type(type_), true));
         let arrow = Arc::new(Schema::new(fields.collect::<Fields>()));

@@ -1,5 +1,7 @@
 //! Requests to services of AWS, signed with an access key.
 
+pub(crate) mod json;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,15 @@ pub(crate) struct Service<'a> {
     pub(crate) region: &'a str,
 }
 
+/// A request that is posted.
+#[derive(Clone, Copy)]
+pub(crate) struct Post<'a> {
+    pub(crate) url: &'a Url,
+    /// Beside those that all signed requests have.
+    pub(crate) headers: &'a [(&'static str, &'a str)],
+    pub(crate) body: &'a [u8],
+}
+
 /// Who calls: the access key of a Secret, or the pod's own.
 pub(crate) struct Identity {
     of: Option<AwsCredentials>,
@@ -35,17 +46,16 @@ impl Identity {
         Identity { of, own: OnceCell::new() }
     }
 
-    /// The headers that say who posts this, from the Secrets as they are now.
+    /// The request's headers, among them who posts it, from the Secrets as they are now.
     pub(crate) async fn sign(
         &self,
         connector: &Connector,
         service: &Service<'_>,
-        url: &Url,
-        body: &[u8],
+        post: Post<'_>,
         now: UnixMillis,
     ) -> Result<HeaderMap, TransferError> {
         let credential = self.credential(connector, service.region).await?;
-        sign(service, &credential, url, body, now)
+        sign(service, &credential, post, now)
     }
 
     /// The access key, from the Secrets as they are now.
@@ -104,8 +114,7 @@ fn unknown(error: &(impl ToString + ?Sized)) -> TransferError {
 fn sign(
     service: &Service<'_>,
     credential: &AwsCredential,
-    url: &Url,
-    body: &[u8],
+    Post { url, headers: own, body }: Post<'_>,
     now: UnixMillis,
 ) -> Result<HeaderMap, TransferError> {
     let host = url.host_str().unwrap_or_default();
@@ -124,6 +133,7 @@ fn sign(
     if let Some(token) = &credential.token {
         headers.push(("x-amz-security-token", token));
     }
+    headers.extend(own);
     let query = url.query().unwrap_or_default();
     let parts = RequestParts { method: "POST", path: url.path(), query, headers: &headers };
     let signer = Signer {

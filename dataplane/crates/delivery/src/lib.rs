@@ -12,8 +12,8 @@
 //! A place in a shard is remembered when everything before it is delivered, or in the backup. While a
 //! destination and the backup take nothing, nothing more is read.
 //!
-//! It opens connections to destinations, and to nobody else. What happens to records is decided in
-//! `delivery-core`. Once objects are delivered, `compaction` makes larger ones of them.
+//! It opens connections to destinations, to who transforms records and to who describes their columns, and
+//! to nobody else. What happens to records is decided in `delivery-core`. Once objects are delivered, `compaction` makes larger ones of them.
 
 mod aws;
 mod compaction;
@@ -23,6 +23,7 @@ mod metrics;
 mod object;
 mod pipeline;
 mod retry;
+mod schema;
 pub mod secrets;
 pub mod sinks;
 pub mod status;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::StreamUid;
-use columnar::{ConversionError, Converter};
+use columnar::ConversionError;
 use delivery_catalog::DeliveryStream;
 use delivery_core::objects::redshift::CopyError;
 use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
@@ -17,6 +17,7 @@ use operator_api::delivery_stream::{
 use crate::compaction::{Compaction, Form};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
+use crate::schema::Schema;
 use crate::secrets::Secrets;
 use crate::sinks::redshift::{Redshift, UrlError};
 use crate::sinks::stream::Streams;
@@ -97,6 +98,18 @@ pub enum SetupError {
     },
 }
 
+impl SetupError {
+    /// Whether nothing is wrong, but that this version does not do it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            SetupError::Unsupported { .. } => true,
+            SetupError::Conversion(error) => error.is_unsupported,
+            _ => false,
+        }
+    }
+}
+
 /// What a delivery stream does with its records.
 pub(crate) struct Pipeline {
     context: Arc<Context>,
@@ -120,8 +133,8 @@ pub(crate) struct Pipeline {
 
 /// Where records go.
 pub(crate) enum Output {
-    /// Into objects.
-    Objects(Objected, Option<Converter>),
+    /// Into objects, of these columns if not as they are.
+    Objects(Objected, Option<Schema>),
     /// Into objects, and from these into tables.
     Loaded(Objected, Box<Redshift>),
     /// To a service.
@@ -129,12 +142,19 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// The objects that records are put into, and what they become there.
-    pub(crate) fn objects(&self) -> Option<(&Objected, Option<&Converter>)> {
+    /// The objects that records are put into.
+    pub(crate) fn objects(&self) -> Option<&Objected> {
         match self {
-            Output::Objects(to, converter) => Some((to, converter.as_ref())),
-            Output::Loaded(to, _) => Some((to, None)),
+            Output::Objects(to, _) | Output::Loaded(to, _) => Some(to),
             Output::Sink(..) => None,
+        }
+    }
+
+    /// The columns that records are converted to, if they are.
+    pub(crate) fn schema(&self) -> Option<&Schema> {
+        match self {
+            Output::Objects(_, schema) => schema.as_ref(),
+            Output::Loaded(..) | Output::Sink(..) => None,
         }
     }
 
@@ -258,8 +278,9 @@ impl Setting<'_> {
         };
         if let Some(bucket) = Bucket::of(destination) {
             let conversion = self.stream.spec.format_conversion.as_ref();
-            let converter = conversion.map(converter).transpose()?;
-            return Ok(Output::Objects(self.objected(bucket, conversion)?, converter));
+            let schema = conversion.map(|of| Schema::new(of, &self.stream.name, self.context));
+            let objected = self.objected(bucket, conversion)?;
+            return Ok(Output::Objects(objected, schema.transpose()?));
         }
         if let Some(redshift) = &destination.redshift {
             return self.loaded(redshift);
@@ -314,7 +335,8 @@ impl Setting<'_> {
             // Paths of manifests have none.
             return Err(SetupError::Expression);
         }
-        let redshift = Redshift::new(of.clone(), Arc::clone(&self.context.secrets))?;
+        let (secrets, clock) = (&self.context.secrets, &self.context.clock);
+        let redshift = Redshift::new(of.clone(), Arc::clone(secrets), Arc::clone(clock))?;
         Ok(Output::Loaded(objected, Box::new(redshift)))
     }
 
@@ -361,14 +383,6 @@ fn feed(stream: &DeliveryStream) -> Feed {
         lineage: guid_of(&shape.expect("what was read from JSON is JSON")),
         repeats: transform.is_none_or(|it| it.lambda.is_none() && it.webhook.is_none()),
     }
-}
-
-fn converter(conversion: &FormatConversion) -> Result<Converter, SetupError> {
-    let Some(columns) = &conversion.schema.columns else {
-        let field = "spec.formatConversion.schema";
-        return Err(SetupError::Unsupported { field, instead: "write the columns here" });
-    };
-    Ok(Converter::new(conversion, columns)?)
 }
 
 /// How large a batch gets, and how long it waits for more.

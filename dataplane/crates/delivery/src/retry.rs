@@ -100,9 +100,9 @@ pub(crate) async fn load(
     retry_for: Duration,
 ) -> Result<(), LoadError> {
     let backoff = Backoff::new(retry_for);
-    let mut attempts = 0;
+    let (mut attempts, mut failures) = (0, 0);
     let loaded = loop {
-        let Err(error) = redshift.load(manifest_key).await else {
+        let Err(error) = redshift.load(manifest_key, &mut failures).await else {
             status.is_taken();
             break Ok(());
         };

@@ -12,7 +12,7 @@ use operator_api::delivery_stream::{LambdaTransform, StreamSource, Transform, We
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Url};
 
-use crate::aws::{Identity, Service, is_region};
+use crate::aws::{Identity, Post, Service, is_region};
 use crate::pipeline::{Context, SetupError, delivery_stream_arn};
 use crate::sinks::client::{Connector, Reply, TransferError, secret_header, send};
 
@@ -161,8 +161,9 @@ impl Transformer {
                 let url = invoke_url(endpoint, arn)?;
                 let service = Service { name: "lambda", region };
                 let now = self.context.clock.now();
+                let post = Post { url: &url, headers: &[], body: &payload };
                 let headers: HeaderMap =
-                    identity.sign(&self.connector, &service, &url, &payload, now).await?;
+                    identity.sign(&self.connector, &service, post, now).await?;
                 client.post(url).headers(headers)
             }
         };

@@ -24,6 +24,7 @@ use crate::metrics::DeliveryMetrics;
 use crate::object::{FillError, Full, Kind, Place, Pushed, Series};
 use crate::pipeline::{Output, Pipeline};
 use crate::retry::{self, Undelivered};
+use crate::schema::Form;
 use crate::sinks::{Batch, BatchId};
 use crate::status::ShardStatus;
 use crate::transform::Transformer;
@@ -61,6 +62,8 @@ pub(crate) struct Window {
     waiting: Vec<DeliveryRecord>,
     waiting_bytes: usize,
     waiting_since: Option<Instant>,
+    /// How records are converted, if they are.
+    form: Option<Arc<Form>>,
     /// Objects by partition.
     objects: BTreeMap<PartitionKeys, Series>,
     /// Objects that are on their way, or in their bucket, and yet to be loaded.
@@ -98,6 +101,7 @@ impl Window {
             waiting: Vec::new(),
             waiting_bytes: 0,
             waiting_since: None,
+            form: None,
             objects: BTreeMap::new(),
             loading: Loading::default(),
             batch: Vec::new(),
@@ -156,6 +160,11 @@ impl Window {
     pub(crate) async fn take(&mut self, records: Vec<DeliveryRecord>) -> Result<(), WindowError> {
         let memory = &self.pipeline.context().memory;
         self.holder.get_or_insert_with(|| memory.hold());
+        if self.first.is_none()
+            && let Some(schema) = self.pipeline.output.schema()
+        {
+            self.form = Some(schema.form(self.pipeline.context(), &self.status).await);
+        }
         self.first = self.first.or(records.first().map(|record| record.origin));
         self.oldest = self.first.map(|first| first.arrival);
         self.copy(&records).await?;
@@ -191,7 +200,7 @@ impl Window {
         self.process_waiting().await?;
         self.deliver_batch().await?;
         let pipeline = Arc::clone(&self.pipeline);
-        if let Some((to, _)) = pipeline.output.objects() {
+        if let Some(to) = pipeline.output.objects() {
             for mut series in std::mem::take(&mut self.objects).into_values() {
                 let full = series.end(to)?;
                 self.upload_records(full).await?;
@@ -291,7 +300,7 @@ impl Window {
 
     async fn gather(&mut self, keyed: Keyed, failed: &mut Failures) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
-        let Some((to, converter)) = pipeline.output.objects() else {
+        let Some(to) = pipeline.output.objects() else {
             let Item { record, metadata, .. } = keyed.item;
             if let Some(table) = metadata.and_then(|metadata| metadata.table) {
                 self.tables.insert((record.origin.offset, record.origin.sub), table);
@@ -320,6 +329,8 @@ impl Window {
         }
         let Some(series) = self.objects.get_mut(&keys) else { return Ok(()) };
         let what = (&item.record.data[..], item.record.origin.arrival);
+        let form = self.form.clone();
+        let converter = form.as_ref().map(|form| &form.converter);
         let pushed = series.push(to, Kind::Records(converter), self.place, &keys, what)?;
         let is_full = pipeline.buffer_bytes <= series.source_bytes();
         let full = if is_full { series.end(to)? } else { None };
@@ -347,13 +358,15 @@ impl Window {
 
     /// Writes down what could not be processed.
     async fn fail(&mut self, failed: Vec<Failed>) -> Result<(), WindowError> {
-        let pipeline = Arc::clone(&self.pipeline);
+        let (pipeline, form) = (Arc::clone(&self.pipeline), self.form.clone());
         for Failed { raw, origin, code, message, records, attempts } in failed {
             pipeline.metrics.failed_processing.inc_by(records as u64);
             let output = code.error_output_type();
             let refusal = match output {
                 ErrorOutputType::FormatConversionFailed => {
-                    Refusal::FormatConversion { table: None }
+                    let described = pipeline.output.schema().zip(form.as_deref());
+                    let table = described.and_then(|(schema, form)| schema.table(form));
+                    Refusal::FormatConversion { table }
                 }
                 _ => Refusal::Processing {
                     lambda_arn: pipeline.transformer.as_ref().and_then(Transformer::function_arn),

@@ -76,6 +76,9 @@ pub(crate) async fn run(
     let status = pipeline.status(shard.id);
     let _shown = Shown { pipeline: Arc::clone(&pipeline), shard: shard.id };
     let mut worker = Worker { pipeline, status, shard, reader, stopped };
+    if let Err(ended) = worker.wait_for_schema().await {
+        return ended;
+    }
     loop {
         if let Err(ended) = worker.window().await {
             return ended;
@@ -114,6 +117,15 @@ struct Until {
 }
 
 impl Worker {
+    /// Reads nothing before it is known what records become.
+    async fn wait_for_schema(&mut self) -> Result<(), Ended> {
+        let Some(schema) = self.pipeline.output.schema() else { return Ok(()) };
+        tokio::select! {
+            _ = schema.form(self.pipeline.context(), &self.status) => Ok(()),
+            () = is_stopped(&mut self.stopped) => Err(Ended::Stopped),
+        }
+    }
+
     /// Delivers one window.
     async fn window(&mut self) -> Result<(), Ended> {
         let start = self.reader.next();

@@ -90,6 +90,14 @@ impl TableMetadata {
         if self.format_version != FORMAT_VERSION {
             return Err(TableError::Version(self.format_version));
         }
+        self.described()
+    }
+
+    /// The same of a table of any version, for those who write elsewhere what it describes.
+    ///
+    /// # Errors
+    /// Nothing can be written by it.
+    pub fn described(&self) -> Result<Schema, TableError> {
         self.schema_of(self.current_schema_id)?.ok_or(TableError::Missing("schema"))
     }
 

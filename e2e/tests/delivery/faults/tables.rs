@@ -43,6 +43,34 @@ fn bad_days_lose_no_flight_on_its_way_to_redshift() {
     bad.endure(&site, &mut |_| kill(&mut server));
 }
 
+#[test]
+fn bad_days_lose_and_repeat_no_flight_on_its_way_to_redshift_by_the_data_api() {
+    let site = Site::new();
+    let directory = site.directory.path();
+    let (redshift, postgres) = redshift::start(&site, &directory.join("redshift"), "flights");
+    let data_api = directory.join("data-api");
+    let mut server = Server::redshift_data(&data_api, (&redshift, postgres)).unwrap();
+    let day = BadDay::before(server.port(), Speaks::Http, 11).unwrap();
+    let url = redshift::url(postgres);
+    let endpoint = format!("http://127.0.0.1:{}", day.port());
+    let bad = Bad {
+        spec: format!(
+            "buffering: {{sizeMiB: 16, intervalSeconds: 1}}
+  retryDurationSeconds: 30
+  {}",
+            redshift::by_data_api(&endpoint, "clusterIdentifier: warehouse, dbUser: loader")
+        ),
+        reader: vec!["postgres", &url, "flights"],
+        backup: "listed lake way/errors/manifests/",
+        repeats: Repeats::Forbidden,
+        seconds: 35,
+        environment: Vec::new(),
+        days: vec![day],
+        blows: &BLOWS,
+    };
+    bad.endure(&site, &mut |_| kill(&mut server));
+}
+
 /// `also` goes into the destination.
 fn to_snowflake(
     start: impl FnOnce(&Path) -> anyhow::Result<Server>,

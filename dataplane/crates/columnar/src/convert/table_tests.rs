@@ -162,3 +162,30 @@ fn a_compression_that_is_not_known_is_named() {
         "table property write.parquet.compression-codec: is lz4; set zstd, snappy, gzip or uncompressed"
     );
 }
+
+#[test]
+fn what_hive_has_no_type_for_becomes_what_stands_for_it() {
+    let map = r#"{"type":"map","key-id":7,"key":"uuid","value-id":8,"value-required":false,"value":"timestamptz"}"#;
+    let fields = [
+        r#"{"id":1,"name":"Number","required":true,"type":"long"}"#.to_owned(),
+        field(2, "at", "\"timestamptz\""),
+        field(3, "time", "\"time\""),
+        field(4, "bytes", "\"fixed[2]\""),
+        field(5, "m", map),
+    ];
+    let schema = format!(r#"{{"fields":[{}]}}"#, fields.join(","));
+    let table = TableSchema::parse(serde_json::from_str(&schema).unwrap()).unwrap();
+    for output in [tests::PARQUET, tests::ORC] {
+        let conversion = tests::conversion("{}", output);
+        let mut file = Converter::as_described(&conversion, &table).unwrap().begin().unwrap();
+        let record = r#"{"number":1,"at":"1970-01-01T01:00:00Z","time":"x","bytes":"abc","m":{"k":"1970-01-01 00:00:01"}}"#;
+        file.push(record.as_bytes()).unwrap();
+        // Nothing is required of records.
+        file.push(b"{}").unwrap();
+        let rows = tests::read_rows(&file.finish().unwrap());
+        expect![[r#"
+            Number=1 at=1970-01-01T01:00:00 time="x" bytes=[61, 62, 63] m={"k": 1970-01-01T00:00:01}
+            Number=null at=null time=null bytes=null m=null"#]]
+        .assert_eq(&rows.join("\n"));
+    }
+}

@@ -14,7 +14,7 @@
 //! Files are never deleted here. One whose commit was not made belongs to no table: it is left to the
 //! table's upkeep, as engines do with their own.
 
-mod catalog;
+pub(crate) mod catalog;
 mod commit;
 mod files;
 mod infer;

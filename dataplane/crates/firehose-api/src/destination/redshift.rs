@@ -58,7 +58,11 @@ impl Destination for Redshift {
     fn apply(&self, draft: &mut Draft<'_>) -> Result<(), ApiError> {
         let mut redshift = draft.spec().destination.redshift.take().unwrap_or_default();
         let before = redshift.s3.clone();
-        set(&mut redshift.cluster_jdbc_url, self.ClusterJDBCURL.as_ref());
+        if let Some(url) = &self.ClusterJDBCURL {
+            redshift.cluster_jdbc_url = Some(url.clone());
+            // AWS has no word for it here: who gives an address wants a connection.
+            redshift.data_api = None;
+        }
         if let Some(copy) = &self.CopyCommand {
             let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
             redshift.copy_command = CopySpec {
@@ -115,8 +119,18 @@ impl Redshift {
         draft: &mut Draft<'_>,
     ) -> Result<(), ApiError> {
         let manager = self.SecretsManagerConfiguration.as_ref();
+        if redshift.data_api.is_some() {
+            let is_given = self.Username.is_some() || self.Password.is_some() || manager.is_some();
+            return match is_given {
+                false => Ok(()),
+                true => Err(invalid_argument(
+                    "ClusterJDBCURL is required with credentials: this delivery stream loads by the Redshift Data API.",
+                )),
+            };
+        }
         let secret = SecretsManagerConfiguration::apply(manager, draft)?;
-        let (secret, credentials) = (secret.as_ref(), &mut redshift.credentials);
+        let credentials = redshift.credentials.get_or_insert_default();
+        let secret = secret.as_ref();
         let username = entry(secret, "username", self.Username.as_ref(), USERNAME_KEY, draft);
         set(&mut credentials.username_ref, username.as_ref());
         let password = entry(secret, "password", self.Password.as_ref(), PASSWORD_KEY, draft);
@@ -133,20 +147,23 @@ impl Redshift {
     pub(super) fn told(told: &Told<'_>) -> Option<Redshift> {
         let redshift = told.spec().destination.redshift.as_ref()?;
         let copy = &redshift.copy_command;
-        let user = &redshift.credentials.username_ref;
-        let manager = SecretsManagerConfiguration::told(told, Some(user));
+        let user = redshift.credentials.as_ref().map(|it| &it.username_ref);
+        let manager = SecretsManagerConfiguration::told(told, user);
         let is_own = manager.as_ref().is_none_or(|manager| manager.Enabled == Some(false));
         let hints = BufferingHints::told(told, MIB_DEFAULT, SECONDS_DEFAULT);
         let is_all = backup::is_all(told.spec().backup.as_ref());
         Some(Redshift {
             RoleARN: told.kept("RoleARN"),
-            ClusterJDBCURL: Some(redshift.cluster_jdbc_url.clone()),
+            ClusterJDBCURL: redshift.cluster_jdbc_url.clone(),
             CopyCommand: Some(CopyCommand {
                 DataTableName: Some(copy.data_table_name.clone()),
                 DataTableColumns: copy.data_table_columns.clone(),
                 CopyOptions: copy.copy_options.clone(),
             }),
-            Username: told.stream.secrets.get(&user.key).filter(|_| is_own).cloned(),
+            Username: user
+                .and_then(|user| told.stream.secrets.get(&user.key))
+                .filter(|_| is_own)
+                .cloned(),
             Password: None,
             RetryOptions: RetryOptions::told(told, RETRY_SECONDS_DEFAULT),
             S3Configuration: Some(S3::told(told, BUCKET, &redshift.s3, hints)),

@@ -92,6 +92,28 @@ async fn what_aws_has_a_shape_for_is_told_as_far_as_it_goes() {
     check(columns.clone(), &serializer, json!({"ParquetSerDe": {}})).await;
     let mib = format!("{extended}/BufferingHints/SizeInMBs");
     check(columns, &mib, json!(128)).await;
+    let s3 = json!({"s3": {"bucket": "lake"}});
+    let glue = json!({
+        "destination": s3, "formatConversion": {"schema": {"glue": {
+            "database": "d", "table": "t", "region": "eu-west-1", "endpoint": "http://glue:5000",
+        }}},
+    });
+    let latest = json!({
+        "DatabaseName": "d", "TableName": "t", "Region": "eu-west-1", "VersionId": "LATEST",
+    });
+    check(glue, &format!("{conversion}/SchemaConfiguration"), latest).await;
+    let redshift = json!({
+        "destination": {"redshift": {
+            "dataApi": {"workgroupName": "group", "database": "d", "region": "eu-west-1"},
+            "copyCommand": {"dataTableName": "t", "copyOptions": "IAM_ROLE default"},
+            "s3": {"bucket": "way"},
+        }},
+        "backup": {"s3": {"bucket": "back"}},
+    });
+    let member = "/RedshiftDestinationDescription";
+    let table = json!({"DataTableName": "t", "CopyOptions": "IAM_ROLE default"});
+    check(redshift.clone(), &format!("{member}/CopyCommand"), table).await;
+    check(redshift, &format!("{member}/ClusterJDBCURL"), Value::Null).await;
     let iceberg = json!({
         "destination": {"iceberg": {
             "catalog": {"rest": {"uri": "http://catalog:8181", "warehouse": "s3://lake/w"}},

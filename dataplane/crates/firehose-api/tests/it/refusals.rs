@@ -248,6 +248,19 @@ async fn the_rules_of_the_service_hold() {
             of("ExtendedS3", json!({"BufferingHints": {"SizeInMBs": 9}})),
             "BufferingHints must have both",
         ),
+        (
+            of(
+                "ExtendedS3",
+                with(
+                    conversion.clone(),
+                    json!({"DataFormatConversionConfiguration": with(
+                        conversion["DataFormatConversionConfiguration"].clone(),
+                        json!({"SchemaConfiguration": {"RoleARN": ROLE, "DatabaseName": "d", "TableName": "t", "VersionId": "new"}}),
+                    )}),
+                ),
+            ),
+            "spec.formatConversion.schema.glue.versionId: \"new\"; write it as",
+        ),
         (of("ExtendedS3", json!({"S3BackupMode": "Enabled"})), "S3BackupConfiguration is required"),
         (of("Redshift", json!({"S3BackupMode": "Enabled"})), "S3BackupConfiguration is required"),
         (

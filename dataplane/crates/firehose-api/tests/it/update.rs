@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use operator_api::delivery_stream::RedshiftDataApi;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, ROLE, bucket, to_bucket, with};
@@ -209,4 +210,38 @@ async fn the_bucket_of_refused_rows_follows_the_bucket_on_the_way() {
         json!({"RedshiftDestinationUpdate": {"S3Update": {"BucketARN": "arn:aws:s3:::new"}}});
     fixture.call("UpdateDestination", update("3", change)).await.unwrap();
     assert_eq!(buckets(), ("new".to_owned(), "back".to_owned()));
+}
+
+#[tokio::test]
+async fn a_call_that_gives_an_address_ends_the_data_api() {
+    let redshift = || {
+        json!({"RedshiftDestinationConfiguration": {
+            "RoleARN": ROLE, "ClusterJDBCURL": "jdbc:redshift://db:5439/x",
+            "CopyCommand": {"DataTableName": "t"}, "Username": "u", "Password": "hunter2!",
+            "S3Configuration": bucket(),
+        }})
+    };
+    let fixture = Fixture::with(redshift()).await;
+    fixture.edit("s", |stream| {
+        let redshift = stream.spec.destination.redshift.as_mut().unwrap();
+        (redshift.cluster_jdbc_url, redshift.credentials) = (None, None);
+        redshift.data_api = Some(RedshiftDataApi {
+            workgroup_name: Some("group".to_owned()),
+            database: "x".to_owned(),
+            region: "eu-west-1".to_owned(),
+            ..RedshiftDataApi::default()
+        });
+    });
+    let change = |members: Value| json!({"RedshiftDestinationUpdate": members});
+    let table = change(json!({"CopyCommand": {"DataTableName": "other"}}));
+    fixture.call("UpdateDestination", update("1", table)).await.unwrap();
+    let now = || fixture.stream("s").spec.destination.redshift.clone().unwrap();
+    assert!(now().data_api.is_some() && now().credentials.is_none());
+    let user = || json!({"Username": "u", "Password": "hunter2!"});
+    let want = "InvalidArgumentException: ClusterJDBCURL is required with credentials";
+    fixture.check_refused("UpdateDestination", update("2", change(user())), want).await;
+    let address = json!({"ClusterJDBCURL": "jdbc:redshift://db:5439/x"});
+    let both = change(with(user(), address));
+    fixture.call("UpdateDestination", update("2", both)).await.unwrap();
+    assert!(now().data_api.is_none() && now().credentials.is_some());
 }

@@ -276,7 +276,7 @@ pub struct GlueTable {
 
     /// The table's version, or LATEST, which is looked up again as time passes. LATEST when not
     /// set.
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(min = 1, max = 32), extend("pattern" = "^(LATEST|[0-9]+)$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 

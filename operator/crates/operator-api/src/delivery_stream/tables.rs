@@ -9,13 +9,29 @@ use crate::pods::{AwsCredentials, ClientTls, SecretRef, UserCredentials};
 /// A table in Amazon Redshift, or what speaks its COPY: objects are put into a bucket, then loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "[has(self.clusterJdbcUrl), has(self.dataApi)].exists_one(set, set)",
+        "message": "set exactly one way to the database: clusterJdbcUrl or dataApi"
+    },
+    {
+        "rule": "has(self.clusterJdbcUrl) == has(self.credentials)",
+        "message": "credentials are of who logs in at clusterJdbcUrl: set both or neither"
+    }
+]))]
 pub struct RedshiftDestination {
-    /// The database, as in jdbc:redshift://HOST:5439/DATABASE.
+    /// The database, as in jdbc:redshift://HOST:5439/DATABASE, to which a connection is made.
     #[schemars(length(max = 512), extend("pattern" = "^jdbc:(redshift|postgresql)://"))]
-    pub cluster_jdbc_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_jdbc_url: Option<String>,
 
-    /// The user that loads.
-    pub credentials: UserCredentials,
+    /// The user that loads, with clusterJdbcUrl.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<UserCredentials>,
+
+    /// The database, by the Redshift Data API: no connection is made to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_api: Option<RedshiftDataApi>,
 
     /// What is loaded, and where.
     pub copy_command: CopyCommand,
@@ -27,6 +43,62 @@ pub struct RedshiftDestination {
     /// How the server's certificate is checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClientTls>,
+}
+
+/// A database by the Redshift Data API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "[has(self.clusterIdentifier), has(self.workgroupName)].exists_one(set, set)",
+        "message": "set exactly one place of the database: clusterIdentifier or workgroupName"
+    },
+    {
+        "rule": "!(has(self.dbUser) && has(self.secretArn))",
+        "message": "set dbUser or secretArn, not both"
+    },
+    {
+        "rule": "!has(self.dbUser) || has(self.clusterIdentifier)",
+        "message": "dbUser is of a cluster: a workgroup's user is the caller, or in secretArn"
+    }
+]))]
+pub struct RedshiftDataApi {
+    /// The cluster.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_identifier: Option<String>,
+
+    /// The workgroup of Redshift Serverless.
+    #[schemars(length(min = 3, max = 128))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workgroup_name: Option<String>,
+
+    /// The database.
+    #[schemars(length(min = 1, max = 127))]
+    pub database: String,
+
+    /// The user of the cluster that loads. The caller's own when neither this nor secretArn is set.
+    #[schemars(length(min = 1, max = 127))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db_user: Option<String>,
+
+    /// The secret of AWS Secrets Manager with the user that loads.
+    #[schemars(length(min = 1, max = 2048))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_arn: Option<String>,
+
+    /// The AWS region.
+    #[schemars(length(min = 1, max = 64))]
+    pub region: String,
+
+    /// The API's address, for one that is not AWS's. AWS's when not set.
+    #[schemars(length(max = 1000), extend("pattern" = "^https?://"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+
+    /// The access key to call it with. The pod's own identity when not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<AwsCredentials>,
 }
 
 /// Redshift's COPY.

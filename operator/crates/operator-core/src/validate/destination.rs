@@ -128,6 +128,36 @@ fn check_redshift(redshift: &RedshiftDestination, refusals: &mut Refusals) {
         &format!("{S3}.compression"),
         "COPY does not read it; set UNCOMPRESSED or GZIP",
     );
+    check_database(redshift, refusals);
+}
+
+/// Refuses a database that is not reached in exactly one way, by one user.
+fn check_database(redshift: &RedshiftDestination, refusals: &mut Refusals) {
+    const PATH: &str = "spec.destination.redshift";
+    let RedshiftDestination { cluster_jdbc_url, credentials, data_api, .. } = redshift;
+    let ways = [("clusterJdbcUrl", cluster_jdbc_url.is_some()), ("dataApi", data_api.is_some())];
+    refusals.exactly_one(PATH, &ways);
+    refusals.refuse_if(
+        cluster_jdbc_url.is_some() != credentials.is_some(),
+        &format!("{PATH}.credentials"),
+        "are of who logs in at clusterJdbcUrl; set both or neither",
+    );
+    let Some(data_api) = data_api else { return };
+    let places = [
+        ("clusterIdentifier", data_api.cluster_identifier.is_some()),
+        ("workgroupName", data_api.workgroup_name.is_some()),
+    ];
+    refusals.exactly_one(&format!("{PATH}.dataApi"), &places);
+    refusals.refuse_if(
+        data_api.db_user.is_some() && data_api.secret_arn.is_some(),
+        &format!("{PATH}.dataApi.dbUser"),
+        "set this or secretArn, not both",
+    );
+    refusals.refuse_if(
+        data_api.db_user.is_some() && data_api.workgroup_name.is_some(),
+        &format!("{PATH}.dataApi.dbUser"),
+        "is of a cluster; a workgroup's user is the caller, or in secretArn",
+    );
 }
 
 fn check_snowflake(snowflake: &SnowflakeDestination, refusals: &mut Refusals) {

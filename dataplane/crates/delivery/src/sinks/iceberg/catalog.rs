@@ -29,7 +29,7 @@ const LEVELS: &str = "\u{1f}";
 
 /// A catalog did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CatalogError {
+pub(crate) enum CatalogError {
     /// It may have done it.
     #[error("ask the catalog")]
     Transfer(#[from] TransferError),
@@ -65,13 +65,13 @@ impl CatalogError {
 
 /// A table, as its catalog has it.
 #[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) metadata: TableMetadata,
+pub(crate) struct Loaded {
+    pub(crate) metadata: TableMetadata,
     /// How to get at its files.
     pub(super) config: BTreeMap<String, String>,
 }
 
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     of: RestCatalog,
     /// Whether it is to hand out access to the store.
     delegates: bool,
@@ -119,7 +119,7 @@ struct StorageCredential {
 }
 
 impl Catalog {
-    pub(super) fn new(
+    pub(crate) fn new(
         of: RestCatalog,
         delegates: bool,
         secrets: Arc<dyn Secrets>,
@@ -130,7 +130,7 @@ impl Catalog {
     }
 
     /// The table as it is now, of its snapshots the latest.
-    pub(super) async fn load(&self, table: &TableName) -> Result<Loaded, CatalogError> {
+    pub(crate) async fn load(&self, table: &TableName) -> Result<Loaded, CatalogError> {
         let session = self.session().await?;
         let mut url = self.table_url(&session, table)?;
         url.query_pairs_mut().append_pair("snapshots", "refs");

@@ -1,9 +1,10 @@
-use operator_api::delivery_stream::{CopyCommand, S3Destination};
+use operator_api::delivery_stream::{CopyCommand, RedshiftDataApi, S3Destination};
 use operator_api::pods::{AwsCredentials, ClientTls, UserCredentials};
+use tokio::time::timeout;
 
 use super::testing::{Act, Database};
 use super::*;
-use crate::sinks::testing::{TestSecrets, tls_acceptor};
+use crate::sinks::testing::{StoppedClock, TestSecrets, tls_acceptor};
 
 const PLAIN: &str = "?ssl=false";
 const COPY: &str = r#"COPY "clicks" FROM 's3://way/m' ACCESS_KEY_ID 'id' SECRET_ACCESS_KEY 'hush' MANIFEST JSON 'auto'"#;
@@ -15,11 +16,12 @@ fn destination(secrets: &TestSecrets, port: u16, parameters: &str) -> RedshiftDe
         session_token_ref: None,
     };
     RedshiftDestination {
-        cluster_jdbc_url: format!("jdbc:redshift://127.0.0.1:{port}/dev{parameters}"),
-        credentials: UserCredentials {
+        cluster_jdbc_url: Some(format!("jdbc:redshift://127.0.0.1:{port}/dev{parameters}")),
+        credentials: Some(UserCredentials {
             username_ref: secrets.set("user", "loader"),
             password_ref: secrets.set("password", "pass\n"),
-        },
+        }),
+        data_api: None,
         copy_command: CopyCommand {
             data_table_name: "clicks".to_owned(),
             data_table_columns: None,
@@ -35,14 +37,15 @@ fn destination(secrets: &TestSecrets, port: u16, parameters: &str) -> RedshiftDe
 }
 
 fn redshift(secrets: &Arc<TestSecrets>, of: RedshiftDestination) -> Redshift {
-    Redshift::new(of, Arc::clone(secrets) as Arc<dyn Secrets>).unwrap()
+    let secrets = Arc::clone(secrets) as Arc<dyn Secrets>;
+    Redshift::new(of, secrets, Arc::new(StoppedClock)).unwrap()
 }
 
 /// One load; what became of it, and what the server saw.
 async fn load(database: &Database) -> (Result<(), String>, Vec<String>) {
     let secrets = Arc::<TestSecrets>::default();
     let of = destination(&secrets, database.port, PLAIN);
-    let loaded = redshift(&secrets, of).load("m").await;
+    let loaded = redshift(&secrets, of).load("m", &mut 0).await;
     (loaded.map_err(|error| crate::chain(&error)), database.seen())
 }
 
@@ -51,10 +54,10 @@ async fn a_copy_is_a_transaction_of_the_user_in_the_secret() {
     let database = Database::willing().await;
     let secrets = Arc::<TestSecrets>::default();
     let redshift = redshift(&secrets, destination(&secrets, database.port, PLAIN));
-    redshift.load("m").await.unwrap();
+    redshift.load("m", &mut 0).await.unwrap();
     assert_eq!(database.seen(), ["loader:pass at dev", "BEGIN", COPY, "COMMIT"]);
     secrets.set("password", "other");
-    redshift.load("m").await.unwrap();
+    redshift.load("m", &mut 0).await.unwrap();
     assert_eq!(database.seen()[0], "loader:other at dev");
 }
 
@@ -68,7 +71,7 @@ async fn redshift_gets_at_the_bucket_by_the_access_key_or_as_the_options_say() {
         if let Some(credentials) = of.s3.credentials.as_mut().filter(|_| with_token) {
             credentials.session_token_ref = Some(secrets.set("token", "t"));
         }
-        redshift(&secrets, of).load("m").await.unwrap();
+        redshift(&secrets, of).load("m", &mut 0).await.unwrap();
         assert_eq!(database.seen()[2], format!(r#"COPY "clicks" FROM 's3://way/m' {want}"#));
     };
     let key = "ACCESS_KEY_ID 'id' SECRET_ACCESS_KEY 'hush'";
@@ -118,8 +121,9 @@ async fn a_copy_that_takes_too_long_is_cancelled() {
     let database = Database::scripted(vec![Act::Silence]).await;
     let secrets = Arc::<TestSecrets>::default();
     let mut redshift = redshift(&secrets, destination(&secrets, database.port, PLAIN));
-    redshift.load_max = Duration::from_millis(200);
-    let error = redshift.load("m").await.unwrap_err();
+    let Way::Wire(wire) = &mut redshift.way else { panic!("an address is connected to") };
+    wire.load_max = Duration::from_millis(200);
+    let error = redshift.load("m", &mut 0).await.unwrap_err();
     assert!(matches!(error, LoadError::LoadTimeout(_)), "{error:?}");
     let cancel = format!("cancel {:?}", "\0\0\0\u{7}\0\0\0\u{8}");
     let seen = async {
@@ -141,16 +145,16 @@ async fn a_server_that_cannot_be_reached_or_logged_in_to_is_told() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let away = redshift(&secrets, destination(&secrets, port, PLAIN));
-    let error = crate::chain(&away.load("m").await.unwrap_err());
+    let error = crate::chain(&away.load("m", &mut 0).await.unwrap_err());
     assert!(error.starts_with("connect: Connection refused"), "{error}");
 
     let database = Database::willing().await;
     let mut of = destination(&secrets, database.port, PLAIN);
     secrets.set("password", "wrong");
-    let error = redshift(&secrets, of.clone()).load("m").await.unwrap_err().to_string();
+    let error = redshift(&secrets, of.clone()).load("m", &mut 0).await.unwrap_err().to_string();
     assert_eq!(error, "log in: 28P01 FATAL: password authentication failed");
-    of.credentials.password_ref.key = "none".to_owned();
-    let error = redshift(&secrets, of).load("m").await.unwrap_err().to_string();
+    of.credentials.as_mut().unwrap().password_ref.key = "none".to_owned();
+    let error = redshift(&secrets, of).load("m", &mut 0).await.unwrap_err().to_string();
     assert_eq!(error, "there is no entry none in Secret s: create it");
 }
 
@@ -168,7 +172,7 @@ async fn the_connection_is_encrypted_unless_the_address_says_otherwise() {
             ca_ref: (!ca.is_empty()).then(|| secrets.set("ca", ca)),
             insecure_skip_verify: Some(trusts_any),
         });
-        let loaded = redshift(&secrets, of).load("m").await;
+        let loaded = redshift(&secrets, of).load("m", &mut 0).await;
         let got = loaded.map_or_else(|error| crate::chain(&error), |()| "loaded".to_owned());
         assert!(got.contains(want), "{got}, want {want}");
         assert_eq!(database.seen().is_empty(), want != "loaded");
@@ -191,11 +195,15 @@ fn what_a_resource_has_wrong_is_told_at_once() {
         let secrets = Arc::<TestSecrets>::default();
         let mut of = destination(&secrets, 1, PLAIN);
         change(&mut of);
-        let error = Redshift::new(of, secrets).err().expect(want);
+        let error = Redshift::new(of, secrets, Arc::new(StoppedClock)).err().expect(want);
         let text = crate::chain(&error);
         assert!(text.starts_with("spec.destination.redshift") && text.contains(want), "{text}");
     };
-    check(&|of| of.cluster_jdbc_url = "jdbc:redshift://h".to_owned(), "names no database");
+    let url = |url: &str| Some(url.to_owned());
+    check(&|of| of.cluster_jdbc_url = url("jdbc:redshift://h"), "names no database");
+    check(&|of| of.cluster_jdbc_url = None, "needs clusterJdbcUrl or dataApi");
+    check(&|of| of.data_api = Some(RedshiftDataApi::default()), "and not both");
+    check(&|of| of.credentials = None, "credentials are needed to log in");
     check(&|of| of.tls = Some(ClientTls::default()), "remove one");
     check(&|of| of.copy_command.data_table_name = "a b".to_owned(), "dataTableName");
     check(&|of| of.copy_command.copy_options = Some("; DROP".to_owned()), "copyOptions");

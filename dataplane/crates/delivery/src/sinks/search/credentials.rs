@@ -5,7 +5,7 @@ use operator_api::delivery_stream::SearchCredentials;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
-use crate::aws::{Identity, Service};
+use crate::aws::{Identity, Post, Service};
 use crate::sinks::client::{Connector, TransferError, secret_header};
 
 pub(super) struct Credentials {
@@ -36,7 +36,8 @@ impl Credentials {
             // Amazon OpenSearch Service, and its serverless collections.
             let name = if signing.serverless.unwrap_or(false) { "aoss" } else { "es" };
             let service = Service { name, region: &signing.region };
-            return self.identity.sign(connector, &service, url, body, now).await;
+            let post = Post { url, headers: &[], body };
+            return self.identity.sign(connector, &service, post, now).await;
         }
         let mut authorization = Vec::new();
         if let Some(user) = basic {

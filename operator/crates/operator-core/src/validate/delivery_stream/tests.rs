@@ -211,6 +211,11 @@ fn conversion_has_one_schema_and_one_output() {
         "spec.formatConversion.schema.columns[1].name: \"a\" is also \
          spec.formatConversion.schema.columns[0].name; give each its own",
     );
+    check_s3(
+        "formatConversion: {schema: {glue: {database: d, table: t, region: r, versionId: newest}}}",
+        "spec.formatConversion.schema.glue.versionId: \"newest\"; write it as \
+         ^(LATEST|[0-9]+)$",
+    );
     check(
         &format!(
             "destination: {{s3: {{bucket: lake, compression: GZIP}}}}, \
@@ -312,6 +317,43 @@ fn tables_are_known_or_found() {
             "{path}.routing.operation: appendOnly allows inserts only; remove one of the two | \
              {path}.tables[0].uniqueKeys: updates and deletes find rows by them; set them"
         ),
+    );
+}
+
+#[test]
+fn a_database_of_redshift_is_reached_in_one_way() {
+    let to_redshift = |how: &str, want: &str| {
+        let more = "copyCommand: {dataTableName: t}, s3: {bucket: lake}";
+        let spec = format!(
+            "backup: {{s3: {{bucket: refused}}}}, destination: {{redshift: {{{how}{more}}}}}"
+        );
+        check(&spec, want);
+    };
+    let user = "{usernameRef: {name: s, key: k}, passwordRef: {name: s, key: k}}";
+    let data_api = "dataApi: {database: d, region: eu-west-1";
+    to_redshift(&format!("{data_api}, clusterIdentifier: c, dbUser: u}}, "), "valid");
+    to_redshift(&format!("{data_api}, workgroupName: group}}, "), "valid");
+    to_redshift(
+        "",
+        "spec.destination.redshift: nothing is set; set one of clusterJdbcUrl or dataApi",
+    );
+    to_redshift(
+        &format!(
+            "clusterJdbcUrl: 'jdbc:redshift://h/d', {data_api}, clusterIdentifier: c, \
+             workgroupName: group, dbUser: u, secretArn: a}}, "
+        ),
+        "spec.destination.redshift: clusterJdbcUrl, dataApi are set; set one of clusterJdbcUrl or \
+         dataApi | spec.destination.redshift.credentials: are of who logs in at clusterJdbcUrl; \
+         set both or neither | spec.destination.redshift.dataApi: clusterIdentifier, workgroupName \
+         are set; set one of clusterIdentifier or workgroupName | \
+         spec.destination.redshift.dataApi.dbUser: set this or secretArn, not both | \
+         spec.destination.redshift.dataApi.dbUser: is of a cluster; a workgroup's user is the \
+         caller, or in secretArn",
+    );
+    to_redshift(
+        &format!("credentials: {user}, {data_api}, workgroupName: group}}, "),
+        "spec.destination.redshift.credentials: are of who logs in at clusterJdbcUrl; set both or \
+         neither",
     );
 }
 
