@@ -163,11 +163,12 @@ pub struct IcebergDestination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<IcebergRouting>,
 
-    /// Whether rows are only ever added, and keys not looked at. false when not set.
+    /// Whether rows are only ever added, and updates and deletes refused. false when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub append_only: Option<bool>,
 
-    /// Whether new keys of records become new columns. false when not set.
+    /// Whether new keys of records become new columns, and int and float columns become wider for
+    /// numbers that do not fit. false when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_evolution: Option<bool>,
 
@@ -269,7 +270,8 @@ pub struct IcebergTable {
     #[schemars(length(min = 1, max = 255))]
     pub table: String,
 
-    /// The columns that tell rows apart, for updates and deletes. None when not set.
+    /// The columns that tell rows apart, for updates and deletes. The table's identifier fields when
+    /// not set.
     #[schemars(length(max = 100), inner(length(min = 1, max = 255)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_keys: Option<Vec<String>>,
