@@ -439,7 +439,8 @@ fn servers() -> PathBuf {
 /// Java is not there.
 pub fn iceberg_reader() -> anyhow::Result<String> {
     let (java, servers) = (java_home()?.join("bin/java"), servers());
-    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/iceberg-reader/Read.java");
+    let reader =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/iceberg-reader/Read.java");
     Ok(format!(
         "{} -Xmx512m -cp {at}/iceberg-reader/*:{at}/{ICEBERG} {}",
         java.display(),

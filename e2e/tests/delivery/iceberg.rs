@@ -172,8 +172,7 @@ fn the_example_of_orders_is_carried_out() {
          apiVersion: leat.dev/v1alpha1\nkind: Stream\nmetadata: {{name: orders}}\nspec: {{shardCount: 2}}\n---\n\
          {example}\n  buffering: {{intervalSeconds: 2}}\n"
     ));
-    let mut script =
-        site.script(&leat.endpoint(), "iceberg_orders.py", &[&catalog.endpoint()]);
+    let mut script = site.script(&leat.endpoint(), "iceberg_orders.py", &[&catalog.endpoint()]);
     let status = script.env("ICEBERG_READER", iceberg_reader().unwrap()).status().unwrap();
     assert!(status.success(), "{status}\n{}", leat.log());
     leat.stop().unwrap();

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{Leat, Start};
 use e2e::destinations::{Server, free_ports};
+use e2e::{Leat, Start};
 use rand::RngExt;
 
 use crate::{CREDENTIALS, Site, flights, iceberg};

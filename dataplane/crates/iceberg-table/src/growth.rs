@@ -153,13 +153,19 @@ mod tests {
         let ids = |schema: &Schema| Type::Struct(schema.fields.clone()).to_json().to_string();
         let before = ids(&schema);
         let want = before
-            .replace(r#""id":1,"name":"n","required":true,"type":"int""#, r#""id":1,"name":"n","required":true,"type":"long""#)
+            .replace(
+                r#""id":1,"name":"n","required":true,"type":"int""#,
+                r#""id":1,"name":"n","required":true,"type":"long""#,
+            )
             .replace(
                 r#""type":"float"}]"#,
                 r#""type":"double"},{"id":11,"name":"f11","required":false,"type":"string"}]"#,
             )
             .replace(r#""value":"int""#, r#""value":"long""#)
-            .replace(r#"}}],"type":"struct"}"#, r#"}},{"id":10,"name":"f10","required":false,"type":"string"}],"type":"struct"}"#);
+            .replace(
+                r#"}}],"type":"struct"}"#,
+                r#"}},{"id":10,"name":"f10","required":false,"type":"string"}],"type":"struct"}"#,
+            );
         assert_eq!(ids(&grown), want);
         let text = update["schema"].to_string();
         assert!(text.contains(r#""doc":"kept""#) && text.contains(r#""identifier-field-ids":[1]"#));

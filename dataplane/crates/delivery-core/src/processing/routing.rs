@@ -130,7 +130,11 @@ mod tests {
         check(r#"{"t":"a","op":"insert"}"#, None, "Some(\"a\") Some(Insert)");
         check(r#"{"t":"a","op":"update"}"#, None, "Some(\"a\") Some(Update)");
         check(r#"{"t":"a","op":"delete"}"#, None, "Some(\"a\") Some(Delete)");
-        check(r#"{"t":"a","op":"u"}"#, None, "routing.operation: gives no insert, update or delete");
+        check(
+            r#"{"t":"a","op":"u"}"#,
+            None,
+            "routing.operation: gives no insert, update or delete",
+        );
         check(r#"{"t":"a"}"#, None, "routing.operation: gives null, or no name");
         // A function's word goes before the record's, which is not looked at.
         check(r#"{"t":"a","op":"u"}"#, Some(TableOperation::Delete), "Some(\"a\") Some(Delete)");

@@ -215,8 +215,9 @@ impl IcebergSink {
                 let router = Arc::clone(router);
                 let datas = batch.records.iter().map(|record| (record.data.clone(), said(record)));
                 let datas: Vec<(Bytes, TableMetadata)> = datas.collect();
-                let route =
-                    move || router.route(datas.iter().map(|(data, said)| (&data[..], said.clone())));
+                let route = move || {
+                    router.route(datas.iter().map(|(data, said)| (&data[..], said.clone())))
+                };
                 let routed = tokio::task::spawn_blocking(route).await;
                 routed.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?
             }
@@ -261,9 +262,8 @@ impl IcebergSink {
             }
         }
         let of_table = |indexes: &[usize], found: Vec<(usize, Failure)>| {
-            let of_table = |(at, failure): (usize, Failure)| {
-                (indexes[at], failure.of_table(share.table))
-            };
+            let of_table =
+                |(at, failure): (usize, Failure)| (indexes[at], failure.of_table(share.table));
             found.into_iter().map(of_table).collect::<Vec<_>>()
         };
         let rules = self.rules(share.table);
@@ -311,8 +311,7 @@ impl IcebergSink {
             return Ok(refused);
         }
         let both = rows.iter().chain(&deletes);
-        let puts: Vec<_> =
-            both.map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
+        let puts: Vec<_> = both.map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
         stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<()>().await?;
         let told = |files: Vec<(Bytes, DataFile)>| {
             files.into_iter().map(|(_, file)| file).collect::<Vec<_>>()

@@ -85,9 +85,10 @@ fn check_with(table: &TableMetadata, deletes: &[DataFile], look: impl FnOnce(Del
     let content = Content::Deletes(vec![1, 2]);
     let rows = Files { content: &Content::Rows, spec: &spec, files: &files };
     let deletes = Files { content: &content, spec: &whole, files: deletes };
+    let added = [rows, deletes];
     look(Delta {
         schema: &schema,
-        added: if deletes.files.is_empty() { &[rows] } else { &[rows, deletes] },
+        added: if deletes.files.is_empty() { &added[..1] } else { &added },
         snapshot_id: 99,
         summary: &summary,
         properties: &properties,
@@ -127,8 +128,11 @@ fn a_manifest_says_of_its_fields_which_they_are() {
 #[test]
 fn a_list_holds_what_the_one_before_held() {
     check(&table(Some(5)), |delta| {
-        let first = delta.manifest_list(&table(None), None, &[("s3://b/1".to_owned(), 10)]).unwrap();
-        let second = delta.manifest_list(&table(Some(5)), Some(&first), &[("s3://b/2".to_owned(), 20)]).unwrap();
+        let first =
+            delta.manifest_list(&table(None), None, &[("s3://b/1".to_owned(), 10)]).unwrap();
+        let second = delta
+            .manifest_list(&table(Some(5)), Some(&first), &[("s3://b/2".to_owned(), 20)])
+            .unwrap();
         let both = records(&second);
         assert_eq!(both.len(), 2);
         assert_eq!(both[1], records(&first)[0]);
@@ -186,7 +190,8 @@ fn deletes_are_in_a_manifest_of_their_own() {
         assert!(shown.contains(ids), "{shown}");
         assert!(!format!("{:?}", records(&manifests[0])).contains("Int(2)])"));
         let places = [("s3://b/1".to_owned(), 10), ("s3://b/2".to_owned(), 20)];
-        let list = read_list(&delta.manifest_list(&table(Some(5)), None, &places).unwrap()).unwrap();
+        let list =
+            read_list(&delta.manifest_list(&table(Some(5)), None, &places).unwrap()).unwrap();
         let found: Vec<_> = list
             .iter()
             .map(|of| (of.content, of.spec_id, of.sequence_number, of.counts[0], of.counts[3]))

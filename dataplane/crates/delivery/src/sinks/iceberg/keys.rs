@@ -73,9 +73,10 @@ impl Keys {
     fn key(&self, values: &[Option<Value>]) -> Result<u128, String> {
         let mut key = Vec::new();
         for (name, value) in self.names.iter().zip(values) {
-            let bytes = value.as_ref().map(Value::key).ok_or_else(|| {
-                format!("column {name}: is a unique key, and null or not there")
-            })?;
+            let bytes = value
+                .as_ref()
+                .map(Value::key)
+                .ok_or_else(|| format!("column {name}: is a unique key, and null or not there"))?;
             key.extend((bytes.len() as u64).to_be_bytes());
             key.extend(bytes);
         }
@@ -137,7 +138,8 @@ mod tests {
 
     /// The ids of the keys, or why there are none.
     fn check(named: &[&str], identifiers: &[i32], want: &str) {
-        let field = |id, name, type_| json!({"id": id, "name": name, "required": false, "type": type_});
+        let field =
+            |id, name, type_| json!({"id": id, "name": name, "required": false, "type": type_});
         let fields = [field(1, "a", "long"), field(2, "B", "string"), field(3, "c", "double")];
         let table = json!({
             "format-version": 2,

@@ -39,7 +39,10 @@ impl IcebergSink {
                 return Err(error.map_or(TableTrouble::Unchanged, TableTrouble::Busy));
             }
             if let Some(error) = error {
-                tracing::debug!("a change of a table may have to be made anew: {}", crate::chain(&error));
+                tracing::debug!(
+                    "a change of a table may have to be made anew: {}",
+                    crate::chain(&error)
+                );
                 tokio::time::sleep(pause(chance, changes)).await;
             }
             loaded = self.catalog.load(share.table).await?;

@@ -45,7 +45,7 @@ async fn what_does_not_fit_changes_nothing() {
         r#"{"op":"upsert","n":1}"#,
         r#"{"op":"delete","n":1"#,
     ]);
-    let want = "refused 1 2 3 4 Iceberg.MalformedData; refused 5 6 Iceberg.InvalidRoute";
+    let want = "refused 5 6 Iceberg.InvalidRoute; refused 1 2 3 4 Iceberg.MalformedData";
     assert_eq!(outline(&home.sink().attempt(&changes).await), want);
     assert_eq!(home.commits(), "1 of 1");
     // Nor when it comes again.
