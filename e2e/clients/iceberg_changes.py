@@ -77,6 +77,12 @@ def change(archive, stream, endpoint, name):
     assert len(delivered) == len(commits), "somebody else has committed"
     firsts = [summary["leat.first-record"] for summary in commits]
     assert len(set(firsts)) == len(firsts), "a batch was committed twice"
+    try:
+        table.scan().to_arrow()
+    except ValueError as error:
+        assert "equality" in str(error), error
+    else:
+        raise AssertionError("pyiceberg reads equality deletes by now: say so on the page")
     deletes = sum(int(summary.additional_properties.get("added-equality-deletes", 0)) for summary in commits)
     print(f"ok: {len(commits)} commits, {deletes:,} equality deletes")
 
