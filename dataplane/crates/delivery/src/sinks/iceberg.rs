@@ -68,6 +68,8 @@ pub(crate) struct IcebergSink {
     tables: BTreeMap<Arc<TableName>, IcebergTable>,
     /// Where records go that say nothing else.
     single: Option<Arc<TableName>>,
+    /// Where the tables are, if they are all in one.
+    database: Option<String>,
     router: Option<Arc<Router>>,
     creates: bool,
     evolves: bool,
@@ -143,11 +145,14 @@ impl IcebergSink {
         });
         let tables: BTreeMap<_, _> = tables.collect();
         let single = tables.keys().next().filter(|_| tables.len() == 1).cloned();
+        let mut databases = tables.keys().map(|of| of.database.clone());
+        let database = databases.next().filter(|first| databases.all(|other| other == *first));
         let router = of.routing.as_ref().map(Router::new).transpose()?.map(Arc::new);
         let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
         Ok(IcebergSink {
             catalog: Catalog::new(rest.clone(), of.s3.is_none(), secrets, Arc::clone(&clock)),
             places: Places::new(of.s3.clone(), Arc::clone(&parts.stores)),
+            database,
             tables,
             single,
             router,
@@ -231,11 +236,11 @@ impl IcebergSink {
                 return Err(invalid("appendOnly allows inserts only"));
             }
             let single = self.single.as_ref();
-            let database = routed.database.or_else(|| single.map(|of| of.database.clone()));
+            let database = routed.database.or_else(|| self.database.clone());
             let table = routed.table.or_else(|| single.map(|of| of.table.clone()));
             let (Some(database), Some(table)) = (database, table) else {
                 return Err(invalid(
-                    "the record names no database and table, and there is no single one",
+                    "the record names no database and table, and there is no single one of them",
                 ));
             };
             let name = TableName { database, table };

@@ -388,6 +388,23 @@ async fn records_go_where_they_say() {
 }
 
 #[tokio::test]
+async fn a_database_need_not_be_said_where_there_is_one() {
+    let check = async |other: &str, want: &str, commits: &str| {
+        let tables = json!([
+            {"database": "air.port", "table": "flights"},
+            {"database": other, "table": "planes"},
+        ]);
+        let home =
+            Home::new(json!([]), json!({"tables": tables, "routing": {"table": ".s"}})).await;
+        let attempt = home.sink().attempt(&batch(&[r#"{"n":1,"s":"flights"}"#])).await;
+        assert_eq!(outline(&attempt), want);
+        assert_eq!(home.commits(), commits);
+    };
+    check("air.port", "delivered", "1 of 1").await;
+    check("sea.port", "refused 0 Iceberg.InvalidRoute", "").await;
+}
+
+#[tokio::test]
 async fn tables_that_cannot_be_appended_to_say_why() {
     let check = async |change: fn(&mut Json), want: &str| {
         let home = Home::new(json!([]), json!({})).await;
