@@ -3,13 +3,10 @@
     iceberg_changes.py insert ARCHIVE DELIVERY_STREAM CATALOG TABLE [PARTITION...]   makes the table, and adds flights
     iceberg_changes.py change ARCHIVE DELIVERY_STREAM CATALOG TABLE                  updates and deletes some
     iceberg_changes.py grow ARCHIVE DELIVERY_STREAM CATALOG TABLE                    adds flights that hold more and more
-
-Environment: FLIGHTS, how many; CHANGES.
 """
 
 import csv
 import itertools
-import os
 import random
 import sys
 
@@ -18,8 +15,7 @@ from pyiceberg.types import FloatType, IntegerType, LongType, StringType
 import iceberg_tables
 import nycflights
 
-FLIGHTS = int(os.environ.get("FLIGHTS", 40_000))
-CHANGES = int(os.environ.get("CHANGES", 20_000))
+FLIGHTS, CHANGES, GROWING = 40_000, 20_000, 12_000
 COLUMNS = {"number": LongType(), "carrier": StringType(), "tailnum": StringType(), "origin": StringType(),
            "dest": StringType(), "distance": LongType(), "note": StringType(), "op": StringType()}
 CARRIERS = ["UA", "AA", "B6", "DL", "EV", "MQ", "US", "WN"]
@@ -90,9 +86,9 @@ def change(archive, stream, endpoint, name):
 def grow(archive, stream, endpoint, name):
     columns = {"number": IntegerType(), "carrier": StringType(), "speed": FloatType(), "op": StringType()}
     iceberg_tables.create(endpoint, name, columns)
-    rows = list(flights(archive))
+    rows = list(itertools.islice(flights(archive), GROWING))
     kept = [{column: row[column] for column in ("number", "carrier", "op")} | {"speed": 0.5} for row in rows]
-    third = FLIGHTS // 3
+    third = GROWING // 3
     # Half-way there are more columns, and values that are too large for those that are.
     for row, more in zip(kept[third:], rows[third:]):
         row["distance"] = more["distance"]
@@ -101,7 +97,7 @@ def grow(archive, stream, endpoint, name):
     for row in kept[2 * third:]:
         row["number"] += 2**40
         row["route"]["stops"] = [1, 2]
-    for start, end in itertools.pairwise([0, third, 2 * third, FLIGHTS]):
+    for start, end in itertools.pairwise([0, third, 2 * third, GROWING]):
         part = kept[:end]
         iceberg_tables.put(stream, part[start:])
         iceberg_tables.compare(endpoint, name, {row["number"]: row for row in part}, "number")

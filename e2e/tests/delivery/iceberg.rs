@@ -9,8 +9,6 @@ use e2e::{Leat, Start};
 
 use crate::{CREDENTIALS, Site, flights, kills};
 
-/// Flights that are put before they are changed.
-const FLIGHTS: &str = "40000";
 const KILLS: u32 = 10;
 
 /// A delivery stream's spec: to this table, with more of the destination.
@@ -102,7 +100,7 @@ impl Changing {
         let args = [what, flights.to_str().unwrap(), "flights", &catalog, "air.flights"];
         let args = [&args, partitions].concat();
         let mut script = self.site.script(&self.leat.endpoint(), "iceberg_changes.py", &args);
-        script.env("ICEBERG_READER", iceberg_reader().unwrap()).env("FLIGHTS", FLIGHTS);
+        script.env("ICEBERG_READER", iceberg_reader().unwrap());
         script
     }
 
