@@ -270,8 +270,8 @@ pub struct IcebergTable {
     #[schemars(length(min = 1, max = 255))]
     pub table: String,
 
-    /// The columns that tell rows apart, for updates and deletes. The table's identifier fields when
-    /// not set.
+    /// The columns that tell rows apart, for updates and deletes; routing.operation requires them. The
+    /// table's identifier fields when not set.
     #[schemars(length(max = 100), inner(length(min = 1, max = 255)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_keys: Option<Vec<String>>,
