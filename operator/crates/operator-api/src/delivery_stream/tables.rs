@@ -292,7 +292,7 @@ pub struct IcebergTable {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IcebergRouting {
-    /// Gives the namespace, as in .database. That of the tables when not set, if they are all in one.
+    /// Gives the namespace, as in .database. That all tables are in when not set.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
