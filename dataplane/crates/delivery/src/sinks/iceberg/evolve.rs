@@ -139,10 +139,14 @@ impl<'a> Missing<'a> {
             }
             // One value is read as a list of it.
             (Type::List(element), value) => self.look_into(element, value, depth + 1),
-            (Type::Int, value) if is_long(value) => drop(self.widened.insert(field.id)),
-            (Type::Float, value) if is_double(value) => drop(self.widened.insert(field.id)),
+            (Type::Int, value) if is_long(value) => self.widen(field),
+            (Type::Float, value) if is_double(value) => self.widen(field),
             _ => {}
         }
+    }
+
+    fn widen(&mut self, field: &Field) {
+        self.widened.insert(field.id);
     }
 }
 

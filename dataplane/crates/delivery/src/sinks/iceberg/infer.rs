@@ -63,7 +63,8 @@ pub(super) fn table<'a>(
     if COLUMNS_MAX < members.count() {
         return Err(InferError::TooMany);
     }
-    let fields = members.into_fields(&mut 0, &mut COLUMNS_MAX.clone());
+    let (mut last_id, mut room) = (0, COLUMNS_MAX);
+    let fields = members.into_fields(&mut last_id, &mut room);
     if fields.is_empty() {
         return Err(InferError::Nothing);
     }

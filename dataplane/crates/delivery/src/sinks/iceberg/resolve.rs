@@ -28,11 +28,10 @@ pub(super) struct Keyed {
 pub(super) fn resolve(changes: &[Option<Keyed>]) -> Left {
     let mut last_cut: HashMap<u128, usize> = HashMap::new();
     for (at, change) in changes.iter().enumerate() {
-        match change {
-            Some(Keyed { operation: TableOperation::Insert, .. }) | None => {}
-            Some(Keyed { key, .. }) => {
-                key.map(|key| last_cut.insert(key, at));
-            }
+        if let Some(Keyed { operation, key: Some(key) }) = change
+            && *operation != TableOperation::Insert
+        {
+            last_cut.insert(*key, at);
         }
     }
     let is_row = |(at, change): &(usize, &Option<Keyed>)| {
