@@ -32,6 +32,13 @@ if [ ! -f "$cache/$iceberg" ]; then
     rm -r "$download"
 fi
 
+# Its reader of tables, which the catalog has no use for.
+if ! cmp -s iceberg-reader/pom.xml "$cache/iceberg-reader/pom.xml"; then
+    mvn -q -B -f iceberg-reader/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$cache/iceberg-reader"
+    cp iceberg-reader/pom.xml "$cache/iceberg-reader/"
+fi
+
 # The OpenTelemetry collector, with what takes Splunk's and Firehose's requests.
 if ! cmp -s collector.yaml "$cache/collector/built.yaml"; then
     mkdir -p "$cache/collector"

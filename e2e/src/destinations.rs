@@ -32,6 +32,9 @@ pub const SNOWFLAKE_USER: &str = "loader";
 /// What its private key is encrypted with.
 pub const SNOWFLAKE_PASSPHRASE: &str = "leatphrase";
 
+/// Apache Iceberg's REST catalog.
+const ICEBERG: &str = "iceberg-open-api-1.10.0.jar";
+
 /// A server that runs until it is dropped.
 pub struct Server {
     command: Command,
@@ -282,7 +285,7 @@ service:
         std::fs::create_dir_all(directory)?;
         let port = free_ports(1)?[0];
         let mut command = Command::new(java_home()?.join("bin/java"));
-        command.args(["-Xmx512m", "-jar"]).arg(servers().join("iceberg-open-api-1.10.0.jar"));
+        command.args(["-Xmx512m", "-jar"]).arg(servers().join(ICEBERG));
         command.env("CATALOG_REST_PORT", port.to_string());
         command
             .env("CATALOG_URI", format!("jdbc:sqlite:{}", directory.join("catalog.db").display()));
@@ -463,6 +466,22 @@ fn processes(id: u32) -> Vec<i32> {
 fn servers() -> PathBuf {
     let named = std::env::var_os("LEAT_E2E_SERVERS").map(PathBuf::from);
     named.unwrap_or_else(|| PathBuf::from("/var/tmp/leat-e2e-servers"))
+}
+
+/// How Apache Iceberg's own reader is started: arguments without blanks, those aside that say what to read.
+///
+/// # Errors
+/// Java is not there.
+pub fn iceberg_reader() -> anyhow::Result<String> {
+    let (java, servers) = (java_home()?.join("bin/java"), servers());
+    let reader =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("destinations/iceberg-reader/Read.java");
+    Ok(format!(
+        "{} -Xmx512m -cp {at}/iceberg-reader/*:{at}/{ICEBERG} {}",
+        java.display(),
+        reader.display(),
+        at = servers.display()
+    ))
 }
 
 /// Where Java is that runs without being told where.

@@ -1,9 +1,10 @@
 //! Leat is killed again and again while it delivers.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::Leat;
 use e2e::destinations::{Server, free_ports};
+use e2e::{Leat, Start};
 use rand::RngExt;
 
 use crate::{CREDENTIALS, Site, flights, iceberg, redshift};
@@ -23,12 +24,17 @@ pub(crate) fn deliver(site: &Site, spec: &str, reader: &[&str]) {
     first.stop().unwrap();
     let address = format!("127.0.0.1:{}", free_ports(1).unwrap()[0]);
     let start = site.start(&["--listen", &address]);
-    let mut leat = Leat::start(&start).unwrap();
+    let leat = Leat::start(&start).unwrap();
     let flights = flights();
     let args = [&[flights.to_str().unwrap(), "flights"], reader].concat();
     // Slow enough for all kills, and settled when the last window has ended.
     let mut script = site.script(&leat.endpoint(), "deliver_flights.py", &args);
     script.env("SECONDS_BETWEEN_PUTS", "0.15").env("SECONDS_TO_SETTLE", "5");
+    run(leat, &start, script, KILLS).stop().unwrap();
+}
+
+/// Runs a script, which must end well, while the process is killed so often. Leat as it was started last.
+pub(crate) fn run(mut leat: Leat, start: &Start, mut script: Command, kills_wanted: u32) -> Leat {
     let mut script = script.spawn().unwrap();
     let started = Instant::now();
     let mut kills = 0;
@@ -37,9 +43,9 @@ pub(crate) fn deliver(site: &Site, spec: &str, reader: &[&str]) {
         if let Some(status) = script.try_wait().unwrap() {
             break status;
         }
-        if kills < KILLS {
+        if kills < kills_wanted {
             leat.kill();
-            leat = Leat::start(&start).unwrap();
+            leat = Leat::start(start).unwrap();
             kills += 1;
         }
         if ALL_MAX < started.elapsed() {
@@ -47,8 +53,8 @@ pub(crate) fn deliver(site: &Site, spec: &str, reader: &[&str]) {
         }
     };
     assert!(status.success(), "{status} after {kills} kills\n{}", leat.log());
-    assert_eq!(kills, KILLS, "it was over too soon");
-    leat.stop().unwrap();
+    assert_eq!(kills, kills_wanted, "it was over too soon");
+    leat
 }
 
 /// An object for each carrier, from two shards.

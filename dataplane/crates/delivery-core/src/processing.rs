@@ -108,6 +108,18 @@ pub enum TableOperation {
     Delete,
 }
 
+impl TableOperation {
+    /// As AWS writes it.
+    pub(crate) fn parse(text: &str) -> Option<TableOperation> {
+        match text {
+            "insert" => Some(TableOperation::Insert),
+            "update" => Some(TableOperation::Update),
+            "delete" => Some(TableOperation::Delete),
+            _ => None,
+        }
+    }
+}
+
 /// What a step made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

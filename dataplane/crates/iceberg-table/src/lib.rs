@@ -1,14 +1,15 @@
-//! Tables of Apache Iceberg, version 2 of the format: what a catalog says of them, and what is appended to
-//! them.
+//! Tables of Apache Iceberg, version 2 of the format: what a catalog says of them, and what it is asked to
+//! change.
 //!
 //! ```text
 //!  metadata.json ─► TableMetadata ─► Schema, PartitionSpec ─► (files are written elsewhere)
 //!                        │                                          ▼
-//!                        └──────────────► Append ◄───────────── DataFile
-//!                                           └─► manifest, manifest list, the request of the commit
+//!                        ├──────────────► Delta ◄───────────── DataFile
+//!                        │                  └─► manifests, manifest list, the request of the commit
+//!                        └──────────────► Growth ─► the request of a schema that holds more
 //! ```
 //!
-//! Only appending is here: reading, deleting and upkeep are for engines. There is no I/O, no clock and no
+//! Only writing is here: reading and upkeep are for engines. There is no I/O, no clock and no
 //! randomness: the same input makes the same bytes.
 //!
 //! The crate `iceberg` does not do for this. Its transactions load the table before each try and commit to
@@ -16,16 +17,18 @@
 //! is there already. What else it has would bring a second generation of arrow and parquet, and
 //! some hundred crates.
 
-mod append;
 mod avro;
+mod delta;
+mod growth;
 mod manifest;
 mod metadata;
 mod schema;
 mod transform;
 mod value;
 
-pub use append::Append;
-pub use manifest::{ColumnMetrics, DataFile, ManifestError};
+pub use delta::Delta;
+pub use growth::Growth;
+pub use manifest::{ColumnMetrics, Content, DataFile, Files, ManifestError};
 pub use metadata::{Snapshot, TableError, TableMetadata};
 pub use schema::{Field, Schema, SchemaError, Type};
 pub use transform::{PartitionField, PartitionSpec, Transform};

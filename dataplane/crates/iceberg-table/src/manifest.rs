@@ -10,8 +10,6 @@ use crate::schema::Schema;
 use crate::transform::PartitionSpec;
 use crate::value::Value;
 
-/// The files of a manifest hold data, not deletes.
-const DATA: i32 = 0;
 const ADDED: i32 = 1;
 /// Manifests that a snapshot may have. Engines are asked to merge them long before.
 const MANIFESTS_MAX: usize = 1 << 20;
@@ -33,6 +31,35 @@ pub enum ManifestError {
 impl From<apache_avro::Error> for ManifestError {
     fn from(error: apache_avro::Error) -> ManifestError {
         ManifestError::Avro(Box::new(error))
+    }
+}
+
+/// What the rows of a file mean. A manifest has files of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// They are in the table.
+    Rows,
+    /// Rows that have the same in the fields of these ids are in the table no more, if they came with a
+    /// snapshot before (an equality delete).
+    Deletes(Vec<i32>),
+}
+
+impl Content {
+    /// Of a file.
+    fn of_file(&self) -> i32 {
+        match self {
+            Content::Rows => 0,
+            // 1 are deletes by the positions of rows.
+            Content::Deletes(_) => 2,
+        }
+    }
+
+    /// Of a manifest, which does not tell deletes from each other.
+    fn of_manifest(&self) -> (i32, &'static str) {
+        match self {
+            Content::Rows => (0, "data"),
+            Content::Deletes(_) => (1, "deletes"),
+        }
     }
 }
 
@@ -68,12 +95,22 @@ pub struct ColumnMetrics {
     pub upper: Option<Vec<u8>>,
 }
 
+/// Files of a manifest.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// What they hold.
+    pub content: &'a Content,
+    /// How their rows are parted. Deletes that are not parted are of all partitions, by whatever spec.
+    pub spec: &'a PartitionSpec,
+    /// The files, which are there.
+    pub files: &'a [DataFile],
+}
+
 /// A manifest of these files, all of which were added by this snapshot.
 pub(crate) fn manifest(
     schema: &Schema,
-    spec: &PartitionSpec,
     snapshot_id: i64,
-    files: &[DataFile],
+    Files { content, spec, files }: Files<'_>,
 ) -> Result<Vec<u8>, ManifestError> {
     let about = BTreeMap::from([
         ("schema", schema.json.to_string()),
@@ -81,7 +118,7 @@ pub(crate) fn manifest(
         ("partition-spec", spec.json.to_string()),
         ("partition-spec-id", spec.id.to_string()),
         ("format-version", "2".to_owned()),
-        ("content", "data".to_owned()),
+        ("content", content.of_manifest().1.to_owned()),
     ]);
     let entry = |file| {
         record(vec![
@@ -90,7 +127,7 @@ pub(crate) fn manifest(
             // Both are those of the snapshot, which are known when it is committed.
             ("sequence_number", some(None)),
             ("file_sequence_number", some(None)),
-            ("data_file", data_file(spec, file)),
+            ("data_file", data_file(content, spec, file)),
         ])
     };
     Ok(avro::write(&entry_schema(spec), &about, files.iter().map(entry))?)
@@ -114,6 +151,7 @@ fn entry_schema(spec: &PartitionSpec) -> Json {
         optional(110, "null_value_counts", number_map([121, 122], "long")),
         optional(125, "lower_bounds", number_map([126, 127], "bytes")),
         optional(128, "upper_bounds", number_map([129, 130], "bytes")),
+        optional(135, "equality_ids", json!({"type": "array", "items": "int", "element-id": 136})),
     ]});
     json!({"type": "record", "name": "manifest_entry", "fields": [
         field(0, "status", "int"),
@@ -124,7 +162,7 @@ fn entry_schema(spec: &PartitionSpec) -> Json {
     ]})
 }
 
-fn data_file(spec: &PartitionSpec, file: &DataFile) -> Avro {
+fn data_file(content: &Content, spec: &PartitionSpec, file: &DataFile) -> Avro {
     let part = |(of, value): (&crate::transform::PartitionField, &Option<Value>)| {
         (avro::name_of(&of.name), some(value.as_ref().map(avro::value_of)))
     };
@@ -135,8 +173,12 @@ fn data_file(spec: &PartitionSpec, file: &DataFile) -> Avro {
         };
         some(Some(Avro::Array(file.columns.iter().filter_map(entry).collect())))
     };
+    let equality_ids = match content {
+        Content::Rows => None,
+        Content::Deletes(ids) => Some(Avro::Array(ids.iter().copied().map(Avro::Int).collect())),
+    };
     record(vec![
-        ("content", Avro::Int(DATA)),
+        ("content", Avro::Int(content.of_file())),
         ("file_path", Avro::String(file.path.clone())),
         ("file_format", Avro::String("PARQUET".to_owned())),
         ("partition", Avro::Record(partition)),
@@ -147,6 +189,7 @@ fn data_file(spec: &PartitionSpec, file: &DataFile) -> Avro {
         ("null_value_counts", map(|column| column.nulls.map(long))),
         ("lower_bounds", map(|column| column.lower.clone().map(Avro::Bytes))),
         ("upper_bounds", map(|column| column.upper.clone().map(Avro::Bytes))),
+        ("equality_ids", some(equality_ids)),
     ])
 }
 
@@ -170,17 +213,16 @@ pub(crate) struct ManifestFile {
 impl ManifestFile {
     /// One of files that were added now.
     pub(crate) fn added(
-        path: &str,
-        length: usize,
-        (spec, snapshot_id, sequence_number): (&PartitionSpec, i64, i64),
-        files: &[DataFile],
+        (path, length): (&str, usize),
+        (snapshot_id, sequence_number): (i64, i64),
+        Files { content, spec, files }: Files<'_>,
     ) -> ManifestFile {
         let rows = files.iter().map(|file| file.rows).sum::<u64>();
         ManifestFile {
             path: path.to_owned(),
             length: length as i64,
             spec_id: spec.id,
-            content: DATA,
+            content: content.of_manifest().0,
             sequence_number,
             min_sequence_number: sequence_number,
             snapshot_id,

@@ -10,10 +10,10 @@ use crate::transform::PartitionSpec;
 
 /// The version of the format that is written.
 const FORMAT_VERSION: i64 = 2;
-/// The branch that is appended to.
+/// The branch that is committed to.
 const BRANCH: &str = "main";
 
-/// A table's metadata: what appending needs of it.
+/// A table's metadata: what committing needs of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TableMetadata {
@@ -27,11 +27,13 @@ pub struct TableMetadata {
     #[serde(default)]
     pub(crate) last_updated_ms: i64,
     #[serde(default)]
+    pub(crate) last_column_id: i32,
+    #[serde(default)]
     schemas: Vec<Json>,
     #[serde(default)]
-    current_schema_id: i64,
+    pub(crate) current_schema_id: i64,
     #[serde(default)]
-    partition_specs: Vec<Json>,
+    pub(crate) partition_specs: Vec<Json>,
     #[serde(default)]
     default_spec_id: i64,
     #[serde(default)]
@@ -62,7 +64,7 @@ struct Ref {
     snapshot_id: i64,
 }
 
-/// A table that nothing can be appended to.
+/// A table that nothing can be committed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Of another version.
@@ -123,7 +125,18 @@ impl TableMetadata {
         PartitionSpec::parse(json, schema).map_err(TableError::Partition)
     }
 
-    /// The state that is appended to; `None` while nothing was ever written.
+    /// A spec by which nothing is parted, if the table has one: that of files whose deletes are of all
+    /// partitions.
+    #[must_use]
+    pub fn unpartitioned_spec(&self) -> Option<PartitionSpec> {
+        let is_unpartitioned =
+            |json: &&Json| json["fields"].as_array().is_some_and(|fields| fields.is_empty());
+        let json = self.partition_specs.iter().find(is_unpartitioned)?;
+        let id = i32::try_from(json["spec-id"].as_i64()?).ok()?;
+        Some(PartitionSpec { id, fields: Vec::new(), json: json["fields"].clone() })
+    }
+
+    /// The state that is committed to; `None` while nothing was ever written.
     ///
     /// # Errors
     /// The metadata does not say where its manifests are.

@@ -117,6 +117,14 @@ impl Schema {
         Ok(Schema { id, fields, json })
     }
 
+    /// The fields by which its rows are told apart, if it says so.
+    #[must_use]
+    pub fn identifier_field_ids(&self) -> Vec<i32> {
+        let ids = self.json.get("identifier-field-ids").and_then(Json::as_array);
+        let id = |id: &Json| id.as_i64().and_then(|id| i32::try_from(id).ok());
+        ids.into_iter().flatten().filter_map(id).collect()
+    }
+
     /// The plain field of that id, and the way to it: the index of a field in each struct. `None` when there
     /// is none, or it is in a list or a map.
     #[must_use]
@@ -228,7 +236,7 @@ impl Type {
 }
 
 impl Field {
-    fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         let Field { id, name, is_required, type_ } = self;
         json!({"id": id, "name": name, "required": is_required, "type": type_.to_json()})
     }

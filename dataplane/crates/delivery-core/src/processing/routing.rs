@@ -1,21 +1,22 @@
-//! The tables that records say they go to.
+//! The tables that records say they go to, and what is to become of them there.
 
 use operator_api::delivery_stream::IcebergRouting;
 
 use super::jq::{Program, on_deep_stack};
-use super::{SetupError, StartError, TableMetadata, keys, program};
+use super::{SetupError, StartError, TableMetadata, TableOperation, keys, program};
 
 /// Names of a table are no longer than this.
 const NAME_BYTES_MAX: usize = 255;
 
-/// How a record's table is found in it.
+/// How a record's table and its operation are found in it.
 pub struct Router {
     database: Option<Program>,
     table: Option<Program>,
+    operation: Option<Program>,
 }
 
 impl Router {
-    /// By these programs, that of the operation aside.
+    /// By these programs.
     ///
     /// # Errors
     /// One of them is no program.
@@ -26,27 +27,38 @@ impl Router {
         Ok(Router {
             database: compile("destination.iceberg.routing.database", &routing.database)?,
             table: compile("destination.iceberg.routing.table", &routing.table)?,
+            operation: compile("destination.iceberg.routing.operation", &routing.operation)?,
         })
     }
 
-    /// The table of each record, or a sentence. What no program says is not set.
+    /// The table and the operation of each record, or a sentence. What a function has `said` is not looked
+    /// for in the record; what is said by neither is not set.
     ///
     /// # Errors
     /// There is no thread to run programs on.
     pub fn route<'a>(
         &self,
-        records: impl Iterator<Item = &'a [u8]> + Send,
+        records: impl Iterator<Item = (&'a [u8], TableMetadata)> + Send,
     ) -> Result<Vec<Result<TableMetadata, String>>, StartError> {
-        on_deep_stack(|| records.map(|data| self.route_one(data)).collect())
+        on_deep_stack(|| records.map(|(data, said)| self.route_one(data, said)).collect())
     }
 
-    fn route_one(&self, data: &[u8]) -> Result<TableMetadata, String> {
-        let name = |program: &Option<Program>, what| {
-            program.as_ref().map(|program| name(program, what, data)).transpose()
+    fn route_one(&self, data: &[u8], said: TableMetadata) -> Result<TableMetadata, String> {
+        let find = |said: Option<String>, program: &Option<Program>, what| match (said, program) {
+            (None, Some(program)) => name(program, what, data).map(Some),
+            (said, _) => Ok(said),
         };
-        let database = name(&self.database, "routing.database")?;
-        let table = name(&self.table, "routing.table")?;
-        Ok(TableMetadata { database, table, operation: None })
+        let database = find(said.database, &self.database, "routing.database")?;
+        let table = find(said.table, &self.table, "routing.table")?;
+        let operation = match (said.operation, &self.operation) {
+            (None, Some(program)) => {
+                let text = name(program, "routing.operation", data)?;
+                let operation = TableOperation::parse(&text);
+                Some(operation.ok_or("routing.operation: gives no insert, update or delete")?)
+            }
+            (said, _) => said,
+        };
+        Ok(TableMetadata { database, table, operation })
     }
 }
 
@@ -78,28 +90,53 @@ mod tests {
             database: None,
             table: Some("if .kind then .kind else empty end".to_owned()),
             operation: None,
-        });
-        let long = format!(r#"{{"kind":"{}"}}"#, "x".repeat(256));
-        let records = [r#"{"kind":"a"}"#, r#"{"kind":7}"#, r#"{"kind":""}"#, "{}", "{", &long];
-        let routed = router.unwrap().route(records.iter().map(|record| record.as_bytes()));
-        let shown: Vec<String> = routed
-            .unwrap()
-            .into_iter()
-            .map(|table| match table {
+        })
+        .unwrap();
+        let check = |record: &str, want: &str| {
+            let said = TableMetadata::default();
+            let routed = router.route([(record.as_bytes(), said)].into_iter()).unwrap();
+            let found = match routed.into_iter().next().unwrap() {
                 Ok(table) => format!("{:?} {:?}", table.database, table.table),
                 Err(error) => error.chars().take(40).collect(),
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "None Some(\"a\")",
-                "None Some(\"7\")",
-                "routing.table: gives null, or no name",
-                "routing.table: gives no value",
-                "routing.table: the record is not one JSO",
-                "routing.table: gives a name of more than",
-            ]
+            };
+            assert_eq!(found, want);
+        };
+        check(r#"{"kind":"a"}"#, "None Some(\"a\")");
+        check(r#"{"kind":7}"#, "None Some(\"7\")");
+        check(r#"{"kind":""}"#, "routing.table: gives null, or no name");
+        check("{}", "routing.table: gives no value");
+        check("{", "routing.table: the record is not one JSO");
+        let long = format!(r#"{{"kind":"{}"}}"#, "x".repeat(256));
+        check(&long, "routing.table: gives a name of more than");
+    }
+
+    #[test]
+    fn records_say_their_operations() {
+        let router = Router::new(&IcebergRouting {
+            table: Some(".t".to_owned()),
+            operation: Some(".op".to_owned()),
+            ..IcebergRouting::default()
+        })
+        .unwrap();
+        let check = |record: &str, said: Option<TableOperation>, want: &str| {
+            let said = TableMetadata { operation: said, ..TableMetadata::default() };
+            let routed = router.route([(record.as_bytes(), said)].into_iter()).unwrap();
+            let found = match &routed[0] {
+                Ok(routed) => format!("{:?} {:?}", routed.table, routed.operation),
+                Err(what) => what.clone(),
+            };
+            assert_eq!(found, want);
+        };
+        check(r#"{"t":"a","op":"insert"}"#, None, "Some(\"a\") Some(Insert)");
+        check(r#"{"t":"a","op":"update"}"#, None, "Some(\"a\") Some(Update)");
+        check(r#"{"t":"a","op":"delete"}"#, None, "Some(\"a\") Some(Delete)");
+        check(
+            r#"{"t":"a","op":"u"}"#,
+            None,
+            "routing.operation: gives no insert, update or delete",
         );
+        check(r#"{"t":"a"}"#, None, "routing.operation: gives null, or no name");
+        // A function's word goes before the record's, which is not looked at.
+        check(r#"{"t":"a","op":"u"}"#, Some(TableOperation::Delete), "Some(\"a\") Some(Delete)");
     }
 }

@@ -1,12 +1,15 @@
 //! The `iceberg` destination: rows of tables, through a catalog that speaks Iceberg's REST protocol.
 //!
 //! ```text
-//!  batch ─► tables ─► load the table ─► what is in it already? ─► files ─► the store
-//!                          ▲                                                  │
-//!                          └── others were first, or the answer was lost ── commit
+//!  batch ─► tables ─► load the table ─► what is in it already? ─► has it columns? ─► files ─► the store
+//!                          ▲                                                                    │
+//!                          └──────────── others were first, or the answer was lost ────────── commit
 //! ```
 //!
 //! All records of a batch that go to one table become one commit, which says which they are ([`marks`]).
+//! What they are to do there, one after the other, is cut down before to rows that are added and keys
+//! whose rows are taken out ([`resolve`]). Those are written as equality deletes: nothing of the table is
+//! read for them, however large it is.
 //! Before anything is written it is looked up what is there; so a batch that comes again, after a crash or
 //! after an answer that was lost, adds what is missing, once. That somebody else commits the same at the
 //! same time cannot be: a commit holds only for the state of the table that it was looked up in.
@@ -16,10 +19,14 @@
 
 pub(crate) mod catalog;
 mod commit;
+mod evolve;
 mod files;
 mod infer;
+mod keys;
 mod marks;
 mod place;
+mod prepare;
+mod resolve;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +36,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use columnar::{Refused, RefusedCode};
 use delivery_core::objects::{Refusal, RefusedRecord};
 use delivery_core::processing::{Router, StartError, TableMetadata, TableOperation};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -39,7 +45,7 @@ use operator_api::delivery_stream::{IcebergDestination, IcebergTable};
 
 use self::catalog::{Catalog, CatalogError, Loaded};
 use self::commit::Adding;
-use self::files::{Form, FormError, WriteError, Written, misfits};
+use self::files::{Change, Form, FormError, Judge, Rules, WriteError, Written};
 use self::infer::InferError;
 use self::marks::{Marks, Place};
 use self::place::Places;
@@ -62,8 +68,12 @@ pub(crate) struct IcebergSink {
     tables: BTreeMap<Arc<TableName>, IcebergTable>,
     /// Where records go that say nothing else.
     single: Option<Arc<TableName>>,
+    /// Where the tables are, if they are all in one.
+    database: Option<String>,
     router: Option<Arc<Router>>,
     creates: bool,
+    evolves: bool,
+    appends_only: bool,
     feed: Feed,
     clock: Arc<dyn Clock>,
     /// One commit at a time for each table: all of this process would be in each other's way.
@@ -94,6 +104,8 @@ enum TableTrouble {
     Location(String),
     #[error("the table was replaced by another of its name")]
     Replaced,
+    #[error("the catalog says that it changes the table, and does not")]
+    Unchanged,
     #[error("others bring the same records to the table at the same time")]
     Overtaken,
     #[error("too many others commit to the table at the same time")]
@@ -103,10 +115,18 @@ enum TableTrouble {
     Thread(#[from] tokio::task::JoinError),
 }
 
+/// Where a record goes, and what is to become of it there.
+struct Route {
+    table: Arc<TableName>,
+    operation: TableOperation,
+}
+
 /// Records of a batch that go to one table.
 struct Share<'a> {
     table: &'a Arc<TableName>,
     batch: &'a Batch,
+    /// Of all records of the batch.
+    operations: &'a [TableOperation],
     /// By their index in the batch; there is one.
     indexes: Vec<usize>,
 }
@@ -118,17 +138,6 @@ impl IcebergSink {
             let field = "spec.destination.iceberg.catalog.glue";
             return unsupported(field, "use rest");
         };
-        if of.schema_evolution == Some(true) {
-            let field = "spec.destination.iceberg.schemaEvolution";
-            return unsupported(field, "remove it, and add columns to the table");
-        }
-        if of.routing.as_ref().is_some_and(|routing| routing.operation.is_some()) {
-            let field = "spec.destination.iceberg.routing.operation";
-            return unsupported(
-                field,
-                "remove it: rows are added, and neither updated nor deleted",
-            );
-        }
         let tables = of.tables.iter().flatten().map(|table| {
             let IcebergTable { database, table: name, .. } = table;
             let name = TableName { database: database.clone(), table: name.clone() };
@@ -136,15 +145,20 @@ impl IcebergSink {
         });
         let tables: BTreeMap<_, _> = tables.collect();
         let single = tables.keys().next().filter(|_| tables.len() == 1).cloned();
+        let mut databases = tables.keys().map(|of| of.database.clone());
+        let database = databases.next().filter(|first| databases.all(|other| other == *first));
         let router = of.routing.as_ref().map(Router::new).transpose()?.map(Arc::new);
         let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
         Ok(IcebergSink {
             catalog: Catalog::new(rest.clone(), of.s3.is_none(), secrets, Arc::clone(&clock)),
             places: Places::new(of.s3.clone(), Arc::clone(&parts.stores)),
+            database,
             tables,
             single,
             router,
             creates: of.table_creation == Some(true),
+            evolves: of.schema_evolution == Some(true),
+            appends_only: of.append_only == Some(true),
             feed: parts.feed.clone(),
             clock,
             commits: Mutex::default(),
@@ -161,12 +175,16 @@ impl IcebergSink {
             }
         };
         let mut by_table: BTreeMap<Arc<TableName>, Vec<usize>> = BTreeMap::new();
+        let mut operations = vec![TableOperation::Insert; batch.records.len()];
         for (index, route) in routes.into_iter().enumerate() {
             match route {
-                Ok(table) if by_table.len() < TABLES_MAX || by_table.contains_key(&table) => {
+                Ok(Route { table, operation })
+                    if by_table.len() < TABLES_MAX || by_table.contains_key(&table) =>
+                {
                     by_table.entry(table).or_default().push(index);
+                    operations[index] = operation;
                 }
-                Ok(table) => {
+                Ok(Route { table, .. }) => {
                     let what = format!("a batch goes to more than {TABLES_MAX} tables");
                     let failure = Failure::new("Iceberg.TooManyTables", &what);
                     attempt.refused.push((index, failure.of_table(&table)));
@@ -175,7 +193,8 @@ impl IcebergSink {
             }
         }
         for (table, indexes) in &by_table {
-            let share = Share { table, batch, indexes: indexes.clone() };
+            let (indexes_of, operations) = (indexes.clone(), &operations[..]);
+            let share = Share { table, batch, operations, indexes: indexes_of };
             match self.deliver_share(&share).await {
                 Ok(refused) => attempt.refused.extend(refused),
                 Err(trouble) => {
@@ -189,47 +208,47 @@ impl IcebergSink {
         attempt
     }
 
-    /// The table of each record.
-    async fn route(
-        &self,
-        batch: &Batch,
-    ) -> Result<Vec<Result<Arc<TableName>, Failure>>, StartError> {
+    /// The table of each record, and its operation.
+    async fn route(&self, batch: &Batch) -> Result<Vec<Result<Route, Failure>>, StartError> {
+        let said = |record: &DeliveryRecord| {
+            let said = batch.tables.get(&(record.origin.offset, record.origin.sub));
+            said.cloned().unwrap_or_default()
+        };
         let routed = match &self.router {
-            None => vec![Ok(TableMetadata::default()); batch.records.len()],
+            None => batch.records.iter().map(|record| Ok(said(record))).collect(),
             Some(router) => {
                 let router = Arc::clone(router);
-                let datas: Vec<Bytes> =
-                    batch.records.iter().map(|record| record.data.clone()).collect();
-                let route = move || router.route(datas.iter().map(|data| &data[..]));
+                let datas = batch.records.iter().map(|record| (record.data.clone(), said(record)));
+                let datas: Vec<(Bytes, TableMetadata)> = datas.collect();
+                let route = move || {
+                    router.route(datas.iter().map(|(data, said)| (&data[..], said.clone())))
+                };
                 let routed = tokio::task::spawn_blocking(route).await;
                 routed.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?
             }
         };
         let mut known: BTreeSet<Arc<TableName>> = self.tables.keys().cloned().collect();
-        let mut table_of = |(record, routed): (&DeliveryRecord, Result<TableMetadata, String>)| {
+        let route_of = |routed: Result<TableMetadata, String>| {
             let invalid = |what: &str| Failure::new("Iceberg.InvalidRoute", what);
-            let said = batch.tables.get(&(record.origin.offset, record.origin.sub));
-            let routed = match said {
-                Some(said) => said.clone(),
-                None => routed.map_err(|what| invalid(&what))?,
-            };
-            if routed.operation.is_some_and(|operation| operation != TableOperation::Insert) {
-                return Err(invalid("rows are added, and neither updated nor deleted"));
+            let routed = routed.map_err(|what| invalid(&what))?;
+            let operation = routed.operation.unwrap_or(TableOperation::Insert);
+            if self.appends_only && operation != TableOperation::Insert {
+                return Err(invalid("appendOnly allows inserts only"));
             }
             let single = self.single.as_ref();
-            let database = routed.database.or_else(|| single.map(|of| of.database.clone()));
+            let database = routed.database.or_else(|| self.database.clone());
             let table = routed.table.or_else(|| single.map(|of| of.table.clone()));
             let (Some(database), Some(table)) = (database, table) else {
                 return Err(invalid(
-                    "the record names no database and table, and there is no single one",
+                    "the record names no database and table, and there is no single one of them",
                 ));
             };
             let name = TableName { database, table };
-            let name = known.get(&name).cloned().unwrap_or_else(|| Arc::new(name));
-            known.insert(Arc::clone(&name));
-            Ok(name)
+            let table = known.get(&name).cloned().unwrap_or_else(|| Arc::new(name));
+            known.insert(Arc::clone(&table));
+            Ok(Route { table, operation })
         };
-        Ok(batch.records.iter().zip(routed).map(&mut table_of).collect())
+        Ok(routed.into_iter().map(route_of).collect())
     }
 
     /// Brings records to their table: all of them but those that come back.
@@ -247,20 +266,23 @@ impl IcebergSink {
                 None => fresh.push(*index),
             }
         }
-        let judge = |indexes: &[usize], misfits: Vec<(usize, Refused)>| {
-            let judge = |(at, refused)| (indexes[at], failure_of(&refused).of_table(share.table));
-            misfits.into_iter().map(judge).collect::<Vec<_>>()
+        let of_table = |indexes: &[usize], found: Vec<(usize, Failure)>| {
+            let of_table =
+                |(at, failure): (usize, Failure)| (indexes[at], failure.of_table(share.table));
+            found.into_iter().map(of_table).collect::<Vec<_>>()
         };
+        let rules = self.rules(share.table);
         // What is in the table needs no second look, but what was refused has to be written down again.
         for (schema, indexes) in again {
             let known = loaded.metadata.schema_of(schema.into())?;
             let schema = known.map_or_else(|| loaded.metadata.schema(), Ok)?;
-            let found = misfits(&loaded.metadata, &schema, &share.records(&indexes))?;
-            refused.extend(judge(&indexes, found));
+            let judge = Judge::of(&loaded.metadata, schema, &rules)?;
+            refused.extend(of_table(&indexes, judge.misfits(&share.changes(&indexes))));
         }
         if !fresh.is_empty() {
-            let found = self.append(share, loaded, &fresh).await?;
-            refused.extend(judge(&fresh, found));
+            let loaded = self.prepare(share, loaded, &fresh).await?;
+            let found = self.bring(share, loaded, &fresh, &rules).await?;
+            refused.extend(of_table(&fresh, found));
         }
         Ok(refused)
     }
@@ -278,24 +300,29 @@ impl IcebergSink {
         }
     }
 
-    /// Adds records, which the table does not have, as one commit; but for those that come back.
-    async fn append(
+    /// Brings records, which the table does not have, as one commit; but for those that come back.
+    async fn bring(
         &self,
         share: &Share<'_>,
         loaded: Loaded,
         fresh: &[usize],
-    ) -> Result<Vec<(usize, Refused)>, TableTrouble> {
-        let form = Arc::new(Form::of(&loaded.metadata)?);
+        rules: &Rules,
+    ) -> Result<Vec<(usize, Failure)>, TableTrouble> {
+        let form = Arc::new(Form::of(&loaded.metadata, rules)?);
         let site = self.places.of(&loaded)?;
         let (written, form) = self.write(share, form, fresh).await?;
-        let Written { files, refused } = written;
-        if files.is_empty() {
+        let Written { rows, deletes, refused } = written;
+        if rows.is_empty() && deletes.is_empty() {
             return Ok(refused);
         }
-        let puts: Vec<_> =
-            files.iter().map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
+        let both = rows.iter().chain(&deletes);
+        let puts: Vec<_> = both.map(|(bytes, file)| site.put(&file.path, bytes.clone())).collect();
         stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<()>().await?;
-        let files: Vec<DataFile> = files.into_iter().map(|(_, file)| file).collect();
+        let told = |files: Vec<(Bytes, DataFile)>| {
+            files.into_iter().map(|(_, file)| file).collect::<Vec<_>>()
+        };
+        let (rows, deletes) = (told(rows), told(deletes));
+        let files = form.files(&rows, &deletes)?;
         let adding = Adding { share, fresh, form: &form, files: &files, site: &site };
         let turn = self.turn(share.table);
         let _turn = turn.lock().await;
@@ -310,16 +337,18 @@ impl IcebergSink {
         form: Arc<Form>,
         fresh: &[usize],
     ) -> Result<(Written, Arc<Form>), TableTrouble> {
-        let records: Vec<DeliveryRecord> = share.records(fresh).into_iter().cloned().collect();
+        let changes = share.changes(fresh);
         let shard = share.batch.records.first().map(|record| record.origin.shard);
         let shard = shard.map(|shard| shard.to_string()).unwrap_or_default();
         let name = format!("{}-{shard}", self.feed.name);
-        let write = move || {
-            let records: Vec<&DeliveryRecord> = records.iter().collect();
-            (form.write(&records, &name), form)
-        };
+        let write = move || (form.write(&changes, &name), form);
         let (written, form) = tokio::task::spawn_blocking(write).await?;
         Ok((written?, form))
+    }
+
+    fn rules(&self, table: &Arc<TableName>) -> Rules {
+        let keys = self.tables.get(table).and_then(|of| of.unique_keys.clone());
+        Rules { unique_keys: keys.unwrap_or_default(), evolves: self.evolves }
     }
 
     fn turn(&self, table: &Arc<TableName>) -> Arc<tokio::sync::Mutex<()>> {
@@ -348,17 +377,13 @@ impl Share<'_> {
         Place::from(&self.batch.records[index].origin)
     }
 
-    fn records(&self, indexes: &[usize]) -> Vec<&DeliveryRecord> {
-        indexes.iter().map(|index| &self.batch.records[*index]).collect()
+    fn changes(&self, indexes: &[usize]) -> Vec<Change> {
+        let change = |index: &usize| {
+            let (record, operation) = (self.batch.records[*index].clone(), self.operations[*index]);
+            Change { record, operation }
+        };
+        indexes.iter().map(change).collect()
     }
-}
-
-fn failure_of(refused: &Refused) -> Failure {
-    let code = match refused.code {
-        RefusedCode::ParseError => "Iceberg.ParseError",
-        RefusedCode::MalformedData => "Iceberg.MalformedData",
-    };
-    Failure::new(code, &refused.message)
 }
 
 impl TableTrouble {
@@ -375,7 +400,7 @@ impl TableTrouble {
 fn failure(trouble: &TableTrouble) -> Failure {
     let code = match trouble {
         TableTrouble::Catalog(CatalogError::NotFound(_)) => "Iceberg.NoSuchTable",
-        TableTrouble::Catalog(_) => "Iceberg.CatalogError",
+        TableTrouble::Catalog(_) | TableTrouble::Unchanged => "Iceberg.CatalogError",
         TableTrouble::Store(_) => "Iceberg.StoreError",
         TableTrouble::Busy(_) | TableTrouble::Overtaken => "Iceberg.CommitConflict",
         TableTrouble::Form(_)

@@ -235,11 +235,12 @@ pub struct IcebergDestination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<IcebergRouting>,
 
-    /// Whether rows are only ever added, and keys not looked at. false when not set.
+    /// Whether rows are only ever added, and updates and deletes refused. false when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub append_only: Option<bool>,
 
-    /// Whether new keys of records become new columns. false when not set.
+    /// Whether new keys of records become new columns, and int and float columns become wider for
+    /// numbers that do not fit. false when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_evolution: Option<bool>,
 
@@ -341,7 +342,8 @@ pub struct IcebergTable {
     #[schemars(length(min = 1, max = 255))]
     pub table: String,
 
-    /// The columns that tell rows apart, for updates and deletes. None when not set.
+    /// The columns that tell rows apart, for updates and deletes; routing.operation requires them. The
+    /// table's identifier fields when not set.
     #[schemars(length(max = 100), inner(length(min = 1, max = 255)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_keys: Option<Vec<String>>,
@@ -362,7 +364,7 @@ pub struct IcebergTable {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IcebergRouting {
-    /// Gives the namespace, as in .database. That of the single table when not set.
+    /// Gives the namespace, as in .database. That all tables are in when not set.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,

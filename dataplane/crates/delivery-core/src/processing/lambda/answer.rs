@@ -58,13 +58,11 @@ impl OtfMetadata {
     /// # Errors
     /// A sentence: there is no such operation.
     pub(super) fn decode(self) -> Result<TableMetadata, String> {
-        let operation = match self.operation.as_deref() {
-            None => None,
-            Some("insert") => Some(TableOperation::Insert),
-            Some("update") => Some(TableOperation::Update),
-            Some("delete") => Some(TableOperation::Delete),
-            Some(_) => return Err("The operation must be insert, update or delete.".to_owned()),
+        let parse = |text| {
+            let operation = TableOperation::parse(text);
+            operation.ok_or_else(|| "The operation must be insert, update or delete.".to_owned())
         };
+        let operation = self.operation.as_deref().map(parse).transpose()?;
         Ok(TableMetadata {
             database: self.destination_database_name,
             table: self.destination_table_name,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery_core::guid::guid_of;
-use iceberg_table::{Append, DataFile};
+use iceberg_table::{Delta, Files};
 use model::Clock;
 use serde_json::Value as Json;
 
@@ -28,14 +28,14 @@ pub(super) struct Adding<'a> {
     /// The records that they are of, by their index in the batch.
     pub(super) fresh: &'a [usize],
     pub(super) form: &'a Form,
-    pub(super) files: &'a [DataFile],
+    pub(super) files: &'a [Files<'a>],
     pub(super) site: &'a Site,
 }
 
-/// A manifest that is there.
-struct Manifest {
-    path: String,
-    length: usize,
+/// Manifests that are there.
+struct Manifests {
+    /// Where each is, and how long.
+    places: Vec<(String, usize)>,
     /// What lists of manifests are below.
     below: String,
 }
@@ -61,10 +61,10 @@ impl Adding<'_> {
             text("leat.first-record", first.to_string()),
             text("leat.last-record", last.to_string()),
         ]);
-        let Form { schema, spec, .. } = self.form;
-        let (files, properties) = (self.files, &BTreeMap::new());
-        let append = Append { schema, spec, files, snapshot_id, summary: &summary, properties };
-        let manifest = self.put_manifest(&append, loaded.metadata.metadata_location()).await?;
+        let (schema, properties) = (&self.form.judge.schema, &BTreeMap::new());
+        let (added, summary) = (self.files, &summary);
+        let delta = Delta { schema, added, snapshot_id, summary, properties };
+        let manifests = self.put_manifests(&delta, loaded.metadata.metadata_location()).await?;
         let mut commits = 0;
         loop {
             if loaded.metadata.table_uuid != uuid {
@@ -77,8 +77,8 @@ impl Adding<'_> {
             let since = self.share.batch.since.as_ref().map(Place::from);
             let marks = marks.with((first, last), schema.id, since).text();
             let properties = &BTreeMap::from([(self.share.property(feed), marks)]);
-            let append = Append { properties, ..append };
-            let request = self.request(&append, &loaded, &manifest, clock).await?;
+            let delta = Delta { properties, ..delta };
+            let request = self.request(&delta, &loaded, &manifests, clock).await?;
             let error = match catalog.commit(table, &request).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_to_be_looked_at() => error,
@@ -109,24 +109,27 @@ impl Adding<'_> {
         }
     }
 
-    async fn put_manifest(
+    async fn put_manifests(
         &self,
-        append: &Append<'_>,
+        delta: &Delta<'_>,
         below: String,
-    ) -> Result<Manifest, TableTrouble> {
-        let manifest = append.manifest()?;
-        let path = format!("{below}/{:032x}-m0.avro", guid_of(&manifest));
-        let length = manifest.len();
-        self.site.put(&path, manifest.into()).await?;
-        Ok(Manifest { path, length, below })
+    ) -> Result<Manifests, TableTrouble> {
+        let mut places = Vec::new();
+        for manifest in delta.manifests()? {
+            let path = format!("{below}/{:032x}-m{}.avro", guid_of(&manifest), places.len());
+            let length = manifest.len();
+            self.site.put(&path, manifest.into()).await?;
+            places.push((path, length));
+        }
+        Ok(Manifests { places, below })
     }
 
     /// Puts a list of manifests that follows the table's own; what the catalog is to be asked for.
     async fn request(
         &self,
-        append: &Append<'_>,
+        delta: &Delta<'_>,
         loaded: &Loaded,
-        manifest: &Manifest,
+        Manifests { places, below }: &Manifests,
         clock: &dyn Clock,
     ) -> Result<Json, TableTrouble> {
         let table = &loaded.metadata;
@@ -134,18 +137,17 @@ impl Adding<'_> {
             Some(current) => Some(self.site.get(&current.manifest_list, LIST_BYTES_MAX).await?),
             None => None,
         };
-        let Manifest { path, length, below } = manifest;
-        let list = append.manifest_list(table, current.as_deref(), (path, *length))?;
-        let (id, hash) = (append.snapshot_id, guid_of(&list));
+        let list = delta.manifest_list(table, current.as_deref(), places)?;
+        let (id, hash) = (delta.snapshot_id, guid_of(&list));
         let path = format!("{below}/snap-{id}-{hash:032x}.avro");
         self.site.put(&path, list.into()).await?;
         let now = i64::try_from(clock.now().0).unwrap_or(i64::MAX);
-        Ok(append.request(table, &path, now)?)
+        Ok(delta.request(table, &path, now)?)
     }
 }
 
 /// Longer each time, and of other lengths for others.
-fn pause(snapshot_id: i64, commits: u32) -> Duration {
+pub(super) fn pause(snapshot_id: i64, commits: u32) -> Duration {
     let longest = PAUSE_FIRST.saturating_mul(1 << commits.min(10)).min(PAUSE_MAX);
     let chance = guid_of(&[snapshot_id.to_be_bytes(), i64::from(commits).to_be_bytes()].concat());
     longest / 2 + longest.mul_f64((chance % 1_000) as f64 / 2_000.0)

@@ -3,19 +3,53 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use columnar::{ConversionError, Converter, FileError, Refused};
+use columnar::{ConversionError, Converter, FileError, Refused, RefusedCode};
 use delivery_core::guid::guid_of;
-use iceberg_table::{DataFile, PartitionSpec, Schema, TableError, TableMetadata, Value};
+use delivery_core::processing::TableOperation;
+use iceberg_table::{
+    Content, DataFile, Files, PartitionSpec, Schema, TableError, TableMetadata, Value,
+};
 use model::DeliveryRecord;
+
+use super::Failure;
+use super::evolve::Full;
+use super::keys::{KeyProbe, Keys};
+use super::resolve::{Keyed, Left, resolve};
 
 /// Files of a batch: with a partition for each row there would be one for each.
 const FILES_MAX: usize = 1_000;
 
+/// A record, and what is to become of it in its table.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) record: DeliveryRecord,
+    pub(super) operation: TableOperation,
+}
+
+/// What the resource says of a table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    /// Columns that tell its rows apart; those that the table says when there are none.
+    pub(super) unique_keys: Vec<String>,
+    /// Whether there is a column for each member of a record.
+    pub(super) evolves: bool,
+}
+
+/// What tells which records fit a table that has, or had, a schema.
+pub(super) struct Judge {
+    pub(super) schema: Schema,
+    converter: Converter,
+    keys: Result<Keys, String>,
+    /// Whether it may have to refuse records for want of columns.
+    is_full: bool,
+}
+
 /// How rows of a table are written.
 pub(super) struct Form {
-    pub(super) schema: Schema,
-    pub(super) spec: PartitionSpec,
-    converter: Converter,
+    pub(super) judge: Judge,
+    spec: PartitionSpec,
+    /// How files of deletes are parted, if the table knows how: not.
+    whole: Option<PartitionSpec>,
     /// What files are below.
     location: String,
     /// Where the values are that rows are parted by.
@@ -34,10 +68,12 @@ pub(super) enum FormError {
 /// What became of records.
 #[derive(Default)]
 pub(super) struct Written {
-    /// Files that are to be put, and what the table is told of them.
-    pub(super) files: Vec<(Bytes, DataFile)>,
+    /// Files of rows that are to be put, and what the table is told of them.
+    pub(super) rows: Vec<(Bytes, DataFile)>,
+    /// A file of deletes, if there are some.
+    pub(super) deletes: Vec<(Bytes, DataFile)>,
     /// Records, by their place among those that were given.
-    pub(super) refused: Vec<(usize, Refused)>,
+    pub(super) refused: Vec<(usize, Failure)>,
 }
 
 /// No file was written.
@@ -56,61 +92,153 @@ struct Partition {
     records: Vec<usize>,
 }
 
+impl Judge {
+    pub(super) fn of(
+        table: &TableMetadata,
+        schema: Schema,
+        rules: &Rules,
+    ) -> Result<Judge, FormError> {
+        let keys = Keys::of(table, &schema, &rules.unique_keys);
+        let is_full = rules.evolves && Full::of(&schema).is_some();
+        Ok(Judge { converter: converter(table, &schema)?, keys, is_full, schema })
+    }
+
+    /// Those of changes that the table does not take, or did not.
+    pub(super) fn misfits(&self, changes: &[Change]) -> Vec<(usize, Failure)> {
+        self.look(changes).1
+    }
+
+    /// Each change with the key of its row, but for those that are refused.
+    fn look(&self, changes: &[Change]) -> (Vec<Option<Keyed>>, Vec<(usize, Failure)>) {
+        let mut probe = KeyProbe::new(&self.keys, &self.converter);
+        let full = Full::of(&self.schema).filter(|_| self.is_full);
+        let mut refused = Vec::new();
+        let mut look = |(at, change): (usize, &Change)| {
+            let found = probe.key(change).and_then(|key| is_at_home(&full, change).map(|()| key));
+            match found {
+                Ok(key) => Some(Keyed { operation: change.operation, key }),
+                Err(failure) => {
+                    refused.push((at, failure));
+                    None
+                }
+            }
+        };
+        let looked = changes.iter().enumerate().map(&mut look).collect();
+        (looked, refused)
+    }
+}
+
+fn is_at_home(full: &Option<Full<'_>>, change: &Change) -> Result<(), Failure> {
+    let full = full.as_ref().filter(|_| change.operation != TableOperation::Delete);
+    let Some(name) = full.and_then(|full| full.homeless(&change.record.data)) else {
+        return Ok(());
+    };
+    let what = format!("member {name}: the table has as many columns as it may");
+    Err(Failure::new("Iceberg.MalformedData", &what))
+}
+
 impl Form {
     /// As the table's metadata has it now.
-    pub(super) fn of(table: &TableMetadata) -> Result<Form, FormError> {
+    pub(super) fn of(table: &TableMetadata, rules: &Rules) -> Result<Form, FormError> {
         let schema = table.schema()?;
         let spec = table.partition_spec(&schema)?;
         let way = |source| schema.find(source).map(|(_, way)| way).unwrap_or_default();
         let ways = spec.fields.iter().map(|field| way(field.source_id)).collect();
-        let converter = converter(table, &schema)?;
-        Ok(Form { converter, location: table.data_location(), ways, schema, spec })
+        let judge = Judge::of(table, schema, rules)?;
+        let whole = table.unpartitioned_spec();
+        Ok(Form { location: table.data_location(), ways, judge, spec, whole })
     }
 
-    /// Writes records, each as a row, into a file for each partition.
-    pub(super) fn write(
-        &self,
-        records: &[&DeliveryRecord],
-        name: &str,
-    ) -> Result<Written, WriteError> {
+    /// Writes changes, those that are rows into a file for each partition.
+    pub(super) fn write(&self, changes: &[Change], name: &str) -> Result<Written, WriteError> {
         let mut written = Written::default();
-        let partitions = match self.spec.fields.is_empty() {
-            true => vec![Partition { values: Vec::new(), records: (0..records.len()).collect() }],
-            false => self.part(records, &mut written.refused)?,
+        let inserts = |change: &Change| change.operation == TableOperation::Insert;
+        let Left { rows, deletes } = match changes.iter().all(inserts) && !self.judge.is_full {
+            // Whether they fit is seen when they are written.
+            true => Left { rows: (0..changes.len()).collect(), deletes: Vec::new() },
+            false => {
+                let (looked, refused) = self.judge.look(changes);
+                written.refused = refused;
+                resolve(&looked)
+            }
         };
-        for Partition { values, records: of } in partitions {
-            let mut file = self.converter.begin()?;
-            for at in of {
-                if let Err(refused) = file.push(&records[at].data) {
-                    written.refused.push((at, refused));
-                }
-            }
-            let rows = file.rows();
-            if rows == 0 {
-                continue;
-            }
-            let (bytes, columns) = file.finish_for_table()?;
-            // Made of what is in it: what is written again replaces itself, and nothing else.
-            let path = format!("{}/{name}-{:032x}.parquet", self.location, guid_of(&bytes));
-            let file =
-                DataFile { path, bytes: bytes.len() as u64, rows, partition: values, columns };
-            written.files.push((bytes, file));
+        let partitions = match self.spec.fields.is_empty() {
+            true => vec![Partition { values: Vec::new(), records: rows }],
+            false => self.part(changes, &rows, &mut written.refused)?,
+        };
+        for partition in partitions {
+            let converter = &self.judge.converter;
+            let file = self.file(converter, changes, partition, name, &mut written.refused)?;
+            written.rows.extend(file);
+        }
+        if let Ok(keys) = &self.judge.keys {
+            let all = Partition { values: Vec::new(), records: deletes };
+            let name = format!("{name}-deletes");
+            let file = self.file(&keys.converter, changes, all, &name, &mut written.refused)?;
+            written.deletes.extend(file);
         }
         Ok(written)
     }
 
+    /// A file of some of the changes; `None` when it would have no rows.
+    fn file(
+        &self,
+        converter: &Converter,
+        changes: &[Change],
+        Partition { values, records }: Partition,
+        name: &str,
+        refused: &mut Vec<(usize, Failure)>,
+    ) -> Result<Option<(Bytes, DataFile)>, WriteError> {
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let mut file = converter.begin()?;
+        for at in records {
+            if let Err(error) = file.push(&changes[at].record.data) {
+                refused.push((at, refusal(&error)));
+            }
+        }
+        let rows = file.rows();
+        if rows == 0 {
+            return Ok(None);
+        }
+        let (bytes, columns) = file.finish_for_table()?;
+        // Made of what is in it: what is written again replaces itself, and nothing else.
+        let path = format!("{}/{name}-{:032x}.parquet", self.location, guid_of(&bytes));
+        let file = DataFile { path, bytes: bytes.len() as u64, rows, partition: values, columns };
+        Ok(Some((bytes, file)))
+    }
+
+    /// What of these files is to be committed.
+    pub(super) fn files<'a>(
+        &'a self,
+        rows: &'a [DataFile],
+        deletes: &'a [DataFile],
+    ) -> Result<Vec<Files<'a>>, TableError> {
+        let mut files = Vec::new();
+        if !rows.is_empty() {
+            files.push(Files { content: &Content::Rows, spec: &self.spec, files: rows });
+        }
+        if let (Ok(keys), false) = (&self.judge.keys, deletes.is_empty()) {
+            let spec = self.whole.as_ref().ok_or(TableError::Missing("spec without partitions"))?;
+            files.push(Files { content: &keys.content, spec, files: deletes });
+        }
+        Ok(files)
+    }
+
     fn part(
         &self,
-        records: &[&DeliveryRecord],
-        refused: &mut Vec<(usize, Refused)>,
+        changes: &[Change],
+        rows: &[usize],
+        refused: &mut Vec<(usize, Failure)>,
     ) -> Result<Vec<Partition>, WriteError> {
-        let mut probe = self.converter.probe();
+        let mut probe = self.judge.converter.probe();
         let mut partitions: BTreeMap<Vec<Option<Vec<u8>>>, Partition> = BTreeMap::new();
-        for (at, record) in records.iter().enumerate() {
-            let values = match probe.read(&record.data, &self.ways) {
+        for at in rows.iter().copied() {
+            let values = match probe.read(&changes[at].record.data, &self.ways) {
                 Ok(values) => values,
                 Err(error) => {
-                    refused.push((at, error));
+                    refused.push((at, refusal(&error)));
                     continue;
                 }
             };
@@ -129,18 +257,18 @@ impl Form {
     }
 }
 
-/// Those of records that do not fit a schema that the table once had.
-pub(super) fn misfits(
+/// Of files with the columns of this schema, as the table's properties have them written.
+pub(super) fn converter(
     table: &TableMetadata,
     schema: &Schema,
-    records: &[&DeliveryRecord],
-) -> Result<Vec<(usize, Refused)>, FormError> {
-    let mut probe = converter(table, schema)?.probe();
-    let judge =
-        |(at, record): (usize, &&DeliveryRecord)| Some((at, probe.read(&record.data, &[]).err()?));
-    Ok(records.iter().enumerate().filter_map(judge).collect())
+) -> Result<Converter, ConversionError> {
+    Converter::for_table(schema, table.property("write.parquet.compression-codec"))
 }
 
-fn converter(table: &TableMetadata, schema: &Schema) -> Result<Converter, ConversionError> {
-    Converter::for_table(schema, table.property("write.parquet.compression-codec"))
+pub(super) fn refusal(refused: &Refused) -> Failure {
+    let code = match refused.code {
+        RefusedCode::ParseError => "Iceberg.ParseError",
+        RefusedCode::MalformedData => "Iceberg.MalformedData",
+    };
+    Failure::new(code, &refused.message)
 }

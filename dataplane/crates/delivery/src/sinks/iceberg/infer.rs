@@ -12,7 +12,7 @@ const RECORDS_MAX: usize = 10_000;
 /// How deep objects may be.
 const DEPTH_MAX: usize = 8;
 /// Columns, those inside of others among them.
-const COLUMNS_MAX: usize = 1_000;
+pub(super) const COLUMNS_MAX: usize = 1_000;
 
 /// There can be no such table.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,16 @@ enum Kind {
     List(Option<Box<Kind>>),
 }
 
-/// In the order in which they were first seen, those of one record by name.
+/// In the order in which they were first seen, those of one record by name. Those that come when there are
+/// more than may be columns are not kept.
 #[derive(Default)]
-struct Members(Vec<(String, Option<Kind>)>);
+pub(super) struct Members(Vec<Member>);
+
+struct Member {
+    name: String,
+    lower: String,
+    kind: Option<Kind>,
+}
 
 /// The schema, and how rows are parted: by the values of these columns.
 pub(super) fn table<'a>(
@@ -56,7 +63,8 @@ pub(super) fn table<'a>(
     if COLUMNS_MAX < members.count() {
         return Err(InferError::TooMany);
     }
-    let fields = members.into_fields(&mut 0);
+    let (mut last_id, mut room) = (0, COLUMNS_MAX);
+    let fields = members.into_fields(&mut last_id, &mut room);
     if fields.is_empty() {
         return Err(InferError::Nothing);
     }
@@ -69,16 +77,21 @@ pub(super) fn table<'a>(
 
 impl Members {
     fn see(&mut self, object: &Map<String, Json>, depth: usize) {
-        for (name, value) in object {
-            let lower = name.to_lowercase();
-            let known = self.0.iter().position(|(known, _)| known.to_lowercase() == lower);
-            let at = known.unwrap_or_else(|| {
-                self.0.push((name.clone(), None));
+        object.iter().for_each(|(name, value)| self.see_one(name, value, depth));
+    }
+
+    pub(super) fn see_one(&mut self, name: &str, value: &Json, depth: usize) {
+        let lower = name.to_lowercase();
+        let at = match self.0.iter().position(|known| known.lower == lower) {
+            Some(at) => at,
+            None if COLUMNS_MAX < self.0.len() => return,
+            None => {
+                self.0.push(Member { name: name.to_owned(), lower, kind: None });
                 self.0.len() - 1
-            });
-            let kind = self.0[at].1.take();
-            self.0[at].1 = seen(kind, value, depth);
-        }
+            }
+        };
+        let member = &mut self.0[at];
+        member.kind = seen(member.kind.take(), value, depth);
     }
 
     fn count(&self) -> usize {
@@ -86,12 +99,23 @@ impl Members {
             Some(Kind::Object(members)) => members.count(),
             _ => 0,
         };
-        self.0.iter().map(|(_, kind)| 1 + inner(kind)).sum()
+        self.0.iter().map(|member| 1 + inner(&member.kind)).sum()
     }
 
-    fn into_fields(self, last_id: &mut i32) -> Vec<Field> {
-        let known = self.0.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
-        known.map(|(name, kind)| field(name, kind, last_id)).collect()
+    /// Fields with ids after that one, as many as there is room for.
+    pub(super) fn into_fields(self, last_id: &mut i32, room: &mut usize) -> Vec<Field> {
+        let known = self.0.into_iter().filter_map(|of| Some((of.name, of.kind?)));
+        let mut fields = Vec::new();
+        for (name, kind) in known {
+            let Some(left) = room.checked_sub(1) else { break };
+            *room = left;
+            fields.push(field(name, kind, last_id, room));
+        }
+        fields
+    }
+
+    pub(super) fn first_name(self) -> Option<String> {
+        self.0.into_iter().next().map(|member| member.name)
     }
 }
 
@@ -132,7 +156,7 @@ fn seen(known: Option<Kind>, value: &Json, depth: usize) -> Option<Kind> {
     })
 }
 
-fn field(name: String, kind: Kind, last_id: &mut i32) -> Field {
+fn field(name: String, kind: Kind, last_id: &mut i32, room: &mut usize) -> Field {
     *last_id += 1;
     let id = *last_id;
     let type_ = match kind {
@@ -140,14 +164,14 @@ fn field(name: String, kind: Kind, last_id: &mut i32) -> Field {
         Kind::Long => Type::Long,
         Kind::Double => Type::Double,
         Kind::Text => Type::String,
-        Kind::Object(members) => match members.into_fields(last_id) {
+        Kind::Object(members) => match members.into_fields(last_id, room) {
             // Of which nothing is known but that it is an object.
             fields if fields.is_empty() => Type::String,
             fields => Type::Struct(fields),
         },
         Kind::List(element) => {
             let element = element.map_or(Kind::Text, |element| *element);
-            Type::List(Box::new(field("element".to_owned(), element, last_id)))
+            Type::List(Box::new(field("element".to_owned(), element, last_id, room)))
         }
     };
     Field { id, name, is_required: false, type_ }

@@ -12,6 +12,8 @@ use crate::sinks::testing::{
 };
 use crate::store::{Bucket, Putting, Store, Stores, path};
 
+mod changes;
+
 /// The objects of one bucket.
 #[derive(Clone, Default)]
 struct TestBucket(Arc<InMemory>);
@@ -71,6 +73,7 @@ impl TestCatalog {
             "location": "s3://lake/air/flights",
             "last-sequence-number": 0,
             "last-updated-ms": 0,
+            "last-column-id": 3,
             "schemas": [{"type": "struct", "schema-id": 0, "fields": fields}],
             "current-schema-id": 0,
             "partition-specs": [{"spec-id": 0, "fields": spec}],
@@ -104,6 +107,11 @@ impl TestCatalog {
                 self.commit(&request.json());
                 reply(500, &[], "")
             }
+            Some(Bad::Late) if request.json()["updates"][0]["action"] != "add-snapshot" => {
+                // Another has added a column.
+                self.metadata["last-column-id"] = json!(9);
+                self.commit(&request.json())
+            }
             Some(Bad::Late) => {
                 let mut other = request.json();
                 other["updates"][0]["snapshot"]["snapshot-id"] = json!(self.commits.len() + 1);
@@ -120,6 +128,9 @@ impl TestCatalog {
         let conflict = || {
             json_reply(409, &json!({"error": {"message": "x", "type": "CommitFailedException"}}))
         };
+        if request["updates"][0]["action"] != "add-snapshot" {
+            return self.change(request);
+        }
         let main = self.metadata["refs"]["main"]["snapshot-id"].clone();
         if request["requirements"][0]["uuid"] != self.metadata["table-uuid"]
             || request["requirements"][1]["snapshot-id"] != main
@@ -133,12 +144,52 @@ impl TestCatalog {
         self.metadata["last-sequence-number"] = snapshot["sequence-number"].clone();
         let summary = &snapshot["summary"];
         let text = |name: &str| summary[name].as_str().unwrap_or("0").to_owned();
-        self.commits.push(format!("{} of {}", text("added-records"), text("total-records")));
+        let less = match text("added-equality-deletes").as_str() {
+            "0" => String::new(),
+            deletes => format!(" less {deletes}"),
+        };
+        self.commits.push(format!("{} of {}{less}", text("added-records"), text("total-records")));
         // Older ones have expired.
         self.metadata["snapshots"] = json!([snapshot]);
         self.metadata["refs"] = json!({"main": {"snapshot-id": id, "type": "branch"}});
         for (name, value) in request["updates"][2]["updates"].as_object().unwrap() {
             self.metadata["properties"][name] = value.clone();
+        }
+        json_reply(200, &json!({"metadata": self.metadata, "metadata-location": "s3://lake/x"}))
+    }
+}
+
+impl TestCatalog {
+    /// A new schema, or a spec.
+    fn change(&mut self, request: &Json) -> Act {
+        let required = |name: &str| {
+            let of = request["requirements"].as_array().unwrap().iter();
+            of.map(|of| of[name].clone()).find(|of| !of.is_null())
+        };
+        let holds = |name: &str, is: &Json| required(name).is_none_or(|wanted| wanted == *is);
+        if !holds("uuid", &self.metadata["table-uuid"])
+            || !holds("current-schema-id", &self.metadata["current-schema-id"])
+            || !holds("last-assigned-field-id", &self.metadata["last-column-id"])
+        {
+            return json_reply(409, &json!({"error": {"message": "x", "type": "CommitFailed"}}));
+        }
+        let update = &request["updates"][0];
+        if update["action"] == "add-spec" {
+            self.metadata["partition-specs"].as_array_mut().unwrap().push(update["spec"].clone());
+            self.commits.push(format!("spec {}", update["spec"]["spec-id"]));
+        } else {
+            assert_eq!(request["updates"][1]["schema-id"], -1);
+            let mut schema = update["schema"].clone();
+            let id = self.metadata["schemas"].as_array().unwrap().len();
+            schema["schema-id"] = json!(id);
+            let fields = schema["fields"].as_array().unwrap().iter();
+            let shown: Vec<String> = fields
+                .map(|field| format!("{}:{}", field["name"].as_str().unwrap(), field["type"]))
+                .collect();
+            self.commits.push(format!("schema {}", shown.join(" ").replace('"', "")));
+            self.metadata["schemas"].as_array_mut().unwrap().push(schema);
+            self.metadata["current-schema-id"] = json!(id);
+            self.metadata["last-column-id"] = update["last-column-id"].clone();
         }
         json_reply(200, &json!({"metadata": self.metadata, "metadata-location": "s3://lake/x"}))
     }
@@ -330,8 +381,27 @@ async fn records_go_where_they_say() {
     records.tables.insert((Offset(3), 0), said("flights", None));
     records.tables.insert((Offset(4), 0), said("flights", Some(TableOperation::Delete)));
     let attempt = home.sink().attempt(&records).await;
-    assert_eq!(outline(&attempt), "refused 2 4 Iceberg.InvalidRoute; again 1 Iceberg.NoSuchTable");
+    let want = "refused 2 Iceberg.InvalidRoute; refused 4 Iceberg.InvalidUniqueKeys; \
+                again 1 Iceberg.NoSuchTable";
+    assert_eq!(outline(&attempt), want);
     assert_eq!(home.commits(), "2 of 2");
+}
+
+#[tokio::test]
+async fn a_database_need_not_be_said_where_there_is_one() {
+    let check = async |other: &str, want: &str, commits: &str| {
+        let tables = json!([
+            {"database": "air.port", "table": "flights"},
+            {"database": other, "table": "planes"},
+        ]);
+        let home =
+            Home::new(json!([]), json!({"tables": tables, "routing": {"table": ".s"}})).await;
+        let attempt = home.sink().attempt(&batch(&[r#"{"n":1,"s":"flights"}"#])).await;
+        assert_eq!(outline(&attempt), want);
+        assert_eq!(home.commits(), commits);
+    };
+    check("air.port", "delivered", "1 of 1").await;
+    check("sea.port", "refused 0 Iceberg.InvalidRoute", "").await;
 }
 
 #[tokio::test]
@@ -393,19 +463,6 @@ async fn what_is_not_done_is_refused_at_the_start() {
     check(
         json!({"catalog": {"glue": {"region": "r"}}}),
         &format!("spec.destination.iceberg.catalog.glue {version}: use rest"),
-    )
-    .await;
-    check(
-        json!({"schemaEvolution": true}),
-        &format!("spec.destination.iceberg.schemaEvolution {version}: remove it, and add columns to the table"),
-    )
-    .await;
-    check(
-        json!({"routing": {"operation": ".op"}}),
-        &format!(
-            "spec.destination.iceberg.routing.operation {version}: remove it: rows are added, and neither \
-             updated nor deleted"
-        ),
     )
     .await;
     check(

@@ -1,27 +1,32 @@
-//! Files appended to a table: a manifest, a list of manifests, and what a catalog is asked for.
+//! Rows that are added to a table, and rows that are taken out of it: manifests, a list of them, and what a
+//! catalog is asked for.
 //!
 //! The catalog is asked for the new snapshot only if the table is still in the state that it was made for.
-//! So of those who append at the same time one succeeds; the others make a list of manifests anew, and
+//! So of those who commit at the same time one succeeds; the others make a list of manifests anew, and
 //! ask again. With the snapshot go properties of the table, which are there when it is, and not before.
+//!
+//! Deletes say what rows are equal to, not where they are, and nothing is read to write them. They count for
+//! what came with snapshots before theirs, whoever made those, and not for what is added with them. So a
+//! delta means the same after whatever it is committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::manifest::{DataFile, ManifestError, ManifestFile, manifest, read_list, write_list};
+use crate::manifest::{
+    Content, DataFile, Files, ManifestError, ManifestFile, manifest, read_list, write_list,
+};
 use crate::metadata::{TableError, TableMetadata};
 use crate::schema::Schema;
-use crate::transform::PartitionSpec;
+use crate::value::Value;
 
-/// Files that are appended together.
+/// Files that are committed together.
 #[derive(Clone, Copy, Debug)]
-pub struct Append<'a> {
+pub struct Delta<'a> {
     /// The schema they are written by.
     pub schema: &'a Schema,
-    /// How their rows are parted.
-    pub spec: &'a PartitionSpec,
-    /// The files, which are there.
-    pub files: &'a [DataFile],
+    /// The files, by what they hold. There are some of each.
+    pub added: &'a [Files<'a>],
     /// What the snapshot is told from others by. A catalog has it once only.
     pub snapshot_id: i64,
     /// What the snapshot says of itself, beside how much was added.
@@ -30,17 +35,17 @@ pub struct Append<'a> {
     pub properties: &'a BTreeMap<String, String>,
 }
 
-impl Append<'_> {
-    /// The manifest of the files, which is the same whatever happens to the table.
+impl Delta<'_> {
+    /// The manifests of the files, one of each kind, which are the same whatever happens to the table.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn manifest(&self) -> Result<Vec<u8>, ManifestError> {
-        manifest(self.schema, self.spec, self.snapshot_id, self.files)
+    /// They cannot be written.
+    pub fn manifests(&self) -> Result<Vec<Vec<u8>>, ManifestError> {
+        self.added.iter().map(|files| manifest(self.schema, self.snapshot_id, *files)).collect()
     }
 
     /// The list of manifests of the new snapshot: those of the table's current one, of which `current` is
-    /// the list, and that of the files, which is there by this name and of this length.
+    /// the list, and those of the files, which are there by these names and of these lengths.
     ///
     /// # Errors
     /// The current one cannot be read.
@@ -48,12 +53,15 @@ impl Append<'_> {
         &self,
         table: &TableMetadata,
         current: Option<&[u8]>,
-        (path, length): (&str, usize),
+        manifests: &[(String, usize)],
     ) -> Result<Vec<u8>, ManifestError> {
         let sequence_number = table.last_sequence_number + 1;
-        let of = (self.spec, self.snapshot_id, sequence_number);
-        let mut manifests = vec![ManifestFile::added(path, length, of, self.files)];
-        manifests.extend(current.map(read_list).transpose()?.unwrap_or_default());
+        let of = (self.snapshot_id, sequence_number);
+        let added = manifests.iter().zip(self.added);
+        let mut all: Vec<_> = added
+            .map(|((path, length), files)| ManifestFile::added((path, *length), of, *files))
+            .collect();
+        all.extend(current.map(read_list).transpose()?.unwrap_or_default());
         let parent = table.current().ok().flatten().map(|parent| parent.snapshot_id);
         let parent = parent.map_or("null".to_owned(), |id| id.to_string());
         let about = BTreeMap::from([
@@ -62,7 +70,7 @@ impl Append<'_> {
             ("sequence-number", sequence_number.to_string()),
             ("format-version", "2".to_owned()),
         ]);
-        write_list(&manifests, &about)
+        write_list(&all, &about)
     }
 
     /// What a catalog is asked for, at this time: the snapshot whose list of manifests is there by this name.
@@ -104,24 +112,44 @@ impl Append<'_> {
     }
 
     fn summary(&self, before: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-        let mut partitions: Vec<_> = self.files.iter().map(|file| &file.partition).collect();
-        partitions.dedup();
+        let files = |of: fn(&Content) -> bool| {
+            let fitting = self.added.iter().filter(move |files| of(files.content));
+            fitting.flat_map(|files| files.files)
+        };
+        let rows = || files(|content| *content == Content::Rows);
+        let deletes = || files(|content| *content != Content::Rows);
+        let sum = |of: fn(&DataFile) -> u64, files: &mut dyn Iterator<Item = &DataFile>| {
+            files.map(of).sum::<u64>()
+        };
+        let partitions: BTreeSet<Vec<Option<Vec<u8>>>> = rows()
+            .map(|file| file.partition.iter().map(|part| part.as_ref().map(Value::key)).collect())
+            .collect();
+        let (row_files, delete_files) = (sum(|_| 1, &mut rows()), sum(|_| 1, &mut deletes()));
+        let operation = match (row_files, delete_files) {
+            (_, 0) => "append",
+            (0, _) => "delete",
+            _ => "overwrite",
+        };
         let mut summary = self.summary.clone();
         let mut say = |name: &str, value: String| summary.insert(name.to_owned(), value);
-        say("operation", "append".to_owned());
+        say("operation", operation.to_owned());
         say("changed-partition-count", partitions.len().to_string());
-        let sum = |of: fn(&DataFile) -> u64| self.files.iter().map(of).sum::<u64>();
+        if 0 < delete_files {
+            say("added-equality-delete-files", delete_files.to_string());
+        }
+        let all = &mut rows().chain(deletes());
         let added = [
-            ("records", "added-records", sum(|file| file.rows)),
-            ("data-files", "added-data-files", sum(|_| 1)),
-            ("files-size", "added-files-size", sum(|file| file.bytes)),
-            ("delete-files", "", 0),
-            ("position-deletes", "", 0),
-            ("equality-deletes", "", 0),
+            ("records", sum(|file| file.rows, &mut rows())),
+            ("data-files", row_files),
+            ("files-size", sum(|file| file.bytes, all)),
+            ("delete-files", delete_files),
+            ("position-deletes", 0),
+            ("equality-deletes", sum(|file| file.rows, &mut deletes())),
         ];
-        for (name, added_name, count) in added {
-            if !added_name.is_empty() {
-                say(added_name, count.to_string());
+        for (name, count) in added {
+            // Of deletes nothing is said where there are none.
+            if 0 < count || !name.contains("delete") {
+                say(&format!("added-{name}"), count.to_string());
             }
             let total = format!("total-{name}");
             let before = match before {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::manifest::ColumnMetrics;
+use crate::transform::PartitionSpec;
 use crate::value::Value;
 
 /// A table parted by a decimal, a UUID and a day, in a state that is two snapshots old.
@@ -70,15 +71,24 @@ fn files() -> Vec<DataFile> {
     vec![file(first, 6), file(second, 4)]
 }
 
-fn check(table: &TableMetadata, look: impl FnOnce(Append<'_>)) {
+fn check(table: &TableMetadata, look: impl FnOnce(Delta<'_>)) {
+    check_with(table, &[], look);
+}
+
+/// The files' rows, and rows that are deletes by the decimal and the UUID, in files of no partition.
+fn check_with(table: &TableMetadata, deletes: &[DataFile], look: impl FnOnce(Delta<'_>)) {
     let schema = table.schema().unwrap();
     let spec = table.partition_spec(&schema).unwrap();
     let (files, text) = (files(), |name: &str| BTreeMap::from([(name.to_owned(), "x".to_owned())]));
     let (summary, properties) = (text("own"), text("mark"));
-    look(Append {
+    let whole = PartitionSpec { id: 3, fields: Vec::new(), json: json!([]) };
+    let content = Content::Deletes(vec![1, 2]);
+    let rows = Files { content: &Content::Rows, spec: &spec, files: &files };
+    let deletes = Files { content: &content, spec: &whole, files: deletes };
+    let added = [rows, deletes];
+    look(Delta {
         schema: &schema,
-        spec: &spec,
-        files: &files,
+        added: if deletes.files.is_empty() { &added[..1] } else { &added },
         snapshot_id: 99,
         summary: &summary,
         properties: &properties,
@@ -95,8 +105,8 @@ fn records(bytes: &[u8]) -> Vec<Vec<(String, Avro)>> {
 
 #[test]
 fn a_manifest_says_of_its_fields_which_they_are() {
-    check(&table(None), |append| {
-        let bytes = append.manifest().unwrap();
+    check(&table(None), |delta| {
+        let bytes = delta.manifests().unwrap().remove(0);
         let reader = Reader::new(&bytes[..]).unwrap();
         let AvroSchema::Record(entry) = reader.writer_schema() else { panic!("no record") };
         let ids: Vec<i64> = entry
@@ -111,15 +121,18 @@ fn a_manifest_says_of_its_fields_which_they_are() {
         assert!(about("partition-spec").starts_with('['), "{}", about("partition-spec"));
         assert!(String::from_utf8_lossy(&bytes).contains(r#""logicalType":"map""#));
         assert_eq!(records(&bytes).len(), 2);
-        assert_eq!(append.manifest().unwrap(), bytes);
+        assert_eq!(delta.manifests().unwrap(), [bytes]);
     });
 }
 
 #[test]
 fn a_list_holds_what_the_one_before_held() {
-    check(&table(Some(5)), |append| {
-        let first = append.manifest_list(&table(None), None, ("s3://b/1", 10)).unwrap();
-        let second = append.manifest_list(&table(Some(5)), Some(&first), ("s3://b/2", 20)).unwrap();
+    check(&table(Some(5)), |delta| {
+        let first =
+            delta.manifest_list(&table(None), None, &[("s3://b/1".to_owned(), 10)]).unwrap();
+        let second = delta
+            .manifest_list(&table(Some(5)), Some(&first), &[("s3://b/2".to_owned(), 20)])
+            .unwrap();
         let both = records(&second);
         assert_eq!(both.len(), 2);
         assert_eq!(both[1], records(&first)[0]);
@@ -143,8 +156,8 @@ fn a_list_holds_what_the_one_before_held() {
 
 #[test]
 fn a_commit_holds_only_for_the_state_that_it_was_made_for() {
-    check(&table(Some(5)), |append| {
-        let request = append.request(&table(Some(5)), "s3://b/l2", 4_000).unwrap();
+    check(&table(Some(5)), |delta| {
+        let request = delta.request(&table(Some(5)), "s3://b/l2", 4_000).unwrap();
         assert_eq!(request["requirements"][1]["snapshot-id"], 5);
         let snapshot = &request["updates"][0]["snapshot"];
         assert_eq!(snapshot["parent-snapshot-id"], 5);
@@ -157,9 +170,40 @@ fn a_commit_holds_only_for_the_state_that_it_was_made_for() {
         );
         assert_eq!((&summary["total-files-size"], &summary["own"]), (&Json::Null, &json!("x")));
         assert_eq!(request["updates"][2]["updates"]["mark"], "x");
-        let first = append.request(&table(None), "s3://b/l2", 6_000).unwrap();
+        let first = delta.request(&table(None), "s3://b/l2", 6_000).unwrap();
         assert_eq!(first["requirements"][1]["snapshot-id"], Json::Null);
         assert_eq!(first["updates"][0]["snapshot"]["summary"]["total-records"], "10");
+    });
+}
+
+#[test]
+fn deletes_are_in_a_manifest_of_their_own() {
+    let deletes = [DataFile { partition: Vec::new(), ..file([None, None, None, None], 7) }];
+    check_with(&table(Some(5)), &deletes, |delta| {
+        let manifests = delta.manifests().unwrap();
+        let reader = Reader::new(&manifests[1][..]).unwrap();
+        assert_eq!(reader.user_metadata()["content"], b"deletes");
+        assert_eq!(reader.user_metadata()["partition-spec"], b"[]");
+        let shown = format!("{:?}", records(&manifests[1]));
+        assert!(shown.contains(r#"("content", Int(2))"#), "{shown}");
+        let ids = r#"("equality_ids", Union(1, Array([Int(1), Int(2)])))"#;
+        assert!(shown.contains(ids), "{shown}");
+        assert!(!format!("{:?}", records(&manifests[0])).contains("Int(2)])"));
+        let places = [("s3://b/1".to_owned(), 10), ("s3://b/2".to_owned(), 20)];
+        let list =
+            read_list(&delta.manifest_list(&table(Some(5)), None, &places).unwrap()).unwrap();
+        let found: Vec<_> = list
+            .iter()
+            .map(|of| (of.content, of.spec_id, of.sequence_number, of.counts[0], of.counts[3]))
+            .collect();
+        assert_eq!(found, [(0, 2, 8, 2, 10), (1, 3, 8, 1, 7)]);
+        let request = delta.request(&table(Some(5)), "s3://b/l2", 4_000).unwrap();
+        let summary = &request["updates"][0]["snapshot"]["summary"];
+        let said = |name: &str| summary[name].as_str().unwrap_or("-").to_owned();
+        let names = ["operation", "added-records", "added-equality-deletes", "total-records"];
+        assert_eq!(names.map(said), ["overwrite", "10", "7", "50"]);
+        let only = Delta { added: &delta.added[1..], ..delta };
+        assert_eq!(only.summary(None)["operation"], "delete");
     });
 }
 
@@ -179,8 +223,8 @@ proptest! {
 
     #[test]
     fn a_damaged_list_is_a_list_or_an_error(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        check(&table(None), |append| {
-            let mut list = append.manifest_list(&table(None), None, ("s3://b/1", 10)).unwrap();
+        check(&table(None), |delta| {
+            let mut list = delta.manifest_list(&table(None), None, &[("s3://b/1".to_owned(), 10)]).unwrap();
             let at = at.index(list.len());
             list[at] = byte;
             let _ = read_list(&list);
