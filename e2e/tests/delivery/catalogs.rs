@@ -37,7 +37,7 @@ fn wait_until_said(leat: &Leat, what: &str) {
 
 #[test]
 fn flights_wait_until_glue_knows_their_table_and_lets_leat_read_it() {
-    let site = Site::new();
+    let site = Site::with_some_flights();
     let glue = Server::glue(&site.directory.path().join("glue")).unwrap();
     let endpoint = glue.endpoint();
     let schema = format!(
@@ -77,7 +77,7 @@ fn flights_wait_until_glue_knows_their_table_and_lets_leat_read_it() {
 
 #[test]
 fn flights_become_rows_of_the_version_of_a_table_that_a_call_names() {
-    let site = Site::new();
+    let site = Site::with_some_flights();
     let glue = Server::glue(&site.directory.path().join("glue")).unwrap();
     let endpoint = glue.endpoint();
     let version = describe(&site, &["glue", &endpoint, "air.flights"]);
@@ -100,7 +100,7 @@ fn flights_become_rows_of_the_version_of_a_table_that_a_call_names() {
 
 #[test]
 fn flights_become_rows_as_an_iceberg_catalog_describes_them() {
-    let site = Site::new();
+    let site = Site::with_some_flights();
     let catalog = Server::iceberg(&site.directory.path().join("iceberg"), &site.s3).unwrap();
     let endpoint = catalog.endpoint();
     describe(&site, &["iceberg", &endpoint, "air.flights"]);

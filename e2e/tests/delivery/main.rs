@@ -38,6 +38,8 @@ const CREDENTIALS: &str = "credentials: {accessKeyIdRef: {name: s3, key: id}, \
 struct Site {
     directory: tempfile::TempDir,
     s3: Server,
+    /// How many flights there are, if not all.
+    flights: Option<u32>,
 }
 
 impl Site {
@@ -45,7 +47,12 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let s3 = Server::s3(&directory.path().join("s3")).unwrap();
         s3.create_bucket("lake");
-        Site { directory, s3 }
+        Site { directory, s3, flights: None }
+    }
+
+    /// For what does not take all flights to see.
+    fn with_some_flights() -> Site {
+        Site { flights: Some(60_000), ..Site::new() }
     }
 
     /// Leat with these resources. `endpoint: S3` in them stands for the address of the server, and there
@@ -106,6 +113,7 @@ impl Site {
         command.env("AWS_ENDPOINT_URL_KINESIS", endpoint);
         command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
         command.envs([("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")]);
+        command.envs(self.flights.map(|flights| ("FLIGHTS", flights.to_string())));
         command
     }
 }

@@ -114,12 +114,13 @@ fn is_source(source: &Stream, stream: &DeliveryStream) -> bool {
     }
 }
 
+/// Of two with one name in the AWS API the older, as everywhere.
 fn find_source(stream: &DeliveryStream, ctx: &Context) -> Option<Stream> {
-    let is_it = |source: &DeserializeGuard<Stream>| {
-        let Ok(source) = &source.0 else { return false };
-        source.namespace() == stream.namespace() && is_source(source, stream)
-    };
-    ctx.caches.streams.find(is_it)?.0.as_ref().ok().cloned()
+    let all = ctx.caches.streams.state();
+    let readable = all.iter().filter_map(|source| source.0.as_ref().ok());
+    let sources = readable
+        .filter(|source| source.namespace() == stream.namespace() && is_source(source, stream));
+    sources.reduce(|one, two| if names::is_older_namesake(one, two) { two } else { one }).cloned()
 }
 
 async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, ExecuteError> {
@@ -335,15 +336,17 @@ async fn observe(stream: &DeliveryStream, ctx: &Context) -> Result<DeliveryObser
     Ok(DeliveryObserved { children, source, members, namesake })
 }
 
-/// An object that was made. One of this name that is somebody else's is in no local copy.
+/// An object that was made. One of this name that is somebody else's is in no local copy; and whether the
+/// StatefulSet is there is asked, for its own watch may have said so before the copy's.
 async fn child(
     ctx: &Context,
     namespace: &str,
     kind: &str,
     name: &str,
 ) -> Result<Option<Value>, ExecuteError> {
-    if let Some(known) = ctx.caches.child(kind, namespace, name) {
-        return Ok(Some(known));
+    let known = ctx.caches.child(kind, namespace, name).filter(|_| kind != "StatefulSet");
+    if known.is_some() {
+        return Ok(known);
     }
     let Some(api) = api_of(&ctx.client, namespace, kind) else { return Ok(None) };
     let there = api.get_opt(name).await.map_err(ExecuteError::List)?;

@@ -51,9 +51,11 @@ pub(crate) type IsDone = Arc<dyn Fn(ShardId, Offset) -> Asked + Send + Sync>;
 /// The answer to come.
 pub(crate) type Asked = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-/// Claims the right to merge, which one process has at a time: `None` when it is another's, or nobody knows.
-pub(crate) type Claim =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Held>> + Send>> + Send + Sync>;
+/// Claims the right to merge, which one process has at a time: `None` when it is another's.
+pub(crate) type Claim = Box<dyn Fn() -> Claiming + Send + Sync>;
+
+/// The answer to come, or why there is none.
+pub(crate) type Claiming = Pin<Box<dyn Future<Output = Result<Option<Held>, &'static str>> + Send>>;
 
 /// How objects are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,11 @@ impl Compactor {
                 pause = self.compaction.interval;
                 continue;
             }
-            let Some(held) = claim().await else {
+            let claimed = claim().await.unwrap_or_else(|why| {
+                tracing::warn!(delivery_stream = %stream, "compaction will try again: {why}");
+                None
+            });
+            let Some(held) = claimed else {
                 pause = RETRY_PAUSE.min(self.compaction.interval);
                 continue;
             };

@@ -328,11 +328,13 @@ fn claim_to_compact(source: Source, reading: &Reading) -> Claim {
     Box::new(move || {
         let (source, lease) = (source.clone(), lease.clone());
         Box::pin(async move {
-            let stream = source.catalog.get(&source.stream)?;
-            let first = stream.shards.shards().iter().map(|shard| shard.id).min()?;
-            let handle = (source.find_shard)(stream.uid, first)?;
+            let stream = source.catalog.get(&source.stream).ok_or("there is no such Stream")?;
+            let first = stream.shards.shards().iter().map(|shard| shard.id).min();
+            let handle = first.and_then(|shard| (source.find_shard)(stream.uid, shard));
+            let handle = handle.ok_or("the first shard is not there")?;
             // A shard that was started again has forgotten who had it.
-            Held::claim(handle, lease, LEASE).await.ok()?
+            let claimed = Held::claim(handle, lease, LEASE).await;
+            claimed.map_err(|_| "the first shard does not answer")
         })
     })
 }

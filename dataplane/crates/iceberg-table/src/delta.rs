@@ -55,7 +55,7 @@ impl Delta<'_> {
         current: Option<&[u8]>,
         manifests: &[(String, usize)],
     ) -> Result<Vec<u8>, ManifestError> {
-        let sequence_number = table.last_sequence_number + 1;
+        let sequence_number = table.last_sequence_number.saturating_add(1);
         let of = (self.snapshot_id, sequence_number);
         let added = manifests.iter().zip(self.added);
         let mut all: Vec<_> = added
@@ -87,7 +87,7 @@ impl Delta<'_> {
         let parent_id = parent.map(|parent| parent.snapshot_id);
         let mut snapshot = json!({
             "snapshot-id": self.snapshot_id,
-            "sequence-number": table.last_sequence_number + 1,
+            "sequence-number": table.last_sequence_number.saturating_add(1),
             // Clocks differ; a table's does not go back.
             "timestamp-ms": now_millis.max(table.last_updated_ms),
             "manifest-list": list,

@@ -145,14 +145,17 @@ pub fn decide_delivery(
     let mut status = stream.status.clone().unwrap_or_default();
     let generation = stream.metadata.generation.unwrap_or_default();
     status.observed_generation = Some(generation);
-    let refusal = refusal(stream, observed);
-    if let Some(why) = refusal {
+    let wrong = wrong(stream);
+    let is_wrong = wrong.is_some();
+    if let Some(why) = wrong.or_else(|| in_the_way(stream, observed)) {
         let says = [say(types::ACCEPTED, false, reasons::INVALID, why)];
         // What runs goes on as it was.
         let mut told = conditions::update(&status.conditions, &says, generation, &time(now));
         told.extend(status.conditions.into_iter().filter(|it| it.type_ != types::ACCEPTED));
         status.conditions = told;
-        return Delivery { steps: Vec::new(), owners: Vec::new(), status, next: LOOK_PAUSE };
+        // What others have to do for it may be done soon.
+        let next = if is_wrong { LOOK_PAUSE } else { RETRY_PAUSE };
+        return Delivery { steps: Vec::new(), owners: Vec::new(), status, next };
     }
     let set = node_set(stream, observed);
     let pods = set.pods;
@@ -185,11 +188,14 @@ pub fn decide_delivery(
 }
 
 /// What is wrong with it, if anything is.
-fn refusal(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<String> {
-    if let Err(errors) = validate_delivery_stream(stream) {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        return Some(errors.join("; "));
-    }
+fn wrong(stream: &DeliveryStream) -> Option<String> {
+    let errors = validate_delivery_stream(stream).err()?;
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Some(errors.join("; "))
+}
+
+/// What of somebody else is in its way, if anything is.
+fn in_the_way(stream: &DeliveryStream, observed: &DeliveryObserved) -> Option<String> {
     if let Some(other) = &observed.namesake {
         let name = stream.delivery_stream_name();
         return Some(format!(

@@ -319,7 +319,7 @@ async fn nothing_is_merged_while_another_process_may() {
     let count = Arc::clone(&asked);
     let claim = move || {
         count.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { None }) as Pin<Box<dyn Future<Output = _> + Send>>
+        Box::pin(async { Ok(None) }) as Claiming
     };
     let compacting = compactor(Arc::clone(&store), Duration::ZERO).run(Box::new(claim), stopped);
     let compacting = tokio::spawn(compacting);

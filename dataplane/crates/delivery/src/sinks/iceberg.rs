@@ -260,9 +260,18 @@ impl IcebergSink {
         let marks = share.marks(&self.feed, &loaded)?;
         let mut refused = Vec::new();
         let (mut fresh, mut again) = (Vec::new(), BTreeMap::<i32, Vec<usize>>::new());
+        let rules = self.rules(share.table);
+        let changes = !self.appends_only && rules.have_keys(&loaded.metadata);
         for index in &share.indexes {
-            match marks.schema_of(share.place(*index)) {
+            let place = share.place(*index);
+            match marks.schema_of(place) {
                 Some(schema) => again.entry(schema).or_default().push(*index),
+                // It was given up before a crash, and what came after it was not.
+                None if changes && marks.is_overtaken(place) => {
+                    let what = "later changes are in the table already";
+                    let failure = Failure::new("Iceberg.Overtaken", what);
+                    refused.push((*index, failure.of_table(share.table)));
+                }
                 None => fresh.push(*index),
             }
         }
@@ -271,7 +280,6 @@ impl IcebergSink {
                 |(at, failure): (usize, Failure)| (indexes[at], failure.of_table(share.table));
             found.into_iter().map(of_table).collect::<Vec<_>>()
         };
-        let rules = self.rules(share.table);
         // What is in the table needs no second look, but what was refused has to be written down again.
         for (schema, indexes) in again {
             let known = loaded.metadata.schema_of(schema.into())?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use iceberg_table::{Field, Growth, Schema, Type};
 use serde_json::{Map, Value as Json};
 
-use super::infer::{COLUMNS_MAX, Members};
+use super::infer::{COLUMNS_MAX, MEMBERS_MAX, Members};
 
 /// Fields by their names in lower case, of each struct by the id of the field that holds it.
 struct Columns<'a>(HashMap<Option<i32>, HashMap<String, &'a Field>>);
@@ -18,6 +18,10 @@ struct Columns<'a>(HashMap<Option<i32>, HashMap<String, &'a Field>>);
 struct Missing<'a> {
     columns: &'a Columns<'a>,
     added: BTreeMap<Option<i32>, Members>,
+    /// For members to be added.
+    room: usize,
+    /// The first that has no column.
+    first: Option<String>,
     widened: BTreeSet<i32>,
 }
 
@@ -29,7 +33,7 @@ pub(super) fn growth<'a>(
     records: impl Iterator<Item = &'a [u8]>,
 ) -> (Growth, i32) {
     let columns = Columns::of(schema);
-    let mut missing = Missing::of(&columns);
+    let mut missing = Missing::of(&columns, MEMBERS_MAX);
     for record in records {
         // What is no object is refused later.
         if let Ok(object) = serde_json::from_slice::<Map<String, Json>>(record) {
@@ -47,21 +51,20 @@ pub(super) fn growth<'a>(
     (Growth { added, widened: missing.widened }, last_id)
 }
 
-/// A table that has as many columns as it may.
-pub(super) struct Full<'a>(Columns<'a>);
+/// The columns of a table that has one for each member of a record, or had.
+pub(super) struct Homes<'a>(Columns<'a>);
 
-impl Full<'_> {
-    /// `None` when the table has room.
-    pub(super) fn of(schema: &Schema) -> Option<Full<'_>> {
-        (room(schema) == 0).then(|| Full(Columns::of(schema)))
+impl Homes<'_> {
+    pub(super) fn of(schema: &Schema) -> Homes<'_> {
+        Homes(Columns::of(schema))
     }
 
-    /// A member of a record that has no column.
+    /// A member of a record that has no column, and can have none.
     pub(super) fn homeless(&self, record: &[u8]) -> Option<String> {
         let object = serde_json::from_slice::<Map<String, Json>>(record).ok()?;
-        let mut missing = Missing::of(&self.0);
+        let mut missing = Missing::of(&self.0, 0);
         missing.look(None, &object, 1);
-        missing.added.into_values().next()?.first_name()
+        missing.first
     }
 }
 
@@ -103,8 +106,9 @@ impl<'a> Columns<'a> {
 }
 
 impl<'a> Missing<'a> {
-    fn of(columns: &'a Columns<'a>) -> Missing<'a> {
-        Missing { columns, added: BTreeMap::new(), widened: BTreeSet::new() }
+    fn of(columns: &'a Columns<'a>, room: usize) -> Missing<'a> {
+        let (added, widened) = (BTreeMap::new(), BTreeSet::new());
+        Missing { columns, added, room, first: None, widened }
     }
 
     fn look(&mut self, of: Option<i32>, object: &Map<String, Json>, depth: usize) {
@@ -121,7 +125,11 @@ impl<'a> Missing<'a> {
             let found = self.columns.0.get(&of).and_then(|names| names.get(&name.to_lowercase()));
             match found.copied() {
                 Some(field) => self.look_into(field, value, depth),
-                None => self.added.entry(of).or_default().see_one(name, value, depth),
+                None => {
+                    self.first.get_or_insert_with(|| name.clone());
+                    let added = self.added.entry(of).or_default();
+                    added.see_one(name, value, depth, &mut self.room);
+                }
             }
         }
     }
@@ -231,13 +239,38 @@ mod tests {
         // The other four are a, Of, Of.x, l and l.x.
         let wide = schema(COLUMNS_MAX - 5);
         assert_eq!(growth(&wide, 2_000, records()), (Growth::default(), 2_000));
-        let full = Full::of(&wide).unwrap();
-        assert_eq!(full.homeless(record), Some("m".to_owned()));
-        assert_eq!(full.homeless(br#"{"a":1,"q":null}"#), None);
+        let homes = Homes::of(&wide);
+        assert_eq!(homes.homeless(record), Some("m".to_owned()));
+        assert_eq!(homes.homeless(br#"{"a":1,"q":null}"#), None);
         let nearly = schema(COLUMNS_MAX - 7);
         let (growth, last_id) = growth(&nearly, 2_000, records());
         // Only m, and k inside of it.
         assert_eq!((growth.added[&None].len(), last_id), (1, 2_002));
-        assert!(Full::of(&nearly).is_none());
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_no_columns() {
+        check(
+            &[r#"{"of.x":1,"n":1,"l":{"z.y":1}}"#],
+            expect![[r#"
+            None: 10 n Long
+            wider {}, last 10"#]],
+        );
+        let schema = schema(0);
+        let homes = Homes::of(&schema);
+        assert_eq!(homes.homeless(br#"{"a":1,"of":{"x":1}}"#), None);
+        for (record, name) in [(r#"{"of.x":1}"#, "of.x"), (r#"{"l":[{"z.y":1}]}"#, "z.y")] {
+            assert_eq!(homes.homeless(record.as_bytes()).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn of_many_members_inside_of_others_no_more_are_kept_than_may_be_columns() {
+        let inner: Vec<_> = (0..1_000).map(|number| format!(r#""m{number}":1"#)).collect();
+        let outer: Vec<_> = (0..50).map(|n| format!(r#""o{n}":{{{}}}"#, inner.join(","))).collect();
+        let record = format!("{{{}}}", outer.join(","));
+        let (growth, last_id) = growth(&schema(0), 9, [record.as_bytes()].into_iter());
+        let room = i32::try_from(COLUMNS_MAX - 5).unwrap();
+        assert_eq!((growth.added[&None].len(), last_id), (1, 9 + room));
     }
 }

@@ -12,7 +12,7 @@ use iceberg_table::{
 use model::DeliveryRecord;
 
 use super::Failure;
-use super::evolve::Full;
+use super::evolve::Homes;
 use super::keys::{KeyProbe, Keys};
 use super::resolve::{Keyed, Left, resolve};
 
@@ -35,13 +35,21 @@ pub(super) struct Rules {
     pub(super) evolves: bool,
 }
 
+impl Rules {
+    /// Whether rows of the table may be told apart, and so updated and deleted.
+    pub(super) fn have_keys(&self, table: &TableMetadata) -> bool {
+        let schema = table.schema();
+        schema.is_ok_and(|schema| Keys::of(table, &schema, &self.unique_keys).is_ok())
+    }
+}
+
 /// What tells which records fit a table that has, or had, a schema.
 pub(super) struct Judge {
     pub(super) schema: Schema,
     converter: Converter,
     keys: Result<Keys, String>,
-    /// Whether it may have to refuse records for want of columns.
-    is_full: bool,
+    /// Whether records are refused for want of columns.
+    evolves: bool,
 }
 
 /// How rows of a table are written.
@@ -99,8 +107,7 @@ impl Judge {
         rules: &Rules,
     ) -> Result<Judge, FormError> {
         let keys = Keys::of(table, &schema, &rules.unique_keys);
-        let is_full = rules.evolves && Full::of(&schema).is_some();
-        Ok(Judge { converter: converter(table, &schema)?, keys, is_full, schema })
+        Ok(Judge { converter: converter(table, &schema)?, keys, evolves: rules.evolves, schema })
     }
 
     /// Those of changes that the table does not take, or did not.
@@ -111,10 +118,11 @@ impl Judge {
     /// Each change with the key of its row, but for those that are refused.
     fn look(&self, changes: &[Change]) -> (Vec<Option<Keyed>>, Vec<(usize, Failure)>) {
         let mut probe = KeyProbe::new(&self.keys, &self.converter);
-        let full = Full::of(&self.schema).filter(|_| self.is_full);
+        let homes = self.evolves.then(|| Homes::of(&self.schema));
         let mut refused = Vec::new();
         let mut look = |(at, change): (usize, &Change)| {
-            let found = probe.key(change).and_then(|key| is_at_home(&full, change).map(|()| key));
+            let found =
+                probe.key(change).and_then(|key| is_at_home(homes.as_ref(), change).map(|()| key));
             match found {
                 Ok(key) => Some(Keyed { operation: change.operation, key }),
                 Err(failure) => {
@@ -128,12 +136,17 @@ impl Judge {
     }
 }
 
-fn is_at_home(full: &Option<Full<'_>>, change: &Change) -> Result<(), Failure> {
-    let full = full.as_ref().filter(|_| change.operation != TableOperation::Delete);
-    let Some(name) = full.and_then(|full| full.homeless(&change.record.data)) else {
+fn is_at_home(homes: Option<&Homes<'_>>, change: &Change) -> Result<(), Failure> {
+    let homes = homes.filter(|_| change.operation != TableOperation::Delete);
+    let Some(name) = homes.and_then(|homes| homes.homeless(&change.record.data)) else {
         return Ok(());
     };
-    let what = format!("member {name}: the table has as many columns as it may");
+    let why = if name.contains('.') {
+        "a column has no dot in its name"
+    } else {
+        "the table has as many columns as it may"
+    };
+    let what = format!("member {name}: {why}");
     Err(Failure::new("Iceberg.MalformedData", &what))
 }
 
@@ -153,7 +166,7 @@ impl Form {
     pub(super) fn write(&self, changes: &[Change], name: &str) -> Result<Written, WriteError> {
         let mut written = Written::default();
         let inserts = |change: &Change| change.operation == TableOperation::Insert;
-        let Left { rows, deletes } = match changes.iter().all(inserts) && !self.judge.is_full {
+        let Left { rows, deletes } = match changes.iter().all(inserts) && !self.judge.evolves {
             // Whether they fit is seen when they are written.
             true => Left { rows: (0..changes.len()).collect(), deletes: Vec::new() },
             false => {

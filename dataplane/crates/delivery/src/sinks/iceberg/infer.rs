@@ -4,6 +4,8 @@
 //! (`string`), objects and lists of these. What is of one kind in one record and of another in the next
 //! becomes a text; null says nothing.
 
+use std::collections::HashMap;
+
 use iceberg_table::{Field, PartitionSpec, Schema, SchemaError, Type};
 use serde_json::{Map, Value as Json, json};
 
@@ -13,6 +15,10 @@ const RECORDS_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 8;
 /// Columns, those inside of others among them.
 pub(super) const COLUMNS_MAX: usize = 1_000;
+/// Members that are kept, wherever they are: one more than may be columns.
+pub(super) const MEMBERS_MAX: usize = COLUMNS_MAX + 1;
+/// Ids of columns. Iceberg keeps the last two hundred for itself, and lists in lists need one each.
+const ID_MAX: i32 = i32::MAX - 10_000;
 
 /// There can be no such table.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +44,17 @@ enum Kind {
     List(Option<Box<Kind>>),
 }
 
-/// In the order in which they were first seen, those of one record by name. Those that come when there are
-/// more than may be columns are not kept.
+/// In the order in which they were first seen, those of one record by name. Those that come when there is no
+/// room for more are not kept, nor those with a dot in their names: Iceberg takes `a.b` for a column in a column.
 #[derive(Default)]
-pub(super) struct Members(Vec<Member>);
+pub(super) struct Members {
+    all: Vec<Member>,
+    /// By name in lower case.
+    places: HashMap<String, usize>,
+}
 
 struct Member {
     name: String,
-    lower: String,
     kind: Option<Kind>,
 }
 
@@ -54,13 +63,13 @@ pub(super) fn table<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     partition_by: &[String],
 ) -> Result<(Json, Option<Json>), InferError> {
-    let mut members = Members::default();
+    let (mut members, mut room) = (Members::default(), MEMBERS_MAX);
     for record in records.take(RECORDS_MAX) {
         if let Ok(object) = serde_json::from_slice::<Map<String, Json>>(record) {
-            members.see(&object, 1);
+            members.see(&object, 1, &mut room);
         }
     }
-    if COLUMNS_MAX < members.count() {
+    if room == 0 {
         return Err(InferError::TooMany);
     }
     let (mut last_id, mut room) = (0, COLUMNS_MAX);
@@ -76,51 +85,44 @@ pub(super) fn table<'a>(
 }
 
 impl Members {
-    fn see(&mut self, object: &Map<String, Json>, depth: usize) {
-        object.iter().for_each(|(name, value)| self.see_one(name, value, depth));
+    fn see(&mut self, object: &Map<String, Json>, depth: usize, room: &mut usize) {
+        object.iter().for_each(|(name, value)| self.see_one(name, value, depth, room));
     }
 
-    pub(super) fn see_one(&mut self, name: &str, value: &Json, depth: usize) {
+    /// `room` is for members, those inside of others among them.
+    pub(super) fn see_one(&mut self, name: &str, value: &Json, depth: usize, room: &mut usize) {
         let lower = name.to_lowercase();
-        let at = match self.0.iter().position(|known| known.lower == lower) {
-            Some(at) => at,
-            None if COLUMNS_MAX < self.0.len() => return,
+        let at = match self.places.get(&lower) {
+            Some(at) => *at,
+            None if *room == 0 || name.contains('.') => return,
             None => {
-                self.0.push(Member { name: name.to_owned(), lower, kind: None });
-                self.0.len() - 1
+                *room -= 1;
+                self.places.insert(lower, self.all.len());
+                self.all.push(Member { name: name.to_owned(), kind: None });
+                self.all.len() - 1
             }
         };
-        let member = &mut self.0[at];
-        member.kind = seen(member.kind.take(), value, depth);
-    }
-
-    fn count(&self) -> usize {
-        let inner = |kind: &Option<Kind>| match kind {
-            Some(Kind::Object(members)) => members.count(),
-            _ => 0,
-        };
-        self.0.iter().map(|member| 1 + inner(&member.kind)).sum()
+        let member = &mut self.all[at];
+        member.kind = seen(member.kind.take(), value, depth, room);
     }
 
     /// Fields with ids after that one, as many as there is room for.
     pub(super) fn into_fields(self, last_id: &mut i32, room: &mut usize) -> Vec<Field> {
-        let known = self.0.into_iter().filter_map(|of| Some((of.name, of.kind?)));
+        let known = self.all.into_iter().filter_map(|of| Some((of.name, of.kind?)));
         let mut fields = Vec::new();
         for (name, kind) in known {
-            let Some(left) = room.checked_sub(1) else { break };
-            *room = left;
+            if *room == 0 || ID_MAX <= *last_id {
+                break;
+            }
+            *room -= 1;
             fields.push(field(name, kind, last_id, room));
         }
         fields
     }
-
-    pub(super) fn first_name(self) -> Option<String> {
-        self.0.into_iter().next().map(|member| member.name)
-    }
 }
 
 /// What is known once a value was seen.
-fn seen(known: Option<Kind>, value: &Json, depth: usize) -> Option<Kind> {
+fn seen(known: Option<Kind>, value: &Json, depth: usize, room: &mut usize) -> Option<Kind> {
     let kind = match value {
         Json::Null => return known,
         Json::Bool(_) => Kind::Boolean,
@@ -134,7 +136,7 @@ fn seen(known: Option<Kind>, value: &Json, depth: usize) -> Option<Kind> {
                 Some(Kind::Object(members)) => members,
                 Some(_) => return Some(Kind::Text),
             };
-            members.see(object, depth + 1);
+            members.see(object, depth + 1, room);
             return Some(Kind::Object(members));
         }
         Json::Array(elements) => {
@@ -143,7 +145,8 @@ fn seen(known: Option<Kind>, value: &Json, depth: usize) -> Option<Kind> {
                 Some(Kind::List(element)) => element.map(|element| *element),
                 Some(_) => return Some(Kind::Text),
             };
-            let element = elements.iter().fold(known, |known, value| seen(known, value, depth + 1));
+            let see = |known, value| seen(known, value, depth + 1, room);
+            let element = elements.iter().fold(known, see);
             return Some(Kind::List(element.map(Box::new)));
         }
     };
@@ -239,5 +242,18 @@ mod tests {
             expect!["no record is a JSON object with members that are not null"],
         );
         check(&[r#"{"a":1}"#], &["b"], expect!["partitionBy names columns that no record has"]);
+        check(&[r#"{"a":{"b":1,"c.d":2},"a.b":2}"#], &[], expect!["1 a {2 b long}"]);
+    }
+
+    #[test]
+    fn members_are_counted_wherever_they_are() {
+        let wide = |name: &str| {
+            let members: Vec<_> = (0..600).map(|number| format!(r#""m{number}":1"#)).collect();
+            format!(r#"{{"{name}":{{{}}}}}"#, members.join(","))
+        };
+        let too_many = expect!["records have more than 1000 different members"];
+        check(&[&wide("a"), &wide("b")], &[], too_many);
+        let record = wide("a");
+        assert!(table([record.as_bytes()].into_iter(), &[]).is_ok());
     }
 }

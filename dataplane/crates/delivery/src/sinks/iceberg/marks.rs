@@ -56,6 +56,11 @@ impl Marks {
         part.map(|part| part.schema)
     }
 
+    /// Whether what came after the record is in the table.
+    pub(super) fn is_overtaken(&self, place: Place) -> bool {
+        self.0.iter().any(|part| place < part.from)
+    }
+
     /// With one more part, and without those that nobody reads again.
     pub(super) fn with(
         &self,
@@ -124,6 +129,8 @@ mod tests {
         let none = None;
         let want = [none, Some(0), Some(0), Some(0), none, none, Some(1), Some(1), none];
         assert_eq!(found, want);
+        let overtaken: Vec<_> = (1..=10).filter(|at| marks.is_overtaken(place(*at))).collect();
+        assert_eq!(overtaken, [1, 2, 3, 4, 5, 6, 7]);
         let later = marks.with((place(12), place(12)), 1, Some(place(6)));
         assert_eq!(later.schema_of(place(4)), None);
         assert_eq!(later.schema_of(place(8)), Some(1));

@@ -156,8 +156,7 @@ impl DataApi {
     }
 
     async fn execute(&self, sql: &str, failures: u32) -> Result<Executed, CallError> {
-        let client_token = format!("{:032x}", guid_of(format!("{failures} {sql}").as_bytes()));
-        let request = ExecuteStatement {
+        let mut request = ExecuteStatement {
             cluster_identifier: self.of.cluster_identifier.as_deref(),
             workgroup_name: self.of.workgroup_name.as_deref(),
             database: &self.of.database,
@@ -165,8 +164,12 @@ impl DataApi {
             secret_arn: self.of.secret_arn.as_deref(),
             sql,
             statement_name: "leat",
-            client_token: &client_token,
+            client_token: "",
         };
+        // Of all that it says: elsewhere it is another statement.
+        let said = format!("{failures} {}", serde_json::to_string(&request).unwrap_or_default());
+        let client_token = format!("{:032x}", guid_of(said.as_bytes()));
+        request.client_token = &client_token;
         self.api.call("ExecuteStatement", &request).await
     }
 
