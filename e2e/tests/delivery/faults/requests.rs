@@ -14,7 +14,7 @@ fn to_search_engine(kind: &str, version: &str, seed: u64) {
     let bad = Bad {
         spec: format!(
             "buffering: {{sizeMiB: 1, intervalSeconds: 1}}
-  retryDurationSeconds: 30
+  retryDurationSeconds: 90
   destination:
     {kind}: {{endpoint: 'http://127.0.0.1:{}', indexName: flights}}",
             day.port()

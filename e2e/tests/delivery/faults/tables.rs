@@ -148,7 +148,7 @@ fn bad_days_lose_and_repeat_no_flight_on_its_way_to_iceberg() {
     let backup = format!("refused s3+{}/lake refused/", site.s3.endpoint());
     let bad = Bad {
         spec: format!(
-            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}\n  retryDurationSeconds: 30\n  {spec}"
+            "buffering: {{sizeMiB: 1, intervalSeconds: 1}}\n  retryDurationSeconds: 90\n  {spec}"
         ),
         reader: vec!["iceberg", &endpoint, "air.flights"],
         backup: &backup,
