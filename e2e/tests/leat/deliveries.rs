@@ -226,7 +226,7 @@ fn the_example_of_clicks_fills_a_data_lake_while_pods_are_killed_and_it_is_scale
     // As the example has it, a test would wait for five minutes.
     let edit = r#"{"spec": {"replicas": 3, "buffering": {"intervalSeconds": 5}}}"#;
     site.fixture.kubectl(&["patch", "dstream", "clicks-to-lake", "--type=merge", "-p", edit]);
-    wait("each of three pods reads", READY_MAX, || {
+    wait("each of three pods reads", READY_MAX * 2, || {
         let shards = site.told("clicks-to-lake", "{.status.pods[*].shards}");
         let mut shards: Vec<&str> = shards.split_whitespace().collect();
         shards.sort_unstable();
