@@ -578,7 +578,7 @@ def compare_acknowledged(file, wanted, reader):
           f"only in the backup {len(aside_keys - set(times)):,}, in both {len(aside_keys & set(times)):,}", flush=True)
     if lost or different or (repeated and os.environ.get("REPEATS") != "counted"):
         sys.exit("what was delivered is not what was put")
-    if len(times) < len(acknowledged) / 100:
+    if len(times) < len(acknowledged) / int(os.environ.get("ONE_REACHES_OF", 10)):
         sys.exit("nearly nothing came to the destination")
 
 
