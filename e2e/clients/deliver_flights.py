@@ -14,7 +14,8 @@ Environment: FLIGHTS, how many if not all; SECONDS_BETWEEN_PUTS; AS_LOGS, put as
 about destinations are about. ACKNOWLEDGED, a file: a run that puts notes in it what was acknowledged, and one that
 reads looks for just that, in the destination and in BACKUP, a reader like the others: refused BUCKET PREFIX or listed
 BUCKET PREFIX (what manifests of failed loads list). REPEATS=counted where a destination may have a flight twice.
-SECONDS_TO_SETTLE.
+SECONDS_TO_SETTLE. ONE_REACHES_OF, of how many acknowledged flights one at least has to be in the destination,
+not in the backup.
 """
 
 import base64
@@ -85,7 +86,8 @@ def is_active(client, stream):
 def put_all(stream, rows, encode):
     """Several at a time; what was refused is put again, and says how often it was. How long it took, and what was
     acknowledged: numbers, and how often each had been put before."""
-    once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+    once = Config(max_pool_connections=2 * WRITERS, retries={"total_max_attempts": 1}, connect_timeout=5,
+                  read_timeout=30)
     client = boto3.client("firehose", config=once)
     deadline = time.monotonic() + 60
     while not is_active(client, stream):
