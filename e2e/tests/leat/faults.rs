@@ -49,8 +49,14 @@ async fn operator_killed_mid_reshard_resumes() {
     };
     let label = "app.kubernetes.io/component=operator";
     let get = ["get", "pods", "-n", leat::NAMESPACE, "-l", label];
-    // Each takes a pod that has to start first: so long it is under way.
-    for count in ["4", "6"] {
+    // Each takes one pod more, and there may be none before the operators were killed: so long it is under way.
+    let pods_max = |pods: u32| {
+        let hard = format!("{{hard: {{pods: '{pods}'}}}}");
+        let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: ";
+        fixture.namespace.apply(&format!("{quota}{hard}\n")).unwrap();
+    };
+    for (pods, count) in [(1, "4"), (2, "6")] {
+        pods_max(pods);
         fixture.kubectl(&["scale", "stream/clicks", &format!("--replicas={count}")]);
         wait("a reshard", READY_MAX, || Ok(is_under_way().then_some(()))).unwrap();
         let names = "jsonpath={.items[*].metadata.name}";
@@ -61,6 +67,7 @@ async fn operator_killed_mid_reshard_resumes() {
             installed().cluster.kill_pod(leat::NAMESPACE, operator).unwrap();
         }
         assert!(is_under_way(), "it ended before its operator did");
+        pods_max(pods + 1);
         fixture.wait_for_shards("clicks", count.parse().unwrap());
     }
     let report = load.finish().await;

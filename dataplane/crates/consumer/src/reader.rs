@@ -22,13 +22,15 @@ pub enum Start {
 pub struct Names {
     done: String,
     intent: String,
+    version: String,
 }
 
 impl Names {
     /// Those of this consumer. Its name is unique among all that read the stream.
     #[must_use]
     pub fn of(consumer: &str) -> Names {
-        Names { done: consumer.to_owned(), intent: format!("{consumer}/intent") }
+        let below = |what| format!("{consumer}/{what}");
+        Names { done: consumer.to_owned(), intent: below("intent"), version: below("version") }
     }
 
     /// The consumer's.
@@ -62,9 +64,28 @@ impl Names {
     /// # Errors
     /// See [`AppendError`]; forget again.
     pub async fn forget(&self, shard: &ShardHandle) -> Result<(), AppendError> {
-        shard.forget_consumer(&self.intent).await?;
-        shard.forget_consumer(&self.done).await
+        for name in [&self.version, &self.intent, &self.done] {
+            shard.forget_consumer(name).await?;
+        }
+        Ok(())
     }
+
+    async fn progress(&self, shard: &ShardHandle) -> Result<Progress, AppendError> {
+        let version = shard.checkpoint(&self.version).await?;
+        Ok(Progress {
+            done: shard.checkpoint(&self.done).await?,
+            intent: shard.checkpoint(&self.intent).await?,
+            version: version.map(|version| version.0),
+        })
+    }
+}
+
+/// What a shard remembers of a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    done: Option<Offset>,
+    intent: Option<Offset>,
+    version: Option<u64>,
 }
 
 /// Who reads, and how.
@@ -76,6 +97,8 @@ pub struct Reading {
     pub holder: u64,
     /// Where to start, the first time.
     pub start: Start,
+    /// Counts what is done with records: a piece is finished as the version says that it was begun with.
+    pub version: u64,
 }
 
 /// Why a shard is not read, or not any more.
@@ -98,11 +121,10 @@ pub enum ReaderError {
 pub struct ShardReader {
     handle: ShardHandle,
     names: Names,
+    version: u64,
     held: Held,
     next: Offset,
-    /// What the shard remembers.
-    done: Option<Offset>,
-    intent: Option<Offset>,
+    remembered: Progress,
     expired: u64,
 }
 
@@ -117,18 +139,17 @@ impl ShardReader {
         reading: Reading,
         vacant_for: Duration,
     ) -> Result<ShardReader, ReaderError> {
-        let Reading { names, holder, start } = reading;
+        let Reading { names, holder, start, version } = reading;
         let lease = Lease { consumer: names.done.clone(), holder };
         let held = Held::claim(handle.clone(), lease, vacant_for).await?;
         let held = held.ok_or(ReaderError::Held)?;
-        let done = handle.checkpoint(&names.done).await?;
-        let intent = handle.checkpoint(&names.intent).await?;
-        let next = match (done, start) {
+        let remembered = names.progress(&handle).await?;
+        let next = match (remembered.done, start) {
             (Some(next), _) => next,
             (None, Start::Oldest) => handle.start_offset().await?,
             (None, Start::At(time)) => handle.offset_at(time).await?,
         };
-        Ok(ShardReader { handle, names, held, next, done, intent, expired: 0 })
+        Ok(ShardReader { handle, names, version, held, next, remembered, expired: 0 })
     }
 
     /// The offset of the next record to be read.
@@ -141,7 +162,14 @@ impl ShardReader {
     /// stopped, if it had. They are to be dealt with as that piece again.
     #[must_use]
     pub fn intent(&self) -> Option<Offset> {
-        self.intent.filter(|end| self.next < *end)
+        self.remembered.intent.filter(|end| self.next < *end)
+    }
+
+    /// The version by which what comes next is to be dealt with.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        let begun = self.remembered.version.filter(|_| self.intent().is_some());
+        begun.unwrap_or(self.version)
     }
 
     /// Whether to go on, as it changes.
@@ -198,8 +226,12 @@ impl ShardReader {
     /// # Errors
     /// See [`ReaderError`]; unknown whether it is remembered.
     pub async fn intend(&mut self, end: Offset) -> Result<(), ReaderError> {
+        if self.remembered.version != Some(self.version) {
+            self.remember(&self.names.version, Offset(self.version)).await?;
+            self.remembered.version = Some(self.version);
+        }
         self.remember(&self.names.intent, end).await?;
-        self.intent = Some(end);
+        self.remembered.intent = Some(end);
         Ok(())
     }
 
@@ -209,7 +241,7 @@ impl ShardReader {
     /// See [`ReaderError`]; unknown whether it is remembered.
     pub async fn done(&mut self, next: Offset) -> Result<(), ReaderError> {
         self.remember(&self.names.done, next).await?;
-        self.done = Some(next);
+        self.remembered.done = Some(next);
         Ok(())
     }
 
@@ -222,9 +254,7 @@ impl ShardReader {
         if self.handle.claim(self.held.lease(), Duration::ZERO).await? == Claim::Held {
             return Err(ReaderError::Held);
         }
-        let done = self.handle.checkpoint(&self.names.done).await?;
-        let intent = self.handle.checkpoint(&self.names.intent).await?;
-        if (done, intent) != (self.done, self.intent) {
+        if self.names.progress(&self.handle).await? != self.remembered {
             // Somebody else had it meanwhile, and went on from there.
             return Err(ReaderError::Held);
         }

@@ -106,6 +106,7 @@ impl Group {
             names: consumer_names(&stream),
             holder: source.sharing.holder,
             start: start_of(&stream),
+            version: stream.destination_version,
         };
         let workers = Workers {
             reading,

@@ -28,8 +28,16 @@ pub(crate) enum FillError {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) stream_uid: u64,
+    pub(crate) version: u64,
     pub(crate) shard: ShardId,
     pub(crate) start: Offset,
+}
+
+impl Place {
+    pub(crate) fn object(self, part: u32, keys: &PartitionKeys) -> ObjectId<'_> {
+        let Place { stream_uid, version, shard, start: first_offset } = self;
+        ObjectId { stream_uid, version, shard, first_offset, part, keys }
+    }
 }
 
 /// What an object is of.
@@ -91,8 +99,7 @@ impl Series {
         (data, arrival): (&[u8], UnixMillis),
     ) -> Result<Pushed, FillError> {
         if self.filling.is_none() {
-            let Place { stream_uid, shard, start: first_offset } = place;
-            let id = ObjectId { stream_uid, shard, first_offset, part: self.full, keys };
+            let id = place.object(self.full, keys);
             let key = match kind {
                 Kind::Records(_) => to.naming.key(&id, arrival),
                 Kind::Refused(output, below) => to.naming.error_key(&id, arrival, output, below),

@@ -91,11 +91,11 @@ impl Window {
     pub(crate) fn new(
         pipeline: &Arc<Pipeline>,
         status: Arc<ShardStatus>,
-        shard: ShardId,
-        start: Offset,
+        version: u64,
+        (shard, start): (ShardId, Offset),
     ) -> Window {
         Window {
-            place: Place { stream_uid: pipeline.uid.0, shard, start },
+            place: Place { stream_uid: pipeline.uid.0, version, shard, start },
             pipeline: Arc::clone(pipeline),
             status,
             waiting: Vec::new(),
@@ -443,7 +443,7 @@ impl Window {
             self.loading.push(full);
         }
         let metrics = self.pipeline.metrics.objects.clone();
-        let Place { stream_uid: uid, shard, start } = self.place;
+        let Place { stream_uid: uid, shard, start, .. } = self.place;
         self.upload(full, metrics, Some(Mark::Window { uid, shard, start })).await
     }
 
@@ -501,7 +501,7 @@ impl Window {
     }
 
     fn batch_id(&self) -> BatchId {
-        let Place { stream_uid, shard, start } = self.place;
+        let Place { stream_uid, shard, start, .. } = self.place;
         let mut place = Vec::with_capacity(24);
         place.extend(stream_uid.to_be_bytes());
         place.extend(shard.0.to_be_bytes());

@@ -10,7 +10,9 @@
 //! A *window* is the piece of a shard that is dealt with as one. What is delivered of it is named by where
 //! it starts, so delivering it again, from the same start to the same end, replaces what was delivered
 //! before. Parts that are full are cut by what the records say alone; the last ones end where the window
-//! ends, which is why how far it goes is remembered, durably, before anything of it is delivered.
+//! ends, which is why how far it goes is remembered, durably, before anything of it is delivered. So is the
+//! version that the delivery stream had, which names of objects tell: changed, it goes on with that piece
+//! under the names that were begun.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,8 +133,8 @@ impl Worker {
         let start = self.reader.next();
         let intent = self.reader.intent();
         let mut until = Until { end: intent, intended: intent, deadline: None };
-        let mut window =
-            Window::new(&self.pipeline, Arc::clone(&self.status), self.shard.id, start);
+        let (status, version) = (Arc::clone(&self.status), self.reader.version());
+        let mut window = Window::new(&self.pipeline, status, version, (self.shard.id, start));
         let ended = self.gather(&mut window, &mut until).await?;
         let end = self.reader.next();
         if until.intended.is_some_and(|intended| end < intended) {

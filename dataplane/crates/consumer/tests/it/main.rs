@@ -53,7 +53,16 @@ async fn put(shard: &ShardHandle, texts: &[&str]) -> UnixMillis {
 }
 
 async fn open(shard: &ShardHandle, holder: u64, start: Start) -> Result<ShardReader, ReaderError> {
-    let reading = Reading { names: Names::of("delivery"), holder, start };
+    open_version(shard, holder, start, 1).await
+}
+
+async fn open_version(
+    shard: &ShardHandle,
+    holder: u64,
+    start: Start,
+    version: u64,
+) -> Result<ShardReader, ReaderError> {
+    let reading = Reading { names: Names::of("delivery"), holder, start, version };
     ShardReader::open(shard.clone(), reading, Duration::ZERO).await
 }
 
@@ -96,6 +105,29 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
     drop(reader);
     names.forget(&shard).await.unwrap();
     assert_eq!(names.has_finished(&shard, Offset(3)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_piece_that_was_begun_is_of_the_version_that_began_it_and_the_next_one_is_not() {
+    let home = OneShard::new();
+    let shard = home.open(OpenMode::Create(LogId(1))).await;
+    put(&shard, &["a", "b", "c"]).await;
+    let mut reader = open_version(&shard, 1, Start::Oldest, 1).await.unwrap();
+    assert_eq!(reader.version(), 1);
+    reader.intend(Offset(2)).await.unwrap();
+    for later in 2..4 {
+        drop(reader);
+        reader = open_version(&shard, 1, Start::Oldest, later).await.unwrap();
+        assert_eq!((reader.intent(), reader.version()), (Some(Offset(2)), 1));
+    }
+    read(&mut reader).await;
+    reader.done(Offset(3)).await.unwrap();
+    assert_eq!((reader.intent(), reader.version()), (None, 3));
+    put(&shard, &["d"]).await;
+    reader.intend(Offset(4)).await.unwrap();
+    drop(reader);
+    let reader = open_version(&shard, 1, Start::Oldest, 4).await.unwrap();
+    assert_eq!((reader.intent(), reader.version()), (Some(Offset(4)), 3));
 }
 
 #[tokio::test]

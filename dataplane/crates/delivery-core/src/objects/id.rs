@@ -23,6 +23,8 @@ pub struct PartitionKeys {
 pub struct ObjectId<'a> {
     /// The delivery stream: unlike its name, never given to another.
     pub stream_uid: u64,
+    /// Counts its configurations, from 1: the one by which the window was begun.
+    pub version: u64,
     /// The shard the records came from.
     pub shard: ShardId,
     /// The first offset of the window of records.
@@ -101,6 +103,7 @@ mod tests {
         let keys = keys(&[("customer", "42")], &[]);
         let id = ObjectId {
             stream_uid: 7,
+            version: 1,
             shard: ShardId(3),
             first_offset: Offset(1_000),
             part: 0,
@@ -125,6 +128,7 @@ mod tests {
         ];
         let id = ObjectId {
             stream_uid: 1,
+            version: 1,
             shard: ShardId(1),
             first_offset: Offset(1),
             part: 1,
@@ -152,6 +156,7 @@ mod tests {
         for part in 0..100 {
             let id = ObjectId {
                 stream_uid: 1,
+                version: 1,
                 shard: ShardId(0),
                 first_offset: Offset(0),
                 part,

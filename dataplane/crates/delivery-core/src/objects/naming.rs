@@ -98,7 +98,7 @@ impl Naming {
         let moment = Moment::new(arrival, &self.zone);
         let seed = Seed::of(id, "");
         let prefix = self.prefix.value(&Evaluation { id, seed, moment: &moment, output: None })?;
-        self.complete(prefix, &moment, seed, &self.extension)
+        self.complete(prefix, id.version, &moment, (seed, &self.extension))
     }
 
     /// The key of an object about records that were refused, the oldest of which arrived at
@@ -119,7 +119,7 @@ impl Naming {
         let of = Evaluation { id, seed, moment: &moment, output: Some(output) };
         let mut prefix = self.error_prefix.value(&of)?;
         prefix.push_str(below);
-        self.complete(prefix, &moment, seed, self.error_extension)
+        self.complete(prefix, id.version, &moment, (seed, self.error_extension))
     }
 
     /// The key of the manifest that Redshift loads: below `manifests/`, or below
@@ -140,7 +140,7 @@ impl Naming {
         };
         let local = moment.local.strftime("%Y/%m/%d/%H/");
         let prefix = format!("{}{folder}{local}", self.plain_prefix);
-        self.complete(prefix, &moment, Seed::of(id, folder), "")
+        self.complete(prefix, id.version, &moment, (Seed::of(id, folder), ""))
     }
 
     /// The folder that all objects are in: what the prefix begins with before its first expression, up
@@ -169,11 +169,11 @@ impl Naming {
     fn complete(
         &self,
         mut key: String,
+        version: u64,
         moment: &Moment,
-        seed: Seed,
-        extension: &str,
+        (seed, extension): (Seed, &str),
     ) -> Result<String, KeyError> {
-        let Naming { stream, version, .. } = self;
+        let stream = &self.stream;
         let local = moment.local.strftime("%Y-%m-%d-%H-%M-%S");
         key.push_str(&format!("{stream}-{version}-{local}-{}{extension}", seed.uuid()));
         let bytes = key.len();

@@ -296,7 +296,7 @@ fn text(objects: &[(String, Bytes)]) -> String {
 async fn deliver(home: &Home, start: u64, data: &[&[&str]]) {
     let mut offset = start;
     let mut window =
-        Window::new(&home.pipeline, Arc::clone(&home.status), ShardId(0), Offset(start));
+        Window::new(&home.pipeline, Arc::clone(&home.status), 1, (ShardId(0), Offset(start)));
     for records in data {
         let records = records.iter().map(|data| {
             offset += 1;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delivery_core::objects::redshift::manifest;
-use delivery_core::objects::{KeyError, ManifestUse, ObjectId, PartitionKeys};
+use delivery_core::objects::{KeyError, ManifestUse, PartitionKeys};
 use model::UnixMillis;
 
 use super::{Window, WindowError};
@@ -73,10 +73,9 @@ fn manifest_key(
     oldest: UnixMillis,
     purpose: ManifestUse,
 ) -> Result<String, KeyError> {
-    let Place { stream_uid, shard, start: first_offset } = place;
-    let keys = &PartitionKeys::default();
-    let id = ObjectId { stream_uid, shard, first_offset, part: 0, keys };
-    Ok(path(&to.naming.manifest_key(&id, oldest, purpose)?).into())
+    let none = PartitionKeys::default();
+    let key = to.naming.manifest_key(&place.object(0, &none), oldest, purpose)?;
+    Ok(path(&key).into())
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Delivered {
         let pipeline = Pipeline::new(Arc::new(context), &delivery_stream(&spec)).unwrap();
         let pipeline = Arc::new(pipeline);
         let status = pipeline.status(ShardId(0));
-        let mut window = Window::new(&pipeline, status, ShardId(0), Offset(0));
+        let mut window = Window::new(&pipeline, status, 1, (ShardId(0), Offset(0)));
         let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
         window.take(records).await.unwrap();
         window.finish().await.unwrap();

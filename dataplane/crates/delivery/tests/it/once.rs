@@ -1,8 +1,10 @@
-//! However often a delivery is killed, each record is in one object, once.
+//! However often a delivery is killed and changed, each record is in one object, once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use delivery_catalog::DeliveryStream;
 use rand::RngExt;
 
 use crate::home::{Home, line};
@@ -14,6 +16,10 @@ const DELIVERED_MAX: Duration = Duration::from_secs(60);
 
 async fn check(spec: &str) {
     let home = Home::new(2).await;
+    // As after an edit.
+    let changed = |stream: &Arc<DeliveryStream>, version: u32| {
+        Arc::new(DeliveryStream { destination_version: version.into(), ..(**stream).clone() })
+    };
     // Windows of one last a second, those of the other end at once, and for want of memory after a few
     // records: what the first had begun, it would cut short if it did not know how far it was to go.
     let [slow, fast] = [1, 0].map(|seconds| {
@@ -25,14 +31,14 @@ async fn check(spec: &str) {
     for life in 0..KILLS {
         let is_slow = life % 2 == 0;
         let (stream, memory) = if is_slow { (&slow, much) } else { (&fast, little) };
-        let group = home.deliver(stream, memory);
+        let group = home.deliver(&changed(stream, 1 + life), memory);
         home.put(life * RECORDS_OF_A_LIFE..(life + 1) * RECORDS_OF_A_LIFE).await;
         let killed_after = if is_slow { 950 } else { 0 } + rand::rng().random_range(0..250);
         tokio::time::sleep(Duration::from_millis(killed_after)).await;
         drop(group);
     }
     *home.stores.one_fails_of.lock().unwrap() = 0;
-    let group = home.deliver(&fast, little);
+    let group = home.deliver(&changed(&fast, 1 + KILLS), little);
     let count = (KILLS * RECORDS_OF_A_LIFE) as usize;
     let all = async {
         while home.stores.lines("lake", "").len() < count {

@@ -9,7 +9,14 @@ use super::*;
 const ARRIVAL: UnixMillis = UnixMillis(1_770_091_506_789);
 
 fn id(keys: &PartitionKeys) -> ObjectId<'_> {
-    ObjectId { stream_uid: 1, shard: ShardId(0), first_offset: Offset(100), part: 0, keys }
+    ObjectId {
+        stream_uid: 1,
+        version: 3,
+        shard: ShardId(0),
+        first_offset: Offset(100),
+        part: 0,
+        keys,
+    }
 }
 
 fn naming(

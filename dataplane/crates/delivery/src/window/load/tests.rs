@@ -53,7 +53,7 @@ impl Home {
     /// Three records of 600 KiB: a full object, and the rest.
     async fn deliver_window(&self) {
         let status = self.pipeline.status(ShardId(0));
-        let mut window = Window::new(&self.pipeline, status, ShardId(0), Offset(5));
+        let mut window = Window::new(&self.pipeline, status, 1, (ShardId(0), Offset(5)));
         window
             .take((5..8).map(|offset| record(offset, "x".repeat(600 << 10))).collect())
             .await
@@ -155,7 +155,7 @@ async fn what_is_on_its_way_is_held() {
     let database = Database::willing().await;
     let home = Home::new(database.port, 0);
     let mut window =
-        Window::new(&home.pipeline, home.pipeline.status(ShardId(0)), ShardId(0), Offset(5));
+        Window::new(&home.pipeline, home.pipeline.status(ShardId(0)), 1, (ShardId(0), Offset(5)));
     let object = (5..7).map(|offset| record(offset, "x".repeat(600 << 10))).collect();
     window.take(object).await.unwrap();
     assert!(!window.is_over());
