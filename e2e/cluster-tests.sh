@@ -14,7 +14,7 @@ for record in target/cluster/pids/*; do
     kill -KILL "$(head -n 1 "$record")"
 done
 e2e/cluster.sh up
-cargo build --quiet --package dataplane --package operator
-cargo test --quiet --package e2e --test cluster
-cargo test --quiet --package e2e --test leat -- --skip alone:: --test-threads=3
-cargo test --quiet --package e2e --test leat -- alone:: --test-threads=1
+cargo build --quiet --workspace --bins --test cluster --test leat
+cargo test --quiet --workspace --test cluster
+cargo test --quiet --workspace --test leat -- --skip alone:: --test-threads=3
+cargo test --quiet --workspace --test leat -- alone:: --test-threads=1

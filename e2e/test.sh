@@ -23,16 +23,18 @@ step "formatting and lints"
 cargo fmt --check
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-step "unit and property tests"
-cargo test --quiet 2>&1 | tee -a "$log"
-
-step "end-to-end tests"
+# All of the workspace each time, as its tests need it: other selections compile dependencies anew.
+step "build"
 # First the build that the crash tests must find out, then the one they must not.
-cargo build --quiet --package dataplane --features broken-ack-before-sync
+cargo build --quiet --workspace --bin leat --test cluster --features dataplane/broken-ack-before-sync
 cp target/debug/leat target/leat-broken
-cargo build --quiet --package dataplane
-cargo test --quiet --package e2e --lib --test it 2>&1 | tee -a "$log"
-cargo test --quiet --package e2e --test delivery -- --test-threads=4 2>&1 | tee -a "$log"
+cargo build --quiet --workspace --bins --tests
+
+step "unit, property and end-to-end tests"
+cargo test --quiet --workspace --lib --bins --test it 2>&1 | tee -a "$log"
+
+step "end-to-end tests of delivery"
+cargo test --quiet --workspace --test delivery -- --test-threads=4 2>&1 | tee -a "$log"
 
 step "soak, short"
 e2e/.venv/bin/python e2e/soak.py 45 target/debug/leat

@@ -287,8 +287,10 @@ service:
         let mut command = Command::new(java_home()?.join("bin/java"));
         command.args(["-Xmx512m", "-jar"]).arg(servers().join(ICEBERG));
         command.env("CATALOG_REST_PORT", port.to_string());
-        command
-            .env("CATALOG_URI", format!("jdbc:sqlite:{}", directory.join("catalog.db").display()));
+        // By its default a read that was cut off keeps all commits out, until the catalog is started anew.
+        let database = directory.join("catalog.db");
+        let database = format!("jdbc:sqlite:{}?journal_mode=WAL", database.display());
+        command.env("CATALOG_URI", database);
         command.envs([
             ("CATALOG_CATALOG__IMPL", "org.apache.iceberg.jdbc.JdbcCatalog"),
             ("CATALOG_WAREHOUSE", "s3://lake/tables"),

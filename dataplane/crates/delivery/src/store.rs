@@ -49,6 +49,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the same may go well in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Store { source: object_store::Error::Generic { .. }, .. })
+    }
+}
+
 /// The entry of an object's metadata that says where the object comes from.
 pub(crate) const MARK: &str = "leat";
 

@@ -27,6 +27,7 @@ mod marks;
 mod place;
 mod prepare;
 mod resolve;
+mod step;
 #[cfg(test)]
 mod tests;
 

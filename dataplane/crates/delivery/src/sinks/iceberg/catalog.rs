@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
+use super::step;
 use crate::secrets::Secrets;
 use crate::sinks::TableName;
 use crate::sinks::client::{Connector, Reply, TransferError, secret_header, send, shorten};
@@ -60,6 +61,11 @@ impl CatalogError {
             | CatalogError::Conflict(_) => true,
             CatalogError::NotFound(_) | CatalogError::Refused(..) => false,
         }
+    }
+
+    /// Whether the same may go well in a moment; not if it asks to be left alone.
+    fn may_pass(&self) -> bool {
+        matches!(self, CatalogError::Transfer(_) | CatalogError::Failed(_, None))
     }
 }
 
@@ -131,6 +137,10 @@ impl Catalog {
 
     /// The table as it is now, of its snapshots the latest.
     pub(crate) async fn load(&self, table: &TableName) -> Result<Loaded, CatalogError> {
+        step::taken(|| self.load_once(table), CatalogError::may_pass).await
+    }
+
+    async fn load_once(&self, table: &TableName) -> Result<Loaded, CatalogError> {
         let session = self.session().await?;
         let mut url = self.table_url(&session, table)?;
         url.query_pairs_mut().append_pair("snapshots", "refs");

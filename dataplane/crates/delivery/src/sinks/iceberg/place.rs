@@ -8,8 +8,8 @@ use object_store::ObjectStoreExt;
 use operator_api::delivery_stream::{IcebergStore, S3Destination};
 use operator_api::pods::{AwsCredentials, SecretRef};
 
-use super::TableTrouble;
 use super::catalog::Loaded;
+use super::{TableTrouble, step};
 use crate::secrets::{MissingSecret, Secrets};
 use crate::store::{Bucket, ObjectStores, Store, StoreError, Stores, path};
 
@@ -101,7 +101,8 @@ fn said(bucket: &str, config: &BTreeMap<String, String>) -> S3Destination {
 
 impl Site {
     pub(super) async fn put(&self, location: &str, bytes: Bytes) -> Result<(), TableTrouble> {
-        Ok(self.store.put(self.key(location)?, bytes, None).await?)
+        let key = self.key(location)?;
+        Ok(step::taken(|| self.store.put(key, bytes.clone(), None), StoreError::may_pass).await?)
     }
 
     pub(super) async fn get(
