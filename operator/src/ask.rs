@@ -113,22 +113,17 @@ pub(crate) async fn forget(
     tls: Arc<ClientConfig>,
 ) -> Result<(), String> {
     let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
-    // As the crate `consumer` names what it has shards remember.
-    let names = [format!("{consumer}/intent"), consumer.to_owned()];
     let asked = of.into_iter().map(|(shard, pod)| {
         let peer = peers.entry(pod).or_insert_with_key(|pod| shards.peer(pod, &tls)).clone();
-        let (names, shard) = (names.clone(), ShardRef { stream: shards.stream, shard });
+        let shard = ShardRef { stream: shards.stream, shard };
         async move {
-            for consumer in names {
-                let call = peer.call(Call::ForgetConsumer { shard, consumer });
-                match tokio::time::timeout(ANSWER_MAX, call).await {
-                    Ok(Ok(Reply::Done)) => {}
-                    Ok(Ok(other)) => return Err(format!("its pod answers {other:?}")),
-                    Ok(Err(error)) => return Err(error.to_string()),
-                    Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
-                }
+            let call = peer.call(Call::ForgetConsumer { shard, consumer: consumer.to_owned() });
+            match tokio::time::timeout(ANSWER_MAX, call).await {
+                Ok(Ok(Reply::Done)) => Ok(()),
+                Ok(Ok(other)) => Err(format!("its pod answers {other:?}")),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
             }
-            Ok(())
         }
     });
     join_all(asked).await.into_iter().collect()

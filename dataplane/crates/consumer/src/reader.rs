@@ -64,10 +64,7 @@ impl Names {
     /// # Errors
     /// See [`AppendError`]; forget again.
     pub async fn forget(&self, shard: &ShardHandle) -> Result<(), AppendError> {
-        for name in [&self.version, &self.intent, &self.done] {
-            shard.forget_consumer(name).await?;
-        }
-        Ok(())
+        shard.forget_consumer(&self.done).await
     }
 
     async fn progress(&self, shard: &ShardHandle) -> Result<Progress, AppendError> {

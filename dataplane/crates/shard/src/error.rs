@@ -35,8 +35,8 @@ pub enum AppendError {
     /// Records are to be encrypted with this data key, which could not be unwrapped.
     #[error("data key {0} of the stream is not available")]
     NoKey(u32),
-    /// The shard keeps checkpoints of at most [`CONSUMERS_MAX`](crate::CONSUMERS_MAX) consumers.
-    #[error("the shard keeps checkpoints of at most {} consumers", crate::CONSUMERS_MAX)]
+    /// The shard keeps at most [`CONSUMERS_MAX`](crate::CONSUMERS_MAX) checkpoints.
+    #[error("the shard keeps at most {} checkpoints of consumers", crate::CONSUMERS_MAX)]
     TooManyConsumers,
     /// The lease under which a checkpoint was to be set is not the caller's: claim it, and look what is
     /// remembered, before going on. Or somebody has it of a consumer that was to be forgotten.

@@ -286,13 +286,13 @@ impl ShardHandle {
         self.command(command, Some(lease.clone())).await.map(drop)
     }
 
-    /// Forgets a consumer's checkpoint.
+    /// Forgets a consumer: checkpoints of its name, and of names below it.
     ///
     /// # Errors
     /// See [`AppendError`].
     ///
     /// # Cancel safety
-    /// Dropping the future leaves open whether the checkpoint is forgotten.
+    /// Dropping the future leaves open whether they are forgotten.
     pub async fn forget_consumer(&self, consumer: &str) -> Result<(), AppendError> {
         self.command(Command::Forget { consumer: consumer.to_owned() }, None).await.map(drop)
     }

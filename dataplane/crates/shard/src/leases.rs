@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::machine::CONSUMERS_MAX;
+use crate::machine::{CONSUMERS_MAX, is_of};
 
 /// How long a lease counts that nobody renews.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -27,8 +27,7 @@ pub struct Lease {
 impl Lease {
     /// Whether a checkpoint of this name is the consumer's.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        let below = name.strip_prefix(self.consumer.as_str());
-        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        is_of(name, &self.consumer)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use model::{Offset, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-/// Consumers whose checkpoints a shard keeps: bounds the image.
+/// Checkpoints that a shard keeps: bounds the image. A delivery stream has three.
 pub const CONSUMERS_MAX: usize = 256;
 /// The longest consumer name: as AWS consumer names.
 pub(crate) const CONSUMER_NAME_BYTES_MAX: usize = 128;
@@ -31,8 +31,14 @@ pub(crate) enum Command {
     Close { at: u64 },
     /// A consumer has dealt with everything before `next`.
     Checkpoint { consumer: String, next: u64 },
-    /// A consumer is gone.
+    /// A consumer is gone, with what has its name and names below it.
     Forget { consumer: String },
+}
+
+/// Whether a checkpoint of this name is a consumer's: of its name, or below it.
+pub(crate) fn is_of(name: &str, consumer: &str) -> bool {
+    let below = name.strip_prefix(consumer);
+    below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
 impl Machine {
@@ -66,7 +72,7 @@ impl Machine {
                 self.checkpoints.insert(consumer, next);
             }
             Command::Forget { consumer } => {
-                self.checkpoints.remove(&consumer);
+                self.checkpoints.retain(|name, _| !is_of(name, &consumer));
             }
         }
     }
@@ -110,6 +116,8 @@ mod tests {
         let commands = [
             checkpoint("delivery", 5),
             checkpoint("analytics", 7),
+            checkpoint("analytics/intent", 8),
+            checkpoint("analytics2", 3),
             checkpoint("delivery", 9),
             Command::Forget { consumer: "analytics".to_owned() },
             Command::Close { at: 1_000 },
@@ -137,6 +145,8 @@ mod tests {
         }
         assert_eq!(whole.checkpoint("delivery"), Some(Offset(9)));
         assert_eq!(whole.checkpoint("analytics"), None);
+        assert_eq!(whole.checkpoint("analytics/intent"), None);
+        assert_eq!(whole.checkpoint("analytics2"), Some(Offset(3)));
         assert_eq!(whole.closed_at(), Some(UnixMillis(1_000)));
     }
 

@@ -85,7 +85,7 @@ pub enum Call {
         /// The offset it stands for.
         next: Offset,
     },
-    /// Forget a consumer.
+    /// Forget a consumer: checkpoints of its name, and of names below it.
     ForgetConsumer {
         /// In this shard.
         shard: ShardRef,

@@ -104,6 +104,28 @@ async fn others_may_commit_before_a_change() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_does_not_come_back_over_what_came_later() {
+    let home = Home::new(json!([]), keyed(json!({}))).await;
+    let update =
+        |offset| Batch { records: vec![record(offset, r#"{"op":"update","n":1}"#)], ..batch(&[]) };
+    // The one before is in the backup; killed before that was remembered, both are read again.
+    assert_eq!(outline(&home.sink().attempt(&update(5)).await), "delivered");
+    assert_eq!(outline(&home.sink().attempt(&update(3)).await), "refused 0 Iceberg.Overtaken");
+    assert_eq!(outline(&home.sink().attempt(&update(5)).await), "delivered");
+    assert_eq!(home.commits(), "1 of 1 less 1");
+}
+
+#[tokio::test]
+async fn a_table_that_has_used_up_its_ids_refuses_what_needs_more() {
+    let home = Home::new(json!([]), json!({"schemaEvolution": true})).await;
+    home.catalog.lock().unwrap().metadata["last-column-id"] = json!(i32::MAX);
+    let records = batch(&[r#"{"n":1}"#, r#"{"n":2,"new":{"a":[1]}}"#, r#"{"n":3}"#]);
+    let attempt = home.sink().attempt(&records).await;
+    assert_eq!(outline(&attempt), "refused 1 Iceberg.MalformedData");
+    assert_eq!(home.commits().split(", ").last(), Some("2 of 2"));
+}
+
+#[tokio::test]
 async fn tables_grow_before_rows_are_written() {
     let home = Home::new(json!([]), json!({"schemaEvolution": true})).await;
     let sink = home.sink();
