@@ -25,7 +25,8 @@ cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 # All of the workspace each time, as its tests need it: other selections compile dependencies anew.
 step "build"
-# First the build that the crash tests must find out, then the one they must not.
+# First the build that the crash tests must find out, then the one they must not. A test among what is built
+# makes dependencies be as tests need them.
 cargo build --quiet --workspace --bin leat --test cluster --features dataplane/broken-ack-before-sync
 cp target/debug/leat target/leat-broken
 cargo build --quiet --workspace --bins --tests

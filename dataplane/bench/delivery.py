@@ -100,9 +100,9 @@ class Leat:
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def resident_mib(self):
+    def resident_mib(self, which="VmRSS"):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        return int(re.search(rf"{which}:\s+(\d+)", status)[1]) / 1024
 
 
 def lines():
@@ -199,7 +199,7 @@ def look(client, seen, arrived):
             arrived.update((int(number), now) for number in body.split())
 
 
-def partitions(endpoint):
+def partitions(endpoint, client):
     columns = ", ".join(f"{{name: {name}, type: '{kind}'}}" for name, kind in COLUMNS.items())
     spec = f"""buffering: {{sizeMiB: 64, intervalSeconds: 60}}
   processing: {{metadataExtraction: {{query: '{{n: (.id % {PARTITIONS} | tostring)}}'}}}}
@@ -209,15 +209,16 @@ def partitions(endpoint):
     with Leat(endpoint, [delivery]) as leat:
         firehose = boto3.client("firehose", endpoint_url=leat.endpoint)
         time.sleep(1)
-        idle, most, batch = leat.resident_mib(), 0, []
+        idle, batch = leat.resident_mib(), []
         for line in lines():
             batch.append({"Data": line.encode()})
             if len(batch) == BATCH:
                 firehose.put_record_batch(DeliveryStreamName="many", Records=batch)
-                most, batch = max(most, leat.resident_mib()), []
-        for _ in range(20):
-            time.sleep(0.5)
-            most = max(most, leat.resident_mib())
+                batch = []
+        deadline = time.monotonic() + 180
+        while len(listed(client, "many/")) < PARTITIONS and time.monotonic() < deadline:
+            time.sleep(1)
+        most = leat.resident_mib("VmHWM")
     print(f"memory   {idle:.0f} MiB idle, at most {most:.0f} MiB with {PARTITIONS} partitions of Parquet being filled")
 
 
@@ -229,7 +230,7 @@ def main():
     try:
         convert(endpoint, client)
         freshness(endpoint, client)
-        partitions(endpoint)
+        partitions(endpoint, client)
     finally:
         server.kill()
 

@@ -49,11 +49,17 @@ async fn operator_killed_mid_reshard_resumes() {
     };
     let label = "app.kubernetes.io/component=operator";
     let get = ["get", "pods", "-n", leat::NAMESPACE, "-l", label];
-    // Each takes one pod more, and there may be none before the operators were killed: so long it is under way.
+    // Each takes one pod more, which a quota keeps out until the operators have been killed.
     let pods_max = |pods: u32| {
         let hard = format!("{{hard: {{pods: '{pods}'}}}}");
         let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: ";
         fixture.namespace.apply(&format!("{quota}{hard}\n")).unwrap();
+        wait("the quota", READY_MAX, || {
+            let path = "jsonpath={.status.hard.pods}";
+            let hard = fixture.kubectl(&["get", "resourcequota", "pods", "-o", path]);
+            Ok((hard == pods.to_string()).then_some(()))
+        })
+        .unwrap();
     };
     for (pods, count) in [(1, "4"), (2, "6")] {
         pods_max(pods);

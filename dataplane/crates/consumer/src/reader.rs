@@ -94,7 +94,7 @@ pub struct Reading {
     pub holder: u64,
     /// Where to start, the first time.
     pub start: Start,
-    /// Counts what is done with records: a piece is finished as the version says that it was begun with.
+    /// Counts the consumer's configurations. A piece that was begun under one is finished under its number.
     pub version: u64,
 }
 
@@ -218,14 +218,16 @@ impl ShardReader {
         self.handle.progress().commit_end.0.saturating_sub(self.next.0)
     }
 
-    /// Remembers that records before `end` will be dealt with as one piece; durable when it returns.
+    /// Remembers that records before `end` will be dealt with as one piece, which this version has begun;
+    /// durable when it returns.
     ///
     /// # Errors
     /// See [`ReaderError`]; unknown whether it is remembered.
-    pub async fn intend(&mut self, end: Offset) -> Result<(), ReaderError> {
-        if self.remembered.version != Some(self.version) {
-            self.remember(&self.names.version, Offset(self.version)).await?;
-            self.remembered.version = Some(self.version);
+    pub async fn intend(&mut self, end: Offset, version: u64) -> Result<(), ReaderError> {
+        if self.remembered.version != Some(version) {
+            // To the shard it is a number like any other.
+            self.remember(&self.names.version, Offset(version)).await?;
+            self.remembered.version = Some(version);
         }
         self.remember(&self.names.intent, end).await?;
         self.remembered.intent = Some(end);

@@ -28,6 +28,7 @@ pub(crate) enum FillError {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) stream_uid: u64,
+    pub(crate) recipe: u128,
     pub(crate) version: u64,
     pub(crate) shard: ShardId,
     pub(crate) start: Offset,
@@ -35,8 +36,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn object(self, part: u32, keys: &PartitionKeys) -> ObjectId<'_> {
-        let Place { stream_uid, version, shard, start: first_offset } = self;
-        ObjectId { stream_uid, version, shard, first_offset, part, keys }
+        let Place { stream_uid, recipe, version, shard, start: first_offset } = self;
+        ObjectId { stream_uid, recipe, version, shard, first_offset, part, keys }
     }
 }
 

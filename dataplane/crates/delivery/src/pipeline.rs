@@ -1,5 +1,6 @@
 //! What a delivery stream does with its records, made once from its spec and shared by its workers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,16 @@ use delivery_catalog::DeliveryStream;
 use delivery_core::objects::redshift::CopyError;
 use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;
-use model::{Clock, ShardId, StreamName};
+use model::{Clock, Offset, ShardId, StreamName};
 use operator_api::delivery_stream::{
-    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
+    BackupMode, Buffering, DeliveryStreamSpec, FormatConversion, ObjectCompression,
+    RedshiftDestination,
 };
 
 use crate::compaction::{Compaction, Form};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, StreamMetrics};
+use crate::object::Place;
 use crate::schema::Schema;
 use crate::secrets::Secrets;
 use crate::sinks::redshift::{Redshift, UrlError};
@@ -115,6 +118,7 @@ pub(crate) struct Pipeline {
     context: Arc<Context>,
     name: StreamName,
     pub(crate) uid: StreamUid,
+    recipe: u128,
     pub(crate) processor: Processor,
     pub(crate) transformer: Option<Transformer>,
     pub(crate) output: Output,
@@ -214,6 +218,7 @@ impl Pipeline {
         Ok(Pipeline {
             name: stream.name.clone(),
             uid: stream.uid,
+            recipe: recipe(spec),
             processor,
             transformer,
             output,
@@ -236,6 +241,11 @@ impl Pipeline {
 
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Where the records of a window come from, which begins there and was begun by this version.
+    pub(crate) fn place(&self, version: u64, shard: ShardId, start: Offset) -> Place {
+        Place { stream_uid: self.uid.0, recipe: self.recipe, version, shard, start }
     }
 
     /// How long records wait for more.
@@ -383,6 +393,25 @@ fn feed(stream: &DeliveryStream) -> Feed {
         lineage: guid_of(&shape.expect("what was read from JSON is JSON")),
         repeats: transform.is_none_or(|it| it.lambda.is_none() && it.webhook.is_none()),
     }
+}
+
+/// By what the same records become the same objects: all but what changes neither what is in them nor where
+/// they end.
+fn recipe(spec: &DeliveryStreamSpec) -> u128 {
+    let buffering = spec.buffering.clone();
+    let same = DeliveryStreamSpec {
+        buffering: buffering.map(|of| Buffering { interval_seconds: None, ..of }),
+        retry_duration_seconds: None,
+        compaction: None,
+        encryption: None,
+        tags: BTreeMap::new(),
+        pool: None,
+        replicas: None,
+        pods: None,
+        storage: None,
+        ..spec.clone()
+    };
+    guid_of(&serde_json::to_vec(&same).expect("what was read from JSON is JSON"))
 }
 
 /// How large a batch gets, and how long it waits for more.

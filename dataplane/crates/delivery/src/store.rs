@@ -50,7 +50,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same may go well in a moment.
+    /// Whether the same may go well in a moment: nothing is known but that it failed.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, StoreError::Store { source: object_store::Error::Generic { .. }, .. })
     }

@@ -14,7 +14,7 @@ use delivery_core::objects::{ErrorOutputType, KeyError, PartitionKeys, Refusal, 
 use delivery_core::processing::{
     Failed, FailureCode, Failures, Item, Keyed, Outcome, Processor, StartError, TableMetadata,
 };
-use model::{DeliveryRecord, Offset, Origin, ShardId, UnixMillis};
+use model::{DeliveryRecord, Offset, Origin, UnixMillis};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -88,14 +88,9 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(
-        pipeline: &Arc<Pipeline>,
-        status: Arc<ShardStatus>,
-        version: u64,
-        (shard, start): (ShardId, Offset),
-    ) -> Window {
+    pub(crate) fn new(pipeline: &Arc<Pipeline>, status: Arc<ShardStatus>, place: Place) -> Window {
         Window {
-            place: Place { stream_uid: pipeline.uid.0, version, shard, start },
+            place,
             pipeline: Arc::clone(pipeline),
             status,
             waiting: Vec::new(),
@@ -501,9 +496,10 @@ impl Window {
     }
 
     fn batch_id(&self) -> BatchId {
-        let Place { stream_uid, shard, start, .. } = self.place;
-        let mut place = Vec::with_capacity(24);
+        let Place { stream_uid, recipe, version: _, shard, start } = self.place;
+        let mut place = Vec::with_capacity(40);
         place.extend(stream_uid.to_be_bytes());
+        place.extend(recipe.to_be_bytes());
         place.extend(shard.0.to_be_bytes());
         place.extend(start.0.to_be_bytes());
         place.extend(self.batches.to_be_bytes());

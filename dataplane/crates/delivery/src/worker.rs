@@ -11,8 +11,9 @@
 //! it starts, so delivering it again, from the same start to the same end, replaces what was delivered
 //! before. Parts that are full are cut by what the records say alone; the last ones end where the window
 //! ends, which is why how far it goes is remembered, durably, before anything of it is delivered. So is the
-//! version that the delivery stream had, which names of objects tell: changed, it goes on with that piece
-//! under the names that were begun.
+//! version of the delivery stream, which is in the names: a window that was begun before an edit keeps it.
+//! An edit of what records become, or of where objects end, gives other names all the same, lest what arrives
+//! late replaces what is not the same: of such a window some records may be there twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +115,8 @@ struct Until {
     end: Option<Offset>,
     /// How far it is remembered that it goes: nothing behind it was delivered.
     intended: Option<Offset>,
+    /// By which version it was begun.
+    version: u64,
     /// By when it ends; from when its first record was read.
     deadline: Option<Instant>,
 }
@@ -131,10 +134,10 @@ impl Worker {
     /// Delivers one window.
     async fn window(&mut self) -> Result<(), Ended> {
         let start = self.reader.next();
-        let intent = self.reader.intent();
-        let mut until = Until { end: intent, intended: intent, deadline: None };
-        let (status, version) = (Arc::clone(&self.status), self.reader.version());
-        let mut window = Window::new(&self.pipeline, status, version, (self.shard.id, start));
+        let (intent, version) = (self.reader.intent(), self.reader.version());
+        let mut until = Until { end: intent, intended: intent, version, deadline: None };
+        let place = self.pipeline.place(version, self.shard.id, start);
+        let mut window = Window::new(&self.pipeline, Arc::clone(&self.status), place);
         let ended = self.gather(&mut window, &mut until).await?;
         let end = self.reader.next();
         if until.intended.is_some_and(|intended| end < intended) {
@@ -143,7 +146,7 @@ impl Worker {
         }
         if start < end || matches!(ended, Some(Ended::Finished)) {
             if until.intended != Some(end) {
-                self.reader.intend(end).await?;
+                self.reader.intend(end, version).await?;
             }
             window.finish().await?;
             self.reader.done(end).await?;
@@ -185,7 +188,7 @@ impl Worker {
                 until.deadline.get_or_insert_with(|| Instant::now() + interval);
                 let end = self.reader.next();
                 if until.intended < Some(end) && window.may_deliver(&records) {
-                    self.reader.intend(end).await?;
+                    self.reader.intend(end, until.version).await?;
                     until.intended = Some(end);
                 }
                 window.take(records).await?;

@@ -9,7 +9,7 @@ use model::{Offset, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// Checkpoints that a shard keeps: bounds the image. A delivery stream has three.
-pub const CONSUMERS_MAX: usize = 256;
+pub const CONSUMERS_MAX: usize = 1_024;
 /// The longest consumer name: as AWS consumer names.
 pub(crate) const CONSUMER_NAME_BYTES_MAX: usize = 128;
 
@@ -19,7 +19,7 @@ pub(crate) const CONSUMER_NAME_BYTES_MAX: usize = 128;
 pub struct Machine {
     /// When the shard was closed, in Unix milliseconds.
     closed_at: Option<u64>,
-    /// The offset each consumer will read next.
+    /// A number that each consumer remembers: mostly the offset it reads next.
     checkpoints: BTreeMap<String, u64>,
 }
 
@@ -29,7 +29,7 @@ pub struct Machine {
 pub(crate) enum Command {
     /// No record comes after this.
     Close { at: u64 },
-    /// A consumer has dealt with everything before `next`.
+    /// A consumer remembers a number, as in "everything before `next` is dealt with".
     Checkpoint { consumer: String, next: u64 },
     /// A consumer is gone, with what has its name and names below it.
     Forget { consumer: String },

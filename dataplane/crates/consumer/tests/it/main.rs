@@ -84,7 +84,7 @@ async fn a_consumer_goes_on_where_it_left_off_and_knows_what_it_had_set_out_to_d
         (None, vec!["a".into(), "b".into(), "c".into()])
     );
     reader.done(Offset(1)).await.unwrap();
-    reader.intend(Offset(3)).await.unwrap();
+    reader.intend(Offset(3), 1).await.unwrap();
 
     home.engine.shutdown().await;
     let home = OneShard { engine: OneShard::new().engine, ..home };
@@ -114,7 +114,7 @@ async fn a_piece_that_was_begun_is_of_the_version_that_began_it_and_the_next_one
     put(&shard, &["a", "b", "c"]).await;
     let mut reader = open_version(&shard, 1, Start::Oldest, 1).await.unwrap();
     assert_eq!(reader.version(), 1);
-    reader.intend(Offset(2)).await.unwrap();
+    reader.intend(Offset(2), 1).await.unwrap();
     for later in 2..4 {
         drop(reader);
         reader = open_version(&shard, 1, Start::Oldest, later).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_piece_that_was_begun_is_of_the_version_that_began_it_and_the_next_one
     reader.done(Offset(3)).await.unwrap();
     assert_eq!((reader.intent(), reader.version()), (None, 3));
     put(&shard, &["d"]).await;
-    reader.intend(Offset(4)).await.unwrap();
+    reader.intend(Offset(4), 3).await.unwrap();
     drop(reader);
     let reader = open_version(&shard, 1, Start::Oldest, 4).await.unwrap();
     assert_eq!((reader.intent(), reader.version()), (Some(Offset(4)), 3));
@@ -141,7 +141,7 @@ async fn a_shard_is_read_by_one_process_at_a_time() {
     drop(first);
     let mut second = open(&shard, 2, Start::Oldest).await.unwrap();
     assert_eq!(second.next(), Offset(1));
-    second.intend(Offset(2)).await.unwrap();
+    second.intend(Offset(2), 1).await.unwrap();
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn who_was_given_up_for_dead_cannot_set_back_what_its_successor_remembers(
     second.done(Offset(3)).await.unwrap();
     drop(second);
     // The lease can be had again, but what it stood for is not as it was.
-    assert_eq!(first.intend(Offset(2)).await, Err(ReaderError::Held));
+    assert_eq!(first.intend(Offset(2), 1).await, Err(ReaderError::Held));
     assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap_err(), ReaderError::Held);
     drop(first);
     assert_eq!(open(&shard, 3, Start::Oldest).await.unwrap().next(), Offset(3));

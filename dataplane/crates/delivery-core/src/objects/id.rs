@@ -23,6 +23,9 @@ pub struct PartitionKeys {
 pub struct ObjectId<'a> {
     /// The delivery stream: unlike its name, never given to another.
     pub stream_uid: u64,
+    /// What is done with its records before they are in an object: other records under the same name would
+    /// replace them.
+    pub recipe: u128,
     /// Counts its configurations, from 1: the one by which the window was begun.
     pub version: u64,
     /// The shard the records came from.
@@ -52,9 +55,10 @@ impl Seed {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         };
-        text(&mut hash, "leat object v1");
+        text(&mut hash, "leat object v2");
         text(&mut hash, purpose);
         hash.update(id.stream_uid.to_be_bytes());
+        hash.update(id.recipe.to_be_bytes());
         hash.update(id.shard.0.to_be_bytes());
         hash.update(id.first_offset.0.to_be_bytes());
         hash.update(id.part.to_be_bytes());
@@ -103,6 +107,7 @@ mod tests {
         let keys = keys(&[("customer", "42")], &[]);
         let id = ObjectId {
             stream_uid: 7,
+            recipe: 1,
             version: 1,
             shard: ShardId(3),
             first_offset: Offset(1_000),
@@ -110,9 +115,9 @@ mod tests {
             keys: &keys,
         };
         let seed = Seed::of(&id, "");
-        expect!["cd2c491f-b9c8-82f6-8d1d-4f5f702a537f"].assert_eq(&seed.uuid());
-        expect!["22906deea0e"].assert_eq(&seed.random_string(0));
-        expect!["179057dd2b6"].assert_eq(&seed.random_string(1));
+        expect!["18a04430-bc3d-8c60-b5aa-5e0a6935f303"].assert_eq(&seed.uuid());
+        expect!["9ec5c93e8e7"].assert_eq(&seed.random_string(0));
+        expect!["ce2ae1f80bd"].assert_eq(&seed.random_string(1));
     }
 
     #[test]
@@ -128,6 +133,7 @@ mod tests {
         ];
         let id = ObjectId {
             stream_uid: 1,
+            recipe: 1,
             version: 1,
             shard: ShardId(1),
             first_offset: Offset(1),
@@ -137,6 +143,7 @@ mod tests {
         let mut ids = vec![
             id,
             ObjectId { stream_uid: 2, ..id },
+            ObjectId { recipe: 2, ..id },
             ObjectId { shard: ShardId(2), ..id },
             ObjectId { first_offset: Offset(2), ..id },
             ObjectId { part: 2, ..id },
@@ -156,6 +163,7 @@ mod tests {
         for part in 0..100 {
             let id = ObjectId {
                 stream_uid: 1,
+                recipe: 1,
                 version: 1,
                 shard: ShardId(0),
                 first_offset: Offset(0),

@@ -16,6 +16,7 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Naming {
     stream: String,
+    /// What tells this version's objects; a window that an earlier one began is named by that.
     version: u64,
     zone: Zone,
     /// The prefix as written where it has no expressions: what paths of manifests begin with.
@@ -98,7 +99,7 @@ impl Naming {
         let moment = Moment::new(arrival, &self.zone);
         let seed = Seed::of(id, "");
         let prefix = self.prefix.value(&Evaluation { id, seed, moment: &moment, output: None })?;
-        self.complete(prefix, id.version, &moment, (seed, &self.extension))
+        self.complete(prefix, id, &moment, "", &self.extension)
     }
 
     /// The key of an object about records that were refused, the oldest of which arrived at
@@ -119,7 +120,7 @@ impl Naming {
         let of = Evaluation { id, seed, moment: &moment, output: Some(output) };
         let mut prefix = self.error_prefix.value(&of)?;
         prefix.push_str(below);
-        self.complete(prefix, id.version, &moment, (seed, self.error_extension))
+        self.complete(prefix, id, &moment, output.name(), self.error_extension)
     }
 
     /// The key of the manifest that Redshift loads: below `manifests/`, or below
@@ -140,7 +141,7 @@ impl Naming {
         };
         let local = moment.local.strftime("%Y/%m/%d/%H/");
         let prefix = format!("{}{folder}{local}", self.plain_prefix);
-        self.complete(prefix, id.version, &moment, (Seed::of(id, folder), ""))
+        self.complete(prefix, id, &moment, folder, "")
     }
 
     /// The folder that all objects are in: what the prefix begins with before its first expression, up
@@ -169,13 +170,15 @@ impl Naming {
     fn complete(
         &self,
         mut key: String,
-        version: u64,
+        id: &ObjectId<'_>,
         moment: &Moment,
-        (seed, extension): (Seed, &str),
+        purpose: &str,
+        extension: &str,
     ) -> Result<String, KeyError> {
-        let stream = &self.stream;
+        let (stream, version) = (&self.stream, id.version);
+        let uuid = Seed::of(id, purpose).uuid();
         let local = moment.local.strftime("%Y-%m-%d-%H-%M-%S");
-        key.push_str(&format!("{stream}-{version}-{local}-{}{extension}", seed.uuid()));
+        key.push_str(&format!("{stream}-{version}-{local}-{uuid}{extension}"));
         let bytes = key.len();
         if bytes <= KEY_BYTES_MAX { Ok(key) } else { Err(KeyError::KeyTooLong { bytes }) }
     }

@@ -74,7 +74,9 @@ async fn put(store: &Arc<dyn ObjectStore>, mark: Option<Mark>, day: &str, start:
     let from_query = [("day".to_owned(), day.to_owned())].into();
     let keys = PartitionKeys { from_query, from_lambda: BTreeMap::new() };
     let (shard, first_offset) = (ShardId(0), Offset(start));
-    let id = ObjectId { stream_uid: UID, version: 1, shard, first_offset, part: 0, keys: &keys };
+    let (recipe, version) = (1, 1);
+    let id =
+        ObjectId { stream_uid: UID, recipe, version, shard, first_offset, part: 0, keys: &keys };
     let key = naming().key(&id, NOW).unwrap();
     let mark = mark.map(|mark| mark.to_string());
     let bytes = Bytes::from(format!("{line}\n"));

@@ -295,8 +295,8 @@ fn text(objects: &[(String, Bytes)]) -> String {
 
 async fn deliver(home: &Home, start: u64, data: &[&[&str]]) {
     let mut offset = start;
-    let mut window =
-        Window::new(&home.pipeline, Arc::clone(&home.status), 1, (ShardId(0), Offset(start)));
+    let place = home.pipeline.place(1, ShardId(0), Offset(start));
+    let mut window = Window::new(&home.pipeline, Arc::clone(&home.status), place);
     for records in data {
         let records = records.iter().map(|data| {
             offset += 1;

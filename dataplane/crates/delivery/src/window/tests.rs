@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Mutex;
 
 use base64_simd::STANDARD;
-use model::Offset;
+use model::{Offset, ShardId};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -56,7 +56,8 @@ impl Delivered {
         let pipeline = Pipeline::new(Arc::new(context), &delivery_stream(&spec)).unwrap();
         let pipeline = Arc::new(pipeline);
         let status = pipeline.status(ShardId(0));
-        let mut window = Window::new(&pipeline, status, 1, (ShardId(0), Offset(0)));
+        let place = pipeline.place(1, ShardId(0), Offset(0));
+        let mut window = Window::new(&pipeline, status, place);
         let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
         window.take(records).await.unwrap();
         window.finish().await.unwrap();

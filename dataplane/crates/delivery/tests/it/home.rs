@@ -23,6 +23,10 @@ use shard_log::{LogId, OpenMode, RecordBuffer};
 use storage::Backend;
 
 const NAME: &str = "clicks";
+/// Of so many puts one is slow.
+const SLOW_ONE_OF: u32 = 40;
+/// How long a put takes at the most.
+pub(crate) const LATEST: Duration = Duration::from_millis(2_000);
 
 type Handles = Mutex<HashMap<(StreamUid, ShardId), ShardHandle>>;
 
@@ -80,8 +84,6 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let one_of = *self.stores.one_fails_of.lock().unwrap();
             let is_unlucky = || 0 < one_of && rand::rng().random_range(0..one_of) == 0;
-            let pause = rand::rng().random_range(0..150);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
             let failed = || StoreError::Malformed {
                 name: self.bucket.clone(),
                 key: key.to_owned(),
@@ -91,7 +93,16 @@ impl Store for MemoryStore {
                 return Err(failed());
             }
             let place = (self.bucket.clone(), key.to_owned());
-            self.stores.objects.lock().unwrap().insert(place, bytes);
+            let stores = Arc::clone(&self.stores);
+            let is_slow = rand::rng().random_range(0..SLOW_ONE_OF) == 0;
+            let longest = if is_slow { LATEST } else { Duration::from_millis(150) };
+            let pause = longest.mul_f64(rand::random());
+            // What was sent arrives, whatever becomes of who sent it.
+            let arrives = tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                stores.objects.lock().unwrap().insert(place, bytes);
+            });
+            arrives.await.unwrap();
             if is_unlucky() { Err(failed()) } else { Ok(()) }
         })
     }

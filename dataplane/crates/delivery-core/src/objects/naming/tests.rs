@@ -11,7 +11,8 @@ const ARRIVAL: UnixMillis = UnixMillis(1_770_091_506_789);
 fn id(keys: &PartitionKeys) -> ObjectId<'_> {
     ObjectId {
         stream_uid: 1,
-        version: 3,
+        recipe: 1,
+        version: 2,
         shard: ShardId(0),
         first_offset: Offset(100),
         part: 0,
@@ -43,10 +44,10 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
     check(
         S3Destination::default(),
         expect![[r#"
-            2026/02/03/04/clicks-3-2026-02-03-04-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb
-            iceberg-failed/2026/02/03/04/t/clicks-3-2026-02-03-04-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1
-            manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
-            errors/manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
+            2026/02/03/04/clicks-2-2026-02-03-04-05-06-ff29825f-7814-848e-97eb-1b0f65df72bb
+            iceberg-failed/2026/02/03/04/t/clicks-2-2026-02-03-04-05-06-599a6651-175e-8e4d-915a-e844f3415454
+            manifests/2026/02/03/04/clicks-2-2026-02-03-04-05-06-fe2c5944-4b0b-8160-8e78-b699de78a508
+            errors/manifests/2026/02/03/04/clicks-2-2026-02-03-04-05-06-3487a0b3-68d9-82af-ba66-9c866a32171a"#]],
     );
     check(
         S3Destination {
@@ -56,10 +57,10 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
             ..S3Destination::default()
         },
         expect![[r#"
-            data/2026/02/03/13/clicks-3-2026-02-03-13-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb.gz
-            data/iceberg-failed/2026/02/03/13/t/clicks-3-2026-02-03-13-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1.gz
-            data/manifests/2026/02/03/13/clicks-3-2026-02-03-13-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
-            data/errors/manifests/2026/02/03/13/clicks-3-2026-02-03-13-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
+            data/2026/02/03/13/clicks-2-2026-02-03-13-05-06-ff29825f-7814-848e-97eb-1b0f65df72bb.gz
+            data/iceberg-failed/2026/02/03/13/t/clicks-2-2026-02-03-13-05-06-599a6651-175e-8e4d-915a-e844f3415454.gz
+            data/manifests/2026/02/03/13/clicks-2-2026-02-03-13-05-06-fe2c5944-4b0b-8160-8e78-b699de78a508
+            data/errors/manifests/2026/02/03/13/clicks-2-2026-02-03-13-05-06-3487a0b3-68d9-82af-ba66-9c866a32171a"#]],
     );
     check(
         S3Destination {
@@ -70,10 +71,10 @@ fn keys_are_prefix_stream_version_time_uuid_and_extension() {
             ..S3Destination::default()
         },
         expect![[r#"
-            2026/270bda11608/clicks-3-2026-02-03-04-05-06-2672851e-afa5-8a9f-adba-a4941c4069fb.json.gz
-            bad/iceberg-failed/t/clicks-3-2026-02-03-04-05-06-20458ee2-9aeb-8057-8ac3-a774c9011cf1.gz
-            manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-46ba4c71-98e5-8a64-a7f7-e77961f6e95d
-            errors/manifests/2026/02/03/04/clicks-3-2026-02-03-04-05-06-aac5e91d-edf3-8a44-89e6-4d75bcaca2c3"#]],
+            2026/d737ab3c48c/clicks-2-2026-02-03-04-05-06-ff29825f-7814-848e-97eb-1b0f65df72bb.json.gz
+            bad/iceberg-failed/t/clicks-2-2026-02-03-04-05-06-599a6651-175e-8e4d-915a-e844f3415454.gz
+            manifests/2026/02/03/04/clicks-2-2026-02-03-04-05-06-fe2c5944-4b0b-8160-8e78-b699de78a508
+            errors/manifests/2026/02/03/04/clicks-2-2026-02-03-04-05-06-3487a0b3-68d9-82af-ba66-9c866a32171a"#]],
     );
 }
 

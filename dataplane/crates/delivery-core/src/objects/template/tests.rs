@@ -25,6 +25,7 @@ fn evaluate(
     let keys = keys();
     let id = ObjectId {
         stream_uid: 1,
+        recipe: 1,
         version: 1,
         shard: ShardId(0),
         first_offset: Offset(0),

@@ -65,7 +65,12 @@ impl CatalogError {
 
     /// Whether the same may go well in a moment; not if it asks to be left alone.
     fn may_pass(&self) -> bool {
-        matches!(self, CatalogError::Transfer(_) | CatalogError::Failed(_, None))
+        use TransferError::{Connect, ConnectTimeout, Lost};
+        match self {
+            CatalogError::Transfer(Connect(_) | ConnectTimeout | Lost(_)) => true,
+            CatalogError::Failed(_, pause) => pause.is_none(),
+            _ => false,
+        }
     }
 }
 
@@ -137,7 +142,8 @@ impl Catalog {
 
     /// The table as it is now, of its snapshots the latest.
     pub(crate) async fn load(&self, table: &TableName) -> Result<Loaded, CatalogError> {
-        step::taken(|| self.load_once(table), CatalogError::may_pass).await
+        let seed = self.clock.now().0 as i64;
+        step::taken(seed, || self.load_once(table), CatalogError::may_pass).await
     }
 
     async fn load_once(&self, table: &TableName) -> Result<Loaded, CatalogError> {

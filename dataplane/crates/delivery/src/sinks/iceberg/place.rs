@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use delivery_core::guid::guid_of;
 use object_store::ObjectStoreExt;
 use operator_api::delivery_stream::{IcebergStore, S3Destination};
 use operator_api::pods::{AwsCredentials, SecretRef};
@@ -102,7 +103,9 @@ fn said(bucket: &str, config: &BTreeMap<String, String>) -> S3Destination {
 impl Site {
     pub(super) async fn put(&self, location: &str, bytes: Bytes) -> Result<(), TableTrouble> {
         let key = self.key(location)?;
-        Ok(step::taken(|| self.store.put(key, bytes.clone(), None), StoreError::may_pass).await?)
+        let put = || self.store.put(key, bytes.clone(), None);
+        let seed = guid_of(key.as_bytes()) as i64;
+        Ok(step::taken(seed, put, StoreError::may_pass).await?)
     }
 
     pub(super) async fn get(

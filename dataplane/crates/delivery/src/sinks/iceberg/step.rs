@@ -3,42 +3,62 @@
 
 use std::time::Duration;
 
-const PAUSES: [Duration; 3] =
-    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
+use tokio::time::Instant;
 
-/// Takes a step that may be taken twice.
-pub(super) async fn taken<T, E, F: Future<Output = Result<T, E>>>(
+use super::commit::pause;
+
+/// Whoever waits longer for a step is told what went wrong, and tries again all that there is to do.
+const STEP_MAX: Duration = Duration::from_secs(5);
+
+/// Takes a step that may be taken twice. Those of other seeds wait for other times.
+pub(super) async fn taken<T, E: std::error::Error, F: Future<Output = Result<T, E>>>(
+    seed: i64,
     mut take: impl FnMut() -> F,
     may_pass: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    for pause in PAUSES {
+    let begun = Instant::now();
+    let mut times = 0;
+    loop {
         match take().await {
-            Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
+            Err(error) if begun.elapsed() < STEP_MAX && may_pass(&error) => {
+                tracing::debug!("a step will be taken again: {error}");
+            }
             taken => return taken,
         }
+        times += 1;
+        tokio::time::sleep(pause(seed, times)).await;
     }
-    take().await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn check(fails: usize, may_pass: bool, want: (Result<(), ()>, usize)) {
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("it fails")]
+    struct Fails;
+
+    async fn check(fails: u32, lasts: Duration, may_pass: bool, want: (Result<(), Fails>, u32)) {
         let mut times = 0;
         let take = || {
             times += 1;
-            std::future::ready(if times <= fails { Err(()) } else { Ok(()) })
+            let done = if times <= fails { Err(Fails) } else { Ok(()) };
+            async move {
+                tokio::time::sleep(lasts).await;
+                done
+            }
         };
-        let taken = taken(take, |()| may_pass).await;
+        let taken = taken(7, take, |_| may_pass).await;
         assert_eq!((taken, times), want);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_that_fails_in_passing_is_taken_a_few_times() {
-        check(0, true, (Ok(()), 1)).await;
-        check(3, true, (Ok(()), 4)).await;
-        check(4, true, (Err(()), 4)).await;
-        check(1, false, (Err(()), 1)).await;
+    async fn a_step_that_fails_in_passing_is_taken_again_for_a_while() {
+        let quick = Duration::ZERO;
+        check(0, quick, true, (Ok(()), 1)).await;
+        check(4, quick, true, (Ok(()), 5)).await;
+        check(1, quick, false, (Err(Fails), 1)).await;
+        check(100, quick, true, (Err(Fails), 7)).await;
+        check(100, STEP_MAX, true, (Err(Fails), 1)).await;
     }
 }

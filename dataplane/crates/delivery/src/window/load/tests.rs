@@ -53,7 +53,8 @@ impl Home {
     /// Three records of 600 KiB: a full object, and the rest.
     async fn deliver_window(&self) {
         let status = self.pipeline.status(ShardId(0));
-        let mut window = Window::new(&self.pipeline, status, 1, (ShardId(0), Offset(5)));
+        let place = self.pipeline.place(1, ShardId(0), Offset(5));
+        let mut window = Window::new(&self.pipeline, status, place);
         window
             .take((5..8).map(|offset| record(offset, "x".repeat(600 << 10))).collect())
             .await
@@ -90,17 +91,17 @@ async fn objects_of_a_window_are_loaded_by_one_copy() {
     let home = Home::new(database.port, 0);
     home.deliver_window().await;
     home.check(expect![[r#"
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a
-          614400 bytes
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-897adfac-069b-8b97-8b75-29750fe57896
           1228800 bytes
-        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-bbe93f73-ba7c-8411-9e97-da1fac05ef1f
+          614400 bytes
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-c77cbbe2-0818-80bf-bed8-e652aed538c5
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-897adfac-069b-8b97-8b75-29750fe57896","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-bbe93f73-ba7c-8411-9e97-da1fac05ef1f","mandatory":true}]}
         aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
         aws_firehose_DeliveryToRedshift_Records_total{DeliveryStreamName="clicks"} 3
     "#]]);
     let copied = copies(&database);
-    expect![[r#"COPY "t" FROM 's3://way/in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba' MANIFEST IAM_ROLE default"#]].assert_eq(&copied.join("\n"));
+    expect![[r#"COPY "t" FROM 's3://way/in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-c77cbbe2-0818-80bf-bed8-e652aed538c5' MANIFEST IAM_ROLE default"#]].assert_eq(&copied.join("\n"));
     // After a crash it is not known that they are loaded.
     home.deliver_window().await;
     assert_eq!(copies(&database), copied);
@@ -113,14 +114,14 @@ async fn objects_that_are_not_loaded_stay_and_are_listed() {
     let home = Home::new(database.port, 0);
     home.deliver_window().await;
     home.check(expect![[r#"
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a
-          614400 bytes
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c
           1228800 bytes
-        in/errors/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-01bbae9a-af99-8d7a-a8bf-261f065c22a8
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
-        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3099486d-1c79-823a-a5ad-0b48259723ba
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-e11e5b5f-fa5b-83b3-ba7b-aa754ef70c85","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-7128d5f2-efd4-80de-a14e-984f5791f68a","mandatory":true}]}
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041
+          614400 bytes
+        in/errors/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-725406c2-c5d6-8354-85c8-3af9f77bb032
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041","mandatory":true}]}
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-0d8fb3bc-5a6e-8e34-ad77-8c2f62863f19
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041","mandatory":true}]}
         aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
         aws_firehose_BackupToS3_Records_total{DeliveryStreamName="clicks"} 3
     "#]]);
@@ -154,8 +155,8 @@ async fn a_copy_that_fails_is_told_and_tried_again() {
 async fn what_is_on_its_way_is_held() {
     let database = Database::willing().await;
     let home = Home::new(database.port, 0);
-    let mut window =
-        Window::new(&home.pipeline, home.pipeline.status(ShardId(0)), 1, (ShardId(0), Offset(5)));
+    let place = home.pipeline.place(1, ShardId(0), Offset(5));
+    let mut window = Window::new(&home.pipeline, home.pipeline.status(ShardId(0)), place);
     let object = (5..7).map(|offset| record(offset, "x".repeat(600 << 10))).collect();
     window.take(object).await.unwrap();
     assert!(!window.is_over());
