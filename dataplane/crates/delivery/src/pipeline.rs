@@ -1,6 +1,5 @@
 //! What a delivery stream does with its records, made once from its spec and shared by its workers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,7 @@ use delivery_core::objects::{ErrorOutputType, Naming, NamingError, Template};
 use delivery_core::processing::Processor;
 use model::{Clock, Offset, ShardId, StreamName};
 use operator_api::delivery_stream::{
-    BackupMode, Buffering, DeliveryStreamSpec, FormatConversion, ObjectCompression,
-    RedshiftDestination,
+    BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
 };
 
 use crate::compaction::{Compaction, Form};
@@ -395,23 +393,17 @@ fn feed(stream: &DeliveryStream) -> Feed {
     }
 }
 
-/// By what the same records become the same objects: all but what changes neither what is in them nor where
-/// they end.
+/// By what the same records become the same objects: what changes what is in them, or where they end.
 fn recipe(spec: &DeliveryStreamSpec) -> u128 {
-    let buffering = spec.buffering.clone();
-    let same = DeliveryStreamSpec {
-        buffering: buffering.map(|of| Buffering { interval_seconds: None, ..of }),
-        retry_duration_seconds: None,
-        compaction: None,
-        encryption: None,
-        tags: BTreeMap::new(),
-        pool: None,
-        replicas: None,
-        pods: None,
-        storage: None,
-        ..spec.clone()
-    };
-    guid_of(&serde_json::to_vec(&same).expect("what was read from JSON is JSON"))
+    let DeliveryStreamSpec { destination, buffering, processing, .. } = spec;
+    let size_mib = buffering.as_ref().and_then(|of| of.size_mib);
+    let loaded = destination.redshift.as_ref().map(|of| &of.s3);
+    let backup = spec.backup.as_ref().and_then(|of| of.s3.as_ref());
+    let buckets = [Bucket::of(destination), loaded.map(Bucket::S3), backup.map(Bucket::S3)];
+    let compressions = buckets.map(|of| of.and_then(|of| of.objects().compression));
+    let (partitioning, conversion) = (&spec.dynamic_partitioning, &spec.format_conversion);
+    let all = (size_mib, processing, partitioning, conversion, compressions);
+    guid_of(&serde_json::to_vec(&all).expect("what was read from JSON is JSON"))
 }
 
 /// How large a batch gets, and how long it waits for more.

@@ -91,17 +91,17 @@ async fn objects_of_a_window_are_loaded_by_one_copy() {
     let home = Home::new(database.port, 0);
     home.deliver_window().await;
     home.check(expect![[r#"
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-897adfac-069b-8b97-8b75-29750fe57896
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-901f88a6-9f6f-8ad6-bfe3-e0263b411b5d
           1228800 bytes
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-bbe93f73-ba7c-8411-9e97-da1fac05ef1f
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-ecd3425c-e506-81fc-8646-0169c45cb925
           614400 bytes
-        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-c77cbbe2-0818-80bf-bed8-e652aed538c5
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-897adfac-069b-8b97-8b75-29750fe57896","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-bbe93f73-ba7c-8411-9e97-da1fac05ef1f","mandatory":true}]}
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3be5734e-13bd-8c92-94fe-4679a47e11c3
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-901f88a6-9f6f-8ad6-bfe3-e0263b411b5d","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-ecd3425c-e506-81fc-8646-0169c45cb925","mandatory":true}]}
         aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
         aws_firehose_DeliveryToRedshift_Records_total{DeliveryStreamName="clicks"} 3
     "#]]);
     let copied = copies(&database);
-    expect![[r#"COPY "t" FROM 's3://way/in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-c77cbbe2-0818-80bf-bed8-e652aed538c5' MANIFEST IAM_ROLE default"#]].assert_eq(&copied.join("\n"));
+    expect![[r#"COPY "t" FROM 's3://way/in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3be5734e-13bd-8c92-94fe-4679a47e11c3' MANIFEST IAM_ROLE default"#]].assert_eq(&copied.join("\n"));
     // After a crash it is not known that they are loaded.
     home.deliver_window().await;
     assert_eq!(copies(&database), copied);
@@ -114,14 +114,14 @@ async fn objects_that_are_not_loaded_stay_and_are_listed() {
     let home = Home::new(database.port, 0);
     home.deliver_window().await;
     home.check(expect![[r#"
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-901f88a6-9f6f-8ad6-bfe3-e0263b411b5d
           1228800 bytes
-        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041
+        in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-ecd3425c-e506-81fc-8646-0169c45cb925
           614400 bytes
-        in/errors/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-725406c2-c5d6-8354-85c8-3af9f77bb032
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041","mandatory":true}]}
-        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-0d8fb3bc-5a6e-8e34-ad77-8c2f62863f19
-          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-27ebdeb8-d183-81cc-93c4-508fc83e966c","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-f312b758-2589-868d-832b-5c1254bac041","mandatory":true}]}
+        in/errors/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-985367f4-5868-8977-a126-1fa2f239a828
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-901f88a6-9f6f-8ad6-bfe3-e0263b411b5d","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-ecd3425c-e506-81fc-8646-0169c45cb925","mandatory":true}]}
+        in/manifests/2026/01/01/00/clicks-1-2026-01-01-00-00-00-3be5734e-13bd-8c92-94fe-4679a47e11c3
+          {"entries":[{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-901f88a6-9f6f-8ad6-bfe3-e0263b411b5d","mandatory":true},{"url":"s3://way/in/2026/01/01/00/clicks-1-2026-01-01-00-00-00-ecd3425c-e506-81fc-8646-0169c45cb925","mandatory":true}]}
         aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
         aws_firehose_BackupToS3_Records_total{DeliveryStreamName="clicks"} 3
     "#]]);
