@@ -8,6 +8,9 @@
 //! `p` on is cut as a torn tail, unless some later batch says that the log was durable beyond `p`:
 //! then what is missing had been acknowledged, and the log is refused.
 //!
+//! The head of what was cut is cleared: with the sectors of what is written there next, if that is torn too
+//! and much the same (a client's retry), it could become whole, and come back.
+//!
 //! What was found beyond the last sync is synced before anybody may read it: it may have been
 //! acknowledged, and must not be shown and then vanish.
 
@@ -18,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use storage::{BLOCK_BYTES, LogFile, Storage};
+use storage::{AlignedBuffer, BLOCK_BYTES, LogFile, Storage};
 
 use crate::Options;
 use crate::append::Writer;
@@ -238,6 +241,11 @@ impl<S: Storage> Recovery<S> {
             active.push(header);
         }
         let file = active.file.as_ref().expect("just opened");
+        if let Some(cut) = &scan.cut {
+            let (cleared, _) =
+                file.write_at(AlignedBuffer::zeroed(BLOCK_BYTES), cut.position).await;
+            cleared.map_err(self.io("clear a torn tail"))?;
+        }
         file.sync().await.map_err(self.io("sync what was found"))?;
         Ok(self.assemble(log_id, segments, head.1, scan))
     }
