@@ -99,7 +99,7 @@ impl Naming {
         let moment = Moment::new(arrival, &self.zone);
         let seed = Seed::of(id, "");
         let prefix = self.prefix.value(&Evaluation { id, seed, moment: &moment, output: None })?;
-        self.complete(prefix, id, &moment, "", &self.extension)
+        self.complete(prefix, id.version, &moment, seed, &self.extension)
     }
 
     /// The key of an object about records that were refused, the oldest of which arrived at
@@ -120,7 +120,7 @@ impl Naming {
         let of = Evaluation { id, seed, moment: &moment, output: Some(output) };
         let mut prefix = self.error_prefix.value(&of)?;
         prefix.push_str(below);
-        self.complete(prefix, id, &moment, output.name(), self.error_extension)
+        self.complete(prefix, id.version, &moment, seed, self.error_extension)
     }
 
     /// The key of the manifest that Redshift loads: below `manifests/`, or below
@@ -141,7 +141,7 @@ impl Naming {
         };
         let local = moment.local.strftime("%Y/%m/%d/%H/");
         let prefix = format!("{}{folder}{local}", self.plain_prefix);
-        self.complete(prefix, id, &moment, folder, "")
+        self.complete(prefix, id.version, &moment, Seed::of(id, folder), "")
     }
 
     /// The folder that all objects are in: what the prefix begins with before its first expression, up
@@ -170,13 +170,12 @@ impl Naming {
     fn complete(
         &self,
         mut key: String,
-        id: &ObjectId<'_>,
+        version: u64,
         moment: &Moment,
-        purpose: &str,
+        seed: Seed,
         extension: &str,
     ) -> Result<String, KeyError> {
-        let (stream, version) = (&self.stream, id.version);
-        let uuid = Seed::of(id, purpose).uuid();
+        let (stream, uuid) = (&self.stream, seed.uuid());
         let local = moment.local.strftime("%Y-%m-%d-%H-%M-%S");
         key.push_str(&format!("{stream}-{version}-{local}-{uuid}{extension}"));
         let bytes = key.len();
