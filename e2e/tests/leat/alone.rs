@@ -30,6 +30,21 @@ impl Drop for Away {
     }
 }
 
+/// With a pod of `clicks` on each of the two nodes. The scheduler only prefers that: one that is said to
+/// be away, as after the API server was, gets none.
+async fn on_both_nodes(name: &str, shards: usize, spec: &str) -> Fixture {
+    let deadline = Instant::now() + READY_MAX;
+    loop {
+        let fixture = Fixture::with_clicks(name, shards, spec).await;
+        let path = "jsonpath={.items[*].spec.nodeName}";
+        let nodes = fixture.kubectl(&["get", "pods", "-o", path]);
+        if nodes.contains("node-1") && nodes.contains("node-2") {
+            return fixture;
+        }
+        assert!(Instant::now() < deadline, "not one on each node: {nodes}");
+    }
+}
+
 async fn put_by(client: &Client, stream: &str) {
     let put = client.put_record().stream_name(stream).partition_key("k");
     put.data(Blob::new("probe:0")).send().await.unwrap();
@@ -123,10 +138,7 @@ fn restart_gateways() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn node_drain() {
-    let fixture = Fixture::with_clicks("drain", 4, "{shardCount: 4, shardsPerPod: 2}").await;
-    let path = "jsonpath={.items[*].spec.nodeName}";
-    let nodes = fixture.kubectl(&["get", "pods", "-o", path]);
-    assert!(nodes.contains("node-2"), "no pod of it is where the drain is: {nodes}");
+    let fixture = on_both_nodes("drain", 4, "{shardCount: 4, shardsPerPod: 2}").await;
     let load = Load::start(&fixture.client, "clicks", 4);
     let cluster = &installed().cluster;
     let drain = ["drain", "node-2", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout"];
@@ -165,10 +177,7 @@ impl Drop for Cut {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_to_a_node_that_vanished_end_in_seconds() {
     const ANSWER_MAX: Duration = Duration::from_secs(20);
-    let fixture = Fixture::with_clicks("vanished", 2, "{shardCount: 2, shardsPerPod: 1}").await;
-    let node = "jsonpath={.items[*].spec.nodeName}";
-    let nodes = fixture.kubectl(&["get", "pods", "-o", node]);
-    assert!(nodes.contains("node-1") && nodes.contains("node-2"), "not one on each node: {nodes}");
+    let fixture = on_both_nodes("vanished", 2, "{shardCount: 2, shardsPerPod: 1}").await;
     // A gateway that is not cut off itself, and no retries: what is seen is what it answers.
     let gateways = ["-n", e2e::cluster::leat::NAMESPACE, "get", "pods", "-o"];
     let path = r#"jsonpath={range .items[?(@.spec.nodeName=="node-1")]}{.metadata.name} {.status.podIP}{"\n"}{end}"#;
