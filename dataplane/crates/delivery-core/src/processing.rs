@@ -241,13 +241,21 @@ impl Processor {
         if let Transform::InPlace(_) = self.transform {
             bytes = bytes.saturating_mul(TRANSFORM_RATIO_EXPECTED).min(TRANSFORMED_BYTES_MAX);
         }
-        bytes
+        let parts = match () {
+            () if self.from_stream => 1 + data.len() / kpl::USER_RECORD_BYTES_MIN,
+            () if self.pieces.is_some() => data.len().min(pieces::PIECES_MAX),
+            () => 1,
+        };
+        bytes.saturating_add(parts * self.delimiter.len())
     }
 
     /// Whether records may become much larger than they are.
     #[must_use]
     pub fn expands(&self) -> bool {
-        self.decompression || matches!(self.transform, Transform::InPlace(_))
+        let has_parts = self.from_stream || self.pieces.is_some();
+        self.decompression
+            || matches!(self.transform, Transform::InPlace(_))
+            || (has_parts && 1 < self.delimiter.len())
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Destinations as the resource and as CloudWatch name them, or would.
-const DESTINATIONS: [(&str, &str); 10] = [
+const DESTINATIONS: [(&str, &str); 11] = [
     ("s3", "S3"),
     ("gcs", "GoogleCloudStorage"),
     ("azureBlob", "AzureBlobStorage"),
@@ -22,6 +22,7 @@ const DESTINATIONS: [(&str, &str); 10] = [
     ("httpEndpoint", "HttpEndpoint"),
     ("splunk", "Splunk"),
     ("iceberg", "Iceberg"),
+    ("snowflake", "Snowflake"),
     ("stream", "Stream"),
 ];
 
@@ -171,6 +172,24 @@ impl Delivered {
             records: self.records.get_or_create(labels).clone(),
             success: self.success.get_or_create(labels).clone(),
             freshness: self.freshness.get_or_create(labels).clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_destination_counts_for_itself() {
+        let schema = schemars::schema_for!(Destination);
+        let members = schema.get("properties").and_then(Value::as_object).unwrap();
+        for name in members.keys() {
+            // What there is no sink for counts nothing.
+            let is_known = DESTINATIONS.iter().any(|(known, _)| known == name);
+            assert!(is_known || name == "kafka", "{name}");
         }
     }
 }

@@ -46,6 +46,8 @@ impl Place {
 pub(crate) enum Kind<'a> {
     /// Records, in this form if not as they are.
     Records(Option<&'a Converter>),
+    /// Source records, as they came.
+    Copies,
     /// Documents about records that were refused, with what follows the prefix of their keys.
     Refused(ErrorOutputType, &'a str),
 }
@@ -103,6 +105,7 @@ impl Series {
             let id = place.object(self.full, keys);
             let key = match kind {
                 Kind::Records(_) => to.naming.key(&id, arrival),
+                Kind::Copies => to.naming.copies_key(&id, arrival),
                 Kind::Refused(output, below) => to.naming.error_key(&id, arrival, output, below),
             };
             let key = match key {

@@ -127,7 +127,8 @@ pub(crate) struct Pipeline {
     pub(crate) buffer_bytes: usize,
     interval: Duration,
     pub(crate) retry_for: Duration,
-    pub(crate) partitions_max: usize,
+    /// How many partitions may be active; `None` when there are none.
+    pub(crate) partitions_max: Option<usize>,
     pub(crate) metrics: StreamMetrics,
     status: Arc<Status>,
     pub(crate) compaction: Option<Compaction>,
@@ -212,7 +213,9 @@ impl Pipeline {
         let (buffer_bytes, interval) = buffering(spec);
         let compaction = setting.compaction(&output)?;
         let partitioning = spec.dynamic_partitioning.as_ref();
-        let partitions_max = partitioning.and_then(|it| it.active_partitions_max);
+        let partitioning = partitioning.filter(|it| it.enabled == Some(true));
+        let partitions_max = partitioning
+            .map(|it| it.active_partitions_max.map_or(ACTIVE_PARTITIONS_MAX, |max| max as usize));
         Ok(Pipeline {
             name: stream.name.clone(),
             uid: stream.uid,
@@ -225,7 +228,7 @@ impl Pipeline {
             buffer_bytes,
             interval,
             retry_for: retry_for(spec),
-            partitions_max: partitions_max.map_or(ACTIVE_PARTITIONS_MAX, |max| max as usize),
+            partitions_max,
             metrics: context.metrics.of(&stream.name, &spec.destination),
             status: context.statuses.of(&stream.name),
             compaction,

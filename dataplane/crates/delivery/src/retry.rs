@@ -32,9 +32,14 @@ pub(crate) async fn deliver(
 ) -> Vec<Undelivered> {
     let backoff = Backoff::new(retry_for);
     let mut undelivered = Vec::new();
+    let (mut has_taken, mut has_answered) = (false, false);
+    let spent = status.stragglers_waited();
     for attempts in 1.. {
         let Attempt { refused, again, pause } = sink.deliver(&batch).await;
         let last_attempt = context.clock.now();
+        has_taken |= refused.len() + again.len() < batch.records.len();
+        has_answered |= again.len() < batch.records.len();
+        let refusal = refused.first().map(|(_, failure)| failure.message.clone());
         let mut give_up = |failures: Vec<(usize, Failure)>| {
             let fate = |(at, failure): (usize, Failure)| {
                 let record = batch.records.get(at)?.clone();
@@ -43,29 +48,37 @@ pub(crate) async fn deliver(
             undelivered.extend(failures.into_iter().filter_map(fate));
         };
         give_up(refused);
-        let Some((_, failure)) = again.first() else {
-            status.is_taken();
-            break;
-        };
         if again.len() < batch.records.len() {
             status.is_taken();
         }
+        let Some((_, failure)) = again.first() else {
+            match refusal.filter(|_| !has_taken) {
+                Some(what) => status.is_refused(last_attempt, &what, true),
+                None => status.is_delivered(),
+            }
+            break;
+        };
+        let what = failure.message.clone();
         // From the first failure on, whatever batch it was of: a destination that is away gets one attempt
         // for each batch once its time has passed, and the backup gets the rest as fast as it is read.
-        let elapsed = status.failing_for();
+        let waited = status.failing_for();
+        let elapsed = waited + if has_answered { spent } else { Duration::ZERO };
         let Some(next) = backoff.next(attempts - 1, elapsed, (context.random)()) else {
             give_up(again);
+            if has_answered {
+                status.gives_up_stragglers(waited);
+            }
+            status.is_refused(last_attempt, &what, true);
             break;
         };
         // A destination that asks to be left alone is, but for no longer than there is time.
         let left = retry_for.saturating_sub(elapsed);
         let pause = next.max(pause.unwrap_or_default()).min(left);
-        status.fails(last_attempt, attempts, &failure.message);
+        status.is_refused(last_attempt, &what, false);
         batch.records =
             again.iter().filter_map(|(at, _)| batch.records.get(*at).cloned()).collect();
         tokio::time::sleep(pause).await;
     }
-    status.succeeds();
     undelivered
 }
 
@@ -77,15 +90,15 @@ pub(crate) async fn put(
     (key, mark): (&str, Option<&str>),
     bytes: Bytes,
 ) {
-    let backoff = Backoff::endless();
+    let (backoff, step) = (Backoff::endless(), status.step());
     for attempts in 1.. {
         let Err(error) = store.put(key, bytes.clone(), mark).await else { break };
         let error = crate::chain(&error);
-        status.fails(context.clock.now(), attempts, &error);
+        step.fails(context.clock.now(), attempts, &error);
         let pause = backoff.next(attempts - 1, Duration::ZERO, (context.random)());
         tokio::time::sleep(pause.unwrap_or_default()).await;
     }
-    status.succeeds();
+    step.succeeds();
 }
 
 /// Has objects loaded.
@@ -101,19 +114,18 @@ pub(crate) async fn load(
 ) -> Result<(), LoadError> {
     let backoff = Backoff::new(retry_for);
     let (mut attempts, mut failures) = (0, 0);
-    let loaded = loop {
+    loop {
         let Err(error) = redshift.load(manifest_key, &mut failures).await else {
             status.is_taken();
-            break Ok(());
+            status.is_delivered();
+            return Ok(());
         };
         let pause = backoff.next(attempts, status.failing_for(), (context.random)());
-        let Some(pause) = pause else { break Err(error) };
+        status.is_refused(context.clock.now(), &crate::chain(&error), pause.is_none());
+        let Some(pause) = pause else { return Err(error) };
         attempts += 1;
-        status.fails(context.clock.now(), attempts, &crate::chain(&error));
         tokio::time::sleep(pause).await;
-    };
-    status.succeeds();
-    loaded
+    }
 }
 
 #[cfg(test)]

@@ -144,18 +144,15 @@ impl Schema {
 
 impl InCatalog {
     async fn wait(&self, context: &Context, status: &ShardStatus) -> Arc<Form> {
-        let mut has_failed = false;
+        let step = status.step();
         loop {
             match self.look_up_if_due(context).await {
                 Ok(form) => {
-                    if has_failed {
-                        status.succeeds();
-                    }
+                    step.succeeds();
                     return form;
                 }
                 Err(Failed { attempts, next, what }) => {
-                    has_failed = true;
-                    status.fails(context.clock.now(), attempts, &what);
+                    step.fails(context.clock.now(), attempts, &what);
                     sleep_until(next).await;
                 }
             }

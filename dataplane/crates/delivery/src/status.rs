@@ -44,10 +44,28 @@ pub struct ShardStatus {
 struct State {
     oldest: Option<UnixMillis>,
     behind: u64,
-    failing: Option<Failing>,
+    /// Why the destination took nothing of what it was given last.
+    refusing: Option<Failing>,
+    /// Whether records were given up since it last took some.
+    has_given_up: bool,
+    /// Steps on the way to it that are under way and have failed so far.
+    steps: BTreeMap<u64, Failing>,
+    last_step: u64,
     /// Since when a service has taken nothing.
     refused_since: Option<Instant>,
+    /// What it cost to wait for stragglers that were given up in the end, as it was then.
+    waited: Option<(Duration, Instant)>,
 }
+
+/// A step of a delivery, which is tried until it succeeds.
+pub(crate) struct Step<'a> {
+    status: &'a ShardStatus,
+    number: u64,
+}
+
+/// Of the time that passes, how much may be spent waiting for stragglers once their time is spent: one part
+/// of so many.
+const STRAGGLERS_SHARE: u32 = 10;
 
 /// What keeps a delivery from going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +116,10 @@ impl Status {
     /// What keeps a shard from going on, if anything does.
     #[must_use]
     pub fn failing(&self) -> Option<Failing> {
-        self.all().find_map(|state| state.failing)
+        self.all().find_map(|state| {
+            let State { refusing, steps, .. } = state;
+            refusing.or_else(|| steps.into_values().next())
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = State> {
@@ -124,24 +145,85 @@ impl ShardStatus {
         self.lock().refused_since.get_or_insert_with(Instant::now).elapsed()
     }
 
-    /// An attempt failed. It is told once, and again each time twice as many have.
-    pub(crate) fn fails(&self, at: UnixMillis, attempts: u32, what: &str) {
-        if attempts.is_power_of_two() {
-            let (stream, shard) = (&self.delivery_stream, self.shard);
-            tracing::warn!(delivery_stream = %stream, %shard, attempts, "not delivered, will try again: {what}");
-        }
-        self.lock().failing = Some(Failing { at, attempts, what: what.to_owned() });
+    /// How much of the time for stragglers is spent: records that a service does not take now, while it
+    /// takes others of their batch. It comes back slowly. Else a single such record of each batch would hold
+    /// up all the others for that long each time.
+    pub(crate) fn stragglers_waited(&self) -> Duration {
+        let waited = self.lock().waited;
+        waited.map_or(Duration::ZERO, |(waited, at)| {
+            waited.saturating_sub(at.elapsed() / STRAGGLERS_SHARE)
+        })
     }
 
-    /// An attempt succeeded, or was given up.
-    pub(crate) fn succeeds(&self) {
-        if let Some(failing) = self.lock().failing.take() {
-            let (stream, shard, attempts) = (&self.delivery_stream, self.shard, failing.attempts);
-            tracing::info!(delivery_stream = %stream, %shard, attempts, "delivery goes on");
+    /// Stragglers were given up after so long.
+    pub(crate) fn gives_up_stragglers(&self, after: Duration) {
+        let waited = self.stragglers_waited() + after;
+        self.lock().waited = Some((waited, Instant::now()));
+    }
+
+    /// The destination took nothing of what it was given last, or not all in time: what is left is tried
+    /// again, or given up. It is told once, again each time twice as many attempts have failed, and when
+    /// the first records are given up.
+    pub(crate) fn is_refused(&self, at: UnixMillis, what: &str, gives_up: bool) {
+        let mut state = self.lock();
+        let attempts = state.refusing.as_ref().map_or(0, |failing| failing.attempts) + 1;
+        if attempts.is_power_of_two() || (gives_up && !state.has_given_up) {
+            let (stream, shard) = (&self.delivery_stream, self.shard);
+            let then = if gives_up { "put aside" } else { "will try again" };
+            tracing::warn!(delivery_stream = %stream, %shard, attempts, "not delivered, {then}: {what}");
         }
+        state.has_given_up |= gives_up;
+        state.refusing = Some(Failing { at, attempts, what: what.to_owned() });
+    }
+
+    /// The destination took what it was given.
+    pub(crate) fn is_delivered(&self) {
+        let mut state = self.lock();
+        state.has_given_up = false;
+        if let Some(failing) = state.refusing.take() {
+            self.tell_that_it_goes_on(&failing);
+        }
+    }
+
+    /// Begins a step.
+    pub(crate) fn step(&self) -> Step<'_> {
+        let mut state = self.lock();
+        state.last_step += 1;
+        Step { status: self, number: state.last_step }
+    }
+
+    fn tell_that_it_goes_on(&self, failing: &Failing) {
+        let (stream, shard, attempts) = (&self.delivery_stream, self.shard, failing.attempts);
+        tracing::info!(delivery_stream = %stream, %shard, attempts, "delivery goes on");
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Step<'_> {
+    /// An attempt failed. It is told once, and again each time twice as many have.
+    pub(crate) fn fails(&self, at: UnixMillis, attempts: u32, what: &str) {
+        if attempts.is_power_of_two() {
+            let (stream, shard) = (&self.status.delivery_stream, self.status.shard);
+            tracing::warn!(delivery_stream = %stream, %shard, attempts, "not delivered, will try again: {what}");
+        }
+        let failing = Failing { at, attempts, what: what.to_owned() };
+        self.status.lock().steps.insert(self.number, failing);
+    }
+
+    pub(crate) fn succeeds(self) {
+        let failing = self.status.lock().steps.remove(&self.number);
+        if let Some(failing) = failing {
+            self.status.tell_that_it_goes_on(&failing);
+        }
+    }
+}
+
+impl Drop for Step<'_> {
+    /// It may end because nobody waits for it any more.
+    fn drop(&mut self) {
+        self.status.lock().steps.remove(&self.number);
     }
 }

@@ -201,20 +201,24 @@ impl Window {
                 self.upload_records(full).await?;
             }
         }
-        if let Some(to) = &pipeline.errors {
-            for mut series in std::mem::take(&mut self.errors).into_values() {
-                let full = series.end(to)?;
-                self.upload(full, pipeline.metrics.backup.clone(), None).await?;
-            }
-        }
+        self.put_errors().await?;
         if let Some(to) = &pipeline.copies {
             let full = self.copies.end(to)?;
             self.upload(full, pipeline.metrics.backup.clone(), None).await?;
         }
-        while !self.uploads.is_empty() {
-            self.wait_for_upload().await?;
-        }
+        self.wait_for_uploads().await?;
         self.load().await
+    }
+
+    /// Puts the documents about refused records that there are.
+    async fn put_errors(&mut self) -> Result<(), WindowError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Some(to) = &pipeline.errors else { return Ok(()) };
+        let ended = self.errors.values_mut().map(|series| series.end(to));
+        for full in ended.collect::<Result<Vec<_>, _>>()? {
+            self.upload(full, pipeline.metrics.backup.clone(), None).await?;
+        }
+        Ok(())
     }
 
     /// Waits until an object has arrived.
@@ -225,6 +229,13 @@ impl Window {
         }
     }
 
+    async fn wait_for_uploads(&mut self) -> Result<(), WindowError> {
+        while !self.uploads.is_empty() {
+            self.wait_for_upload().await?;
+        }
+        Ok(())
+    }
+
     /// Puts source records aside, if all are to be.
     async fn copy(&mut self, records: &[DeliveryRecord]) -> Result<(), WindowError> {
         let pipeline = Arc::clone(&self.pipeline);
@@ -232,7 +243,7 @@ impl Window {
         let none = PartitionKeys::default();
         for record in records {
             let what = (&record.data[..], record.origin.arrival);
-            let pushed = self.copies.push(to, Kind::Records(None), self.place, &none, what)?;
+            let pushed = self.copies.push(to, Kind::Copies, self.place, &none, what)?;
             if let Pushed::NoKey(error) = pushed {
                 return Err(WindowError::Key(error));
             }
@@ -310,11 +321,14 @@ impl Window {
             return Ok(());
         };
         let Keyed { item, query_keys } = keyed;
-        let from_lambda = item.metadata.as_ref().map(|it| it.partition_keys.clone());
-        let keys =
-            PartitionKeys { from_query: query_keys, from_lambda: from_lambda.unwrap_or_default() };
+        // As AWS: what a function says of partitions says nothing where there are none.
+        let keys = pipeline.partitions_max.map(|_| {
+            let from_lambda = item.metadata.as_ref().map(|it| it.partition_keys.clone());
+            PartitionKeys { from_query: query_keys, from_lambda: from_lambda.unwrap_or_default() }
+        });
+        let keys = keys.unwrap_or_default();
         if !self.objects.contains_key(&keys) {
-            if pipeline.partitions_max <= self.objects.len() {
+            if pipeline.partitions_max.is_some_and(|max| max <= self.objects.len()) {
                 pipeline.metrics.partitions_exceeded.inc();
                 let what = "more partitions are active than may be";
                 failed.push(item.fail(FailureCode::PartitionsExceeded, what));
@@ -480,6 +494,11 @@ impl Window {
         if self.batch.is_empty() {
             return Ok(());
         }
+        // What was refused on the way is kept before anything that came after it counts as delivered: the
+        // next time, after a crash, it might not be refused, and what is between others in a table counts
+        // as delivered with them.
+        self.put_errors().await?;
+        self.wait_for_uploads().await?;
         let records = std::mem::take(&mut self.batch);
         let (mut bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
         let tables = std::mem::take(&mut self.tables);
@@ -496,14 +515,11 @@ impl Window {
     }
 
     fn batch_id(&self) -> BatchId {
-        let Place { stream_uid, recipe, version: _, shard, start } = self.place;
-        let mut place = Vec::with_capacity(40);
-        place.extend(stream_uid.to_be_bytes());
-        place.extend(recipe.to_be_bytes());
-        place.extend(shard.0.to_be_bytes());
-        place.extend(start.0.to_be_bytes());
-        place.extend(self.batches.to_be_bytes());
-        BatchId(guid_of(&place))
+        let Place { stream_uid, recipe, .. } = self.place;
+        // The number of the first record tells its shard from one of the same name that was before.
+        let first = self.first.map(|first| first.sequence_number.to_string()).unwrap_or_default();
+        let batches = self.batches;
+        BatchId(guid_of(format!("{stream_uid} {recipe} {first} {batches}").as_bytes()))
     }
 }
 

@@ -221,6 +221,8 @@ fn clear(stream: &mut DeliveryStream) {
         replicas: spec.replicas.take(),
         pods: spec.pods.take(),
         storage: spec.storage.take(),
+        tags: std::mem::take(&mut spec.tags),
+        delivery_stream_name: spec.delivery_stream_name.take(),
         ..DeliveryStreamSpec::default()
     };
     stream.secrets.clear();

@@ -308,7 +308,8 @@ pub struct DynamicPartitioning {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 
-    /// How long writing a partition's object is retried, in seconds. 300 when not set.
+    /// Accepted and told again, as on AWS. An object is put until its bucket takes it, however long that
+    /// is.
     #[schemars(range(min = 0, max = 7200))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_duration_seconds: Option<u32>,

@@ -96,8 +96,26 @@ impl Naming {
     /// # Errors
     /// The object has no key, now or when tried again: its records count as refused.
     pub fn key(&self, id: &ObjectId<'_>, arrival: UnixMillis) -> Result<String, KeyError> {
+        self.records_key(id, arrival, "")
+    }
+
+    /// The key of an object with copies of source records: of the same place as one with what became of
+    /// them, and perhaps beside it.
+    ///
+    /// # Errors
+    /// There is no such key, now or when tried again.
+    pub fn copies_key(&self, id: &ObjectId<'_>, arrival: UnixMillis) -> Result<String, KeyError> {
+        self.records_key(id, arrival, "copies")
+    }
+
+    fn records_key(
+        &self,
+        id: &ObjectId<'_>,
+        arrival: UnixMillis,
+        purpose: &str,
+    ) -> Result<String, KeyError> {
         let moment = Moment::new(arrival, &self.zone);
-        let seed = Seed::of(id, "");
+        let seed = Seed::of(id, purpose);
         let prefix = self.prefix.value(&Evaluation { id, seed, moment: &moment, output: None })?;
         self.complete(prefix, id.version, &moment, seed, &self.extension)
     }

@@ -21,6 +21,8 @@ const CHECKSUM_BYTES: usize = 16;
 
 /// User records of one aggregated record: more than a mebibyte of empty ones. A record with more is
 /// left as it is, for what is kept of each is larger than the six bytes that make one.
+/// Tag and length, and those of the two members that one must have.
+pub(super) const USER_RECORD_BYTES_MIN: usize = 6;
 const USER_RECORDS_MAX: usize = 200_000;
 
 const VARINT: u64 = 0;

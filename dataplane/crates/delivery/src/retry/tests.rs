@@ -69,6 +69,14 @@ fn again(count: usize) -> Attempt {
     Attempt::all_again(count, &failure())
 }
 
+fn last_again(count: usize) -> Attempt {
+    Attempt { again: vec![(count - 1, failure())], ..taken(count) }
+}
+
+fn refused(count: usize) -> Attempt {
+    Attempt { refused: (0..count).map(|at| (at, failure())).collect(), ..taken(count) }
+}
+
 fn taken(_: usize) -> Attempt {
     Attempt::default()
 }
@@ -89,6 +97,12 @@ impl Home {
         let statuses = Statuses::default();
         let context = context(&bucket, Arc::new(secrets), &mut Registry::default(), &statuses);
         Home { context: Context { random, ..context }, statuses }
+    }
+
+    /// What the destination said last, and to how many attempts.
+    fn failing(&self) -> Option<(String, u32)> {
+        let failing = self.statuses.of(&"clicks".parse().unwrap()).failing();
+        failing.map(|failing| (failing.what, failing.attempts))
     }
 
     /// A batch of three records.
@@ -178,7 +192,6 @@ async fn a_destination_that_is_away_gets_one_attempt_for_a_batch_until_it_takes_
 #[tokio::test(start_paused = true)]
 async fn only_what_was_not_taken_comes_again_and_time_is_counted_from_what_was_last_taken() {
     let home = Home::new(|| 0.5);
-    let last_again = |count| Attempt { again: vec![(count - 1, failure())], ..taken(count) };
     let first_refused = |count| Attempt {
         refused: vec![(0, failure())],
         again: vec![(1, failure()), (2, failure())],
@@ -193,4 +206,63 @@ async fn only_what_was_not_taken_comes_again_and_time_is_counted_from_what_was_l
     assert_eq!(asked.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [3, 2, 1, 1, 1]);
     // The second attempt took one: ten seconds from there.
     assert_eq!(asked[4].0, 11 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_straggler_in_each_batch_does_not_hold_up_each_for_as_long() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[last_again]);
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
+    assert_eq!(sink.times(), [0, 1, 3, 7, 10].map(Duration::from_secs));
+    for _ in 0..3 {
+        sink.says.lock().unwrap().push_back(last_again);
+        assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
+        assert_eq!(sink.asked().len(), 1);
+    }
+    // Of thirty seconds, three.
+    tokio::time::sleep(30 * SECOND).await;
+    sink.says.lock().unwrap().push_back(last_again);
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
+    assert_eq!(pauses(&sink.times()), [1, 2].map(Duration::from_secs));
+    // One that is taken in the end costs nothing.
+    tokio::time::sleep(100 * SECOND).await;
+    for _ in 0..3 {
+        sink.says.lock().unwrap().extend([last_again as Say, again, again, taken]);
+        assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 0);
+        assert_eq!(sink.asked().len(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_takes_nothing_says_why_until_it_does() {
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[]);
+    for attempts in [5, 6, 7] {
+        home.deliver(&sink, 10 * SECOND).await;
+        assert_eq!(home.failing(), Some(("no".to_owned(), attempts)));
+        // Objects that arrive meanwhile, in the backup, make no difference.
+        let status = home.statuses.of(&"clicks".parse().unwrap()).shard("clicks", ShardId(0));
+        put(&home.context, &status, &TestBucket::default(), ("k", None), Bytes::new()).await;
+        assert_eq!(home.failing(), Some(("no".to_owned(), attempts)));
+    }
+    sink.says.lock().unwrap().push_back(refused);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(home.failing(), Some(("no".to_owned(), 8)));
+    let first_refused = |count| Attempt { refused: vec![(0, failure())], ..taken(count) };
+    sink.says.lock().unwrap().push_back(first_refused);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(home.failing(), None);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_is_told_until_it_succeeds_or_is_left() {
+    let status = Statuses::default().of(&"clicks".parse().unwrap());
+    let shard = status.shard("clicks", ShardId(0));
+    let what = || status.failing().map(|failing| failing.what);
+    let (one, other) = (shard.step(), shard.step());
+    other.fails(UnixMillis(0), 1, "other");
+    one.succeeds();
+    assert_eq!(what().as_deref(), Some("other"));
+    drop(other);
+    assert_eq!(what(), None);
 }

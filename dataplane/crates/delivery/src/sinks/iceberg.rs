@@ -37,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use delivery_core::guid::guid_of;
 use delivery_core::objects::{Refusal, RefusedRecord};
 use delivery_core::processing::{Router, StartError, TableMetadata, TableOperation};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -72,6 +73,8 @@ pub(crate) struct IcebergSink {
     /// Where the tables are, if they are all in one.
     database: Option<String>,
     router: Option<Arc<Router>>,
+    /// By what it is decided which table a record goes to, in short.
+    routes: u64,
     creates: bool,
     evolves: bool,
     appends_only: bool,
@@ -126,6 +129,7 @@ struct Route {
 struct Share<'a> {
     table: &'a Arc<TableName>,
     batch: &'a Batch,
+    routes: u64,
     /// Of all records of the batch.
     operations: &'a [TableOperation],
     /// By their index in the batch; there is one.
@@ -148,6 +152,9 @@ impl IcebergSink {
         let single = tables.keys().next().filter(|_| tables.len() == 1).cloned();
         let mut databases = tables.keys().map(|of| of.database.clone());
         let database = databases.next().filter(|first| databases.all(|other| other == *first));
+        let names: Vec<_> = tables.keys().map(|name| (&name.database, &name.table)).collect();
+        let routes =
+            guid_of(&serde_json::to_vec(&(&of.routing, names)).expect("texts are JSON")) as u64;
         let router = of.routing.as_ref().map(Router::new).transpose()?.map(Arc::new);
         let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
         Ok(IcebergSink {
@@ -157,6 +164,7 @@ impl IcebergSink {
             tables,
             single,
             router,
+            routes,
             creates: of.table_creation == Some(true),
             evolves: of.schema_evolution == Some(true),
             appends_only: of.append_only == Some(true),
@@ -195,7 +203,8 @@ impl IcebergSink {
         }
         for (table, indexes) in &by_table {
             let (indexes_of, operations) = (indexes.clone(), &operations[..]);
-            let share = Share { table, batch, operations, indexes: indexes_of };
+            let routes = self.routes;
+            let share = Share { table, batch, routes, operations, indexes: indexes_of };
             match self.deliver_share(&share).await {
                 Ok(refused) => attempt.refused.extend(refused),
                 Err(trouble) => {
@@ -265,7 +274,7 @@ impl IcebergSink {
         let changes = !self.appends_only && rules.have_keys(&loaded.metadata);
         for index in &share.indexes {
             let place = share.place(*index);
-            match marks.schema_of(place) {
+            match marks.schema_of(place, self.routes) {
                 Some(schema) => again.entry(schema).or_default().push(*index),
                 // It was given up before a crash, and what came after it was not.
                 None if changes && marks.is_overtaken(place) => {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Mutex;
 
 use base64_simd::STANDARD;
-use model::{Offset, ShardId};
+use model::{Offset, SequenceNumber, ShardId};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -227,4 +227,112 @@ async fn documents_that_a_cluster_has_no_room_for_are_sent_again_and_no_others()
     assert_eq!(documents.collect::<Vec<_>>(), [all, two, one.clone(), one]);
     assert_eq!(delivered.backup("rawData"), [STANDARD.encode_to_string(data[2])]);
     assert_eq!(delivered.backup("attemptsMade"), ["4"]);
+}
+
+/// Delivers a window of records with these data.
+async fn deliver(spec: &str, bucket: &TestBucket, data: &[&str]) {
+    let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
+    deliver_records(spec, bucket, records).await;
+}
+
+async fn deliver_records(spec: &str, bucket: &TestBucket, records: Vec<DeliveryRecord>) {
+    let statuses = Statuses::default();
+    let secrets = TestSecrets::default();
+    secrets.set("x", "sesame");
+    let context = context(bucket, Arc::new(secrets), &mut Registry::default(), &statuses);
+    let pipeline = Pipeline::new(Arc::new(context), &delivery_stream(spec)).unwrap();
+    let pipeline = Arc::new(pipeline);
+    let place = pipeline.place(1, ShardId(0), Offset(0));
+    let mut window = Window::new(&pipeline, pipeline.status(ShardId(0)), place);
+    window.take(records).await.unwrap();
+    window.finish().await.unwrap();
+}
+
+/// What is in all objects, by their keys.
+fn contents(bucket: &TestBucket) -> Vec<String> {
+    let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
+    bucket.0.lock().unwrap().values().map(text).collect()
+}
+
+#[tokio::test]
+async fn copies_in_the_bucket_of_the_records_do_not_replace_them() {
+    let bucket = TestBucket::default();
+    let spec = r#"{"destination": {"s3": {"bucket": "lake"}},
+        "backup": {"mode": "AllRecords", "s3": {"bucket": "lake"}},
+        "processing": {"transform": {"jq": {"program": ".n"}}}}"#;
+    deliver(spec, &bucket, &[r#"{"n":1}"#]).await;
+    let mut contents = contents(&bucket);
+    contents.sort();
+    assert_eq!(contents, ["1", r#"{"n":1}"#]);
+}
+
+#[tokio::test]
+async fn what_was_refused_on_the_way_is_kept_before_what_came_after_it_is_delivered() {
+    let bucket = TestBucket::default();
+    let (seen, see) = (Arc::<Mutex<Vec<usize>>>::default(), bucket.clone());
+    let at_request = Arc::clone(&seen);
+    let server = Server::start(move |request| {
+        at_request.lock().unwrap().push(see.0.lock().unwrap().len());
+        let id = request.header("x-amz-firehose-request-id");
+        json_reply(200, &json!({"requestId": id, "timestamp": NOW.0}))
+    });
+    let server = server.await;
+    let spec = r#"{"destination": {"httpEndpoint": {"url": "URL/x"}},
+        "backup": {"s3": {"bucket": "refused"}},
+        "processing": {"transform": {"jq": {"program": ".n + 1"}}}}"#;
+    deliver(&spec.replace("URL", &server.url), &bucket, &[r#"{"n":"x"}"#, r#"{"n":1}"#]).await;
+    assert_eq!(*seen.lock().unwrap(), [1]);
+    assert!(contents(&bucket)[0].contains("Jq.ProcessingFailed"), "{:?}", contents(&bucket));
+}
+
+#[tokio::test]
+async fn records_of_a_stream_that_was_made_anew_come_in_requests_of_their_own() {
+    let ids = Arc::<Mutex<Vec<String>>>::default();
+    let told = Arc::clone(&ids);
+    let server = Server::start(move |request| {
+        let id = request.header("x-amz-firehose-request-id").unwrap();
+        told.lock().unwrap().push(id.to_owned());
+        json_reply(200, &json!({"requestId": id, "timestamp": NOW.0}))
+    });
+    let server = server.await;
+    let spec = r#"{"destination": {"httpEndpoint": {"url": "URL/x"}},
+        "backup": {"s3": {"bucket": "refused"}}}"#;
+    let spec = spec.replace("URL", &server.url);
+    for created in [NOW, NOW, UnixMillis(NOW.0 + 60_000)] {
+        let mut record = record(0, "a");
+        let (shard, offset) = (record.origin.shard, record.origin.offset);
+        record.origin.sequence_number =
+            SequenceNumber::of_record(shard, created, offset, UnixMillis(NOW.0 + 90_000));
+        deliver_records(&spec, &TestBucket::default(), vec![record]).await;
+    }
+    let ids = ids.lock().unwrap();
+    assert!(ids[0] == ids[1] && ids[0] != ids[2], "{ids:?}");
+}
+
+#[tokio::test]
+async fn without_partitioning_what_a_function_says_of_partitions_says_nothing() {
+    let server = Server::start(|request| {
+        let record = |record: &Value| {
+            json!({"recordId": record["recordId"], "result": "Ok", "data": record["data"],
+                "metadata": {"partitionKeys": {"id": record["recordId"]}}})
+        };
+        let body = request.json();
+        let records: Vec<Value> = body["records"].as_array().unwrap().iter().map(record).collect();
+        json_reply(200, &json!({ "records": records }))
+    });
+    let server = server.await;
+    for (more, objects) in [
+        ("", 1),
+        (r#", "dynamicPartitioning": {"enabled": false}"#, 1),
+        (r#", "dynamicPartitioning": {"enabled": true}"#, 2),
+    ] {
+        let bucket = TestBucket::default();
+        let spec = format!(
+            r#"{{"destination": {{"s3": {{"bucket": "lake"}}}},
+            "processing": {{"transform": {{"webhook": {{"url": "{}"}}}}}}{more}}}"#,
+            server.url
+        );
+        deliver(&spec, &bucket, &["a", "b"]).await;
+        assert_eq!(contents(&bucket).len(), objects, "{more}");
+    }
 }

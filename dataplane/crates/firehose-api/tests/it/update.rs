@@ -67,7 +67,9 @@ async fn members_are_merged_with_what_is_there() {
 
 #[tokio::test]
 async fn another_kind_leaves_nothing_of_what_was() {
-    let fixture = Fixture::with(json!({"SplunkDestinationConfiguration": splunk()})).await;
+    let tags = json!([{"Key": "team", "Value": "lake"}]);
+    let splunk = json!({"SplunkDestinationConfiguration": splunk(), "Tags": tags});
+    let fixture = Fixture::with(splunk).await;
     assert_eq!(fixture.stream("s").secrets["splunk-hec-token"], "secret-token");
     let missing = json!({"ExtendedS3DestinationUpdate": {"BucketARN": "arn:aws:s3:::other"}});
     let want = "ValidationException: 1 validation error detected: Value null at 'extendedS3DestinationUpdate.roleARN' failed to satisfy constraint: Member must not be null";
@@ -76,7 +78,9 @@ async fn another_kind_leaves_nothing_of_what_was() {
     fixture.call("UpdateDestination", update("1", change)).await.unwrap();
     let stream = fixture.stream("s");
     let spec = serde_json::to_value(&stream.spec).unwrap();
-    assert_eq!(spec, json!({"destination": {"s3": {"bucket": "lake"}}}));
+    // Tags are not the destination's.
+    let want = json!({"destination": {"s3": {"bucket": "lake"}}, "tags": {"team": "lake"}});
+    assert_eq!(spec, want);
     assert!(stream.secrets.is_empty(), "{:?}", stream.secrets);
     let kept: Vec<&String> = stream.aws_only.keys().collect();
     assert_eq!(kept, ["ExtendedS3DestinationConfiguration.RoleARN"]);

@@ -121,12 +121,14 @@ fn check_redshift(redshift: &RedshiftDestination, refusals: &mut Refusals) {
     );
     let is_copied = matches!(
         objects.compression,
-        None | Some(ObjectCompression::Uncompressed | ObjectCompression::Gzip)
+        None | Some(
+            ObjectCompression::Uncompressed | ObjectCompression::Gzip | ObjectCompression::Zstd
+        )
     );
     refusals.refuse_if(
         !is_copied,
         &format!("{S3}.compression"),
-        "COPY does not read it; set UNCOMPRESSED or GZIP",
+        "COPY does not read it; set UNCOMPRESSED, GZIP or ZSTD",
     );
     check_database(redshift, refusals);
 }

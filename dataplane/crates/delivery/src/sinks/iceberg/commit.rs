@@ -53,7 +53,8 @@ impl Adding<'_> {
         let uuid = loaded.metadata.table_uuid.clone();
         let (first, last) = self.range();
         // Made of what it adds: a catalog takes no snapshot twice.
-        let id = guid_of(format!("{uuid}/{:016x}/{first}/{last}", feed.uid).as_bytes());
+        let (uid, routes) = (feed.uid, self.share.routes);
+        let id = guid_of(format!("{uuid}/{uid:016x}/{routes:016x}/{first}/{last}").as_bytes());
         let snapshot_id = (id >> 65) as i64;
         let text = |name: &str, value: String| (name.to_owned(), value);
         let summary = BTreeMap::from([
@@ -75,7 +76,7 @@ impl Adding<'_> {
                 return Ok(());
             }
             let since = self.share.batch.since.as_ref().map(Place::from);
-            let marks = marks.with((first, last), schema.id, since).text();
+            let marks = marks.with((first, last), (schema.id, routes), since).text();
             let properties = &BTreeMap::from([(self.share.property(feed), marks)]);
             let delta = Delta { properties, ..delta };
             let request = self.request(&delta, &loaded, &manifests, clock).await?;
@@ -101,7 +102,9 @@ impl Adding<'_> {
 
     /// Whether it had been made, and the answer was lost.
     fn is_made(&self, marks: &Marks) -> Result<bool, TableTrouble> {
-        let is_there = |index: &&usize| marks.schema_of(self.share.place(**index)).is_some();
+        let share = self.share;
+        let schema_of = |index: usize| marks.schema_of(share.place(index), share.routes);
+        let is_there = |index: &&usize| schema_of(**index).is_some();
         match self.fresh.iter().filter(is_there).count() {
             0 => Ok(false),
             count if count == self.fresh.len() => Ok(true),

@@ -33,6 +33,9 @@ struct Part {
     to: Place,
     /// By which it was judged what fits.
     schema: i32,
+    /// By what it was decided which records go to the table: none of the others in between are in it.
+    #[serde(default)]
+    routes: u64,
 }
 
 impl Marks {
@@ -50,10 +53,11 @@ impl Marks {
         serde_json::to_string(self).expect("numbers and texts are JSON")
     }
 
-    /// Whether the record is in the table, or was refused; and the schema by which that was decided.
-    pub(super) fn schema_of(&self, place: Place) -> Option<i32> {
-        let part = self.0.iter().rev().find(|part| part.from <= place && place <= part.to);
-        part.map(|part| part.schema)
+    /// Whether the record, which goes to the table by these routes, is in it, or was refused; and the
+    /// schema by which that was decided.
+    pub(super) fn schema_of(&self, place: Place, routes: u64) -> Option<i32> {
+        let holds = |part: &&Part| part.from <= place && place <= part.to && part.routes == routes;
+        self.0.iter().rev().find(holds).map(|part| part.schema)
     }
 
     /// Whether what came after the record is in the table.
@@ -65,11 +69,11 @@ impl Marks {
     pub(super) fn with(
         &self,
         (from, to): (Place, Place),
-        schema: i32,
+        (schema, routes): (i32, u64),
         since: Option<Place>,
     ) -> Marks {
         let needed = self.0.iter().filter(|part| since <= Some(part.to)).cloned();
-        Marks(needed.chain([Part { from, to, schema }]).collect())
+        Marks(needed.chain([Part { from, to, schema, routes }]).collect())
     }
 }
 
@@ -122,18 +126,20 @@ mod tests {
     #[test]
     fn parts_are_remembered_until_nobody_reads_them_again() {
         let marks = Marks::default();
-        let marks = marks.with((place(3), place(5)), 0, None);
-        let marks = marks.with((place(8), place(9)), 1, Some(place(3)));
+        let marks = marks.with((place(3), place(5)), (0, 7), None);
+        let marks = marks.with((place(8), place(9)), (1, 7), Some(place(3)));
         let marks = Marks::parse(Some(&marks.text())).unwrap();
-        let found: Vec<_> = (2..=10).map(|at| marks.schema_of(place(at))).collect();
+        let found: Vec<_> = (2..=10).map(|at| marks.schema_of(place(at), 7)).collect();
         let none = None;
         let want = [none, Some(0), Some(0), Some(0), none, none, Some(1), Some(1), none];
         assert_eq!(found, want);
         let overtaken: Vec<_> = (1..=10).filter(|at| marks.is_overtaken(place(*at))).collect();
         assert_eq!(overtaken, [1, 2, 3, 4, 5, 6, 7]);
-        let later = marks.with((place(12), place(12)), 1, Some(place(6)));
-        assert_eq!(later.schema_of(place(4)), None);
-        assert_eq!(later.schema_of(place(8)), Some(1));
+        let later = marks.with((place(12), place(12)), (1, 7), Some(place(6)));
+        assert_eq!(later.schema_of(place(4), 7), None);
+        assert_eq!(later.schema_of(place(8), 7), Some(1));
+        // Others may have gone there by other routes.
+        assert_eq!(later.schema_of(place(8), 8), None);
     }
 
     #[test]

@@ -266,6 +266,20 @@ async fn what_comes_again_is_not_added_again() {
 }
 
 #[tokio::test]
+async fn what_came_by_other_routes_does_not_count() {
+    let records = [r#"{"n":1,"s":"flights"}"#, r#"{"n":2,"s":"x"}"#, r#"{"n":3,"s":"flights"}"#];
+    let mut home = Home::new(json!([]), json!({"routing": {"table": ".s"}})).await;
+    let attempt = home.sink().attempt(&batch(&records)).await;
+    assert_eq!(outline(&attempt), "again 1 Iceberg.NoSuchTable");
+    assert_eq!(home.commits(), "2 of 2");
+    // Its owner has mended the routes, and it comes again: the second was in between two that are there.
+    home.of["routing"]["table"] = json!(r#"if .s == "x" then "flights" else .s end"#);
+    assert_eq!(outline(&home.sink().attempt(&batch(&records)).await), "delivered");
+    assert_eq!(outline(&home.sink().attempt(&batch(&records)).await), "delivered");
+    assert_eq!(home.commits(), "2 of 2, 3 of 5");
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_looked_up() {
     let home = Home::new(json!([]), json!({})).await;
     let sink = home.sink();

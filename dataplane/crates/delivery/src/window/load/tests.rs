@@ -125,7 +125,8 @@ async fn objects_that_are_not_loaded_stay_and_are_listed() {
         aws_firehose_DeliveryToS3_Records_total{DeliveryStreamName="clicks"} 3
         aws_firehose_BackupToS3_Records_total{DeliveryStreamName="clicks"} 3
     "#]]);
-    assert_eq!(home.statuses.of(home.pipeline.name()).failing(), None);
+    let failing = home.statuses.of(home.pipeline.name()).failing().unwrap().what;
+    assert_eq!(failing, "load: 42P01 ERROR: no such table; DETAIL: A detail.");
 }
 
 #[tokio::test]

@@ -323,7 +323,7 @@ fn tables_are_known_or_found() {
 #[test]
 fn a_database_of_redshift_is_reached_in_one_way() {
     let to_redshift = |how: &str, want: &str| {
-        let more = "copyCommand: {dataTableName: t}, s3: {bucket: lake}";
+        let more = "copyCommand: {dataTableName: t}, s3: {bucket: lake, compression: ZSTD}";
         let spec = format!(
             "backup: {{s3: {{bucket: refused}}}}, destination: {{redshift: {{{how}{more}}}}}"
         );
@@ -369,8 +369,8 @@ fn other_destinations_say_what_they_need() {
              s3: {{bucket: lake, prefix: '!{{timestamp:yyyy}}/', compression: ZIP}}}}}}"
         ),
         "spec.destination.redshift.s3.prefix: has expressions, which COPY cannot follow; remove \
-         them | spec.destination.redshift.s3.compression: COPY does not read it; set UNCOMPRESSED \
-         or GZIP",
+         them | spec.destination.redshift.s3.compression: COPY does not read it; set \
+         UNCOMPRESSED, GZIP or ZSTD",
     );
     check(
         &format!(

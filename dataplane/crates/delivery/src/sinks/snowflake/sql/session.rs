@@ -11,7 +11,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::judge::{self, Answer, Ran};
 use super::statement::Column;
@@ -25,6 +25,9 @@ use delivery_core::guid::{guid, guid_of};
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// A statement with some megabytes takes seconds, and the warehouse may have to be started.
 const STATEMENT_MAX: Duration = Duration::from_secs(600);
+/// Before it is asked again whether a statement has ended: doubled each time.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 const QUERY: &str = "/queries/v1/query-request";
 
 /// Runs statements, and knows where and as whom.
@@ -93,9 +96,13 @@ impl Client {
             let reply = send(authorized(request, &session), judge::BODY_BYTES_MAX).await?;
             let mut answer = judge(&reply, self.clock.now());
             let deadline = Instant::now() + STATEMENT_MAX;
+            let mut pause = PAUSE_FIRST;
             while let Answer::Running(path) = &answer
                 && Instant::now() < deadline
             {
+                // Snowflake keeps who asks waiting; what is between may not.
+                sleep(pause).await;
+                pause = (2 * pause).min(PAUSE_MAX);
                 let request = self.connector.client()?.get(self.url(path, &[])?);
                 let reply = send(authorized(request, &session), judge::BODY_BYTES_MAX).await?;
                 answer = judge(&reply, self.clock.now());

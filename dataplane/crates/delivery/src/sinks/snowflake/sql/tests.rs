@@ -1,3 +1,6 @@
+use std::cell::Cell;
+use std::time::Duration;
+
 use operator_api::delivery_stream::SnowflakeSql;
 use serde_json::{Value, json};
 
@@ -105,20 +108,25 @@ async fn the_rows_that_spoil_a_statement_are_found() {
 
 #[tokio::test]
 async fn a_statement_that_takes_long_is_asked_for() {
+    let (started, asked) = (Instant::now(), Cell::new(0));
     let server = check(
         &["{\"a\":1}"],
-        |request| {
+        move |request| {
+            let later = json!({"code": "333334", "data": {"getResultUrl": "/queries/7/result"}});
             if request.target.starts_with("/queries/7/result") {
-                return Some(json_reply(200, &json!({"success": true})));
+                asked.set(asked.get() + 1);
+                let done = json!({"success": true});
+                return Some(json_reply(200, if asked.get() < 3 { &later } else { &done }));
             }
             let is_insert = request.text().contains("INSERT");
-            let later = json!({"code": "333334", "data": {"getResultUrl": "/queries/7/result"}});
             is_insert.then(|| json_reply(200, &later))
         },
         "delivered",
     )
     .await;
-    assert_eq!(server.received().len(), 4);
+    assert_eq!(server.received().len(), 6);
+    // Even of one that answers at once it is asked ever more rarely: after 100, 200 and 400 ms.
+    assert!(Duration::from_millis(700) <= started.elapsed(), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
