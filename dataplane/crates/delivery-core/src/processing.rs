@@ -241,10 +241,12 @@ impl Processor {
         if let Transform::InPlace(_) = self.transform {
             bytes = bytes.saturating_mul(TRANSFORM_RATIO_EXPECTED).min(TRANSFORMED_BYTES_MAX);
         }
-        let parts = match () {
-            () if self.from_stream => 1 + data.len() / kpl::USER_RECORD_BYTES_MIN,
-            () if self.pieces.is_some() => data.len().min(pieces::PIECES_MAX),
-            () => 1,
+        let parts = match (self.from_stream, &self.pieces) {
+            (false, None) => 1,
+            (false, Some(_)) => data.len().clamp(1, pieces::PIECES_MAX),
+            (true, None) => 1 + data.len() / kpl::USER_RECORD_BYTES_MIN,
+            // Each user record may be taken apart.
+            (true, Some(_)) => 1 + data.len(),
         };
         bytes.saturating_add(parts * self.delimiter.len())
     }
@@ -252,10 +254,7 @@ impl Processor {
     /// Whether records may become much larger than they are.
     #[must_use]
     pub fn expands(&self) -> bool {
-        let has_parts = self.from_stream || self.pieces.is_some();
-        self.decompression
-            || matches!(self.transform, Transform::InPlace(_))
-            || (has_parts && 1 < self.delimiter.len())
+        self.decompression || matches!(self.transform, Transform::InPlace(_))
     }
 }
 

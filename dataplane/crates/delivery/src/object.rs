@@ -92,6 +92,11 @@ pub(crate) enum Pushed {
 }
 
 impl Series {
+    /// One whose objects are numbered from there.
+    pub(crate) fn after(full: u32) -> Series {
+        Series { full, filling: None }
+    }
+
     /// Puts a record into the object that is being filled, which is begun for it if need be.
     pub(crate) fn push(
         &mut self,

@@ -13,6 +13,7 @@ use model::{Clock, Offset, ShardId, StreamName};
 use operator_api::delivery_stream::{
     BackupMode, DeliveryStreamSpec, FormatConversion, ObjectCompression, RedshiftDestination,
 };
+use serde::Serialize;
 
 use crate::compaction::{Compaction, Form};
 use crate::memory::Memory;
@@ -386,12 +387,12 @@ fn feed(stream: &DeliveryStream) -> Feed {
     let DeliveryStream { name, uid, spec, .. } = stream;
     let source = spec.source.as_ref().and_then(|source| source.stream.as_ref());
     let transform = spec.processing.as_ref().and_then(|it| it.transform.as_ref());
-    let shape = serde_json::to_vec(&(uid.0, &spec.source, &spec.processing));
     Feed {
         name: name.to_string(),
         uid: uid.0,
         source: source.map(|source| source.name.clone()),
-        lineage: guid_of(&shape.expect("what was read from JSON is JSON")),
+        processing: digest(&spec.processing),
+        lineage: digest(&(uid.0, &spec.source, &spec.processing)),
         repeats: transform.is_none_or(|it| it.lambda.is_none() && it.webhook.is_none()),
     }
 }
@@ -406,7 +407,11 @@ fn recipe(spec: &DeliveryStreamSpec) -> u128 {
     let compressions = buckets.map(|of| of.and_then(|of| of.objects().compression));
     let (partitioning, conversion) = (&spec.dynamic_partitioning, &spec.format_conversion);
     let all = (size_mib, processing, partitioning, conversion, compressions);
-    guid_of(&serde_json::to_vec(&all).expect("what was read from JSON is JSON"))
+    digest(&all)
+}
+
+fn digest(of: &impl Serialize) -> u128 {
+    guid_of(&serde_json::to_vec(of).expect("what was read from JSON is JSON"))
 }
 
 /// How large a batch gets, and how long it waits for more.

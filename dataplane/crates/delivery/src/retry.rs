@@ -62,12 +62,13 @@ pub(crate) async fn deliver(
         // From the first failure on, whatever batch it was of: a destination that is away gets one attempt
         // for each batch once its time has passed, and the backup gets the rest as fast as it is read.
         let waited = status.failing_for();
-        let elapsed = waited + if has_answered { spent } else { Duration::ZERO };
+        // Stragglers are tried once more all the same.
+        let is_spent = has_answered && 1 < attempts;
+        let elapsed = waited + if is_spent { spent } else { Duration::ZERO };
         let Some(next) = backoff.next(attempts - 1, elapsed, (context.random)()) else {
             give_up(again);
-            if has_answered {
-                status.gives_up_stragglers(waited);
-            }
+            // If nothing was taken, those before may have been no stragglers: the destination was going.
+            status.waited_for_stragglers(has_answered.then(|| (spent + waited).min(retry_for)));
             status.is_refused(last_attempt, &what, true);
             break;
         };

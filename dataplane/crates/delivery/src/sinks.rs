@@ -149,6 +149,8 @@ pub struct Feed {
     pub uid: u64,
     /// The stream it reads; `None` where producers put records into it.
     pub source: Option<String>,
+    /// Tells what is done with its records on the way from what was done before that was changed.
+    pub processing: u128,
     /// Tells it from all others, also from what it was before it was changed.
     pub lineage: u128,
     /// Whether the same records come out when the same are read again: what a function answers may
@@ -208,6 +210,12 @@ pub trait Sink: Send + Sync {
     /// What follows the prefix of documents about records that failed so.
     fn error_prefix(&self, _: &Failure) -> &str {
         ""
+    }
+
+    /// Whether a record that was refused on the way counts as delivered once records before and behind it
+    /// are, and might not be refused when it comes again. It is written down before they are delivered.
+    fn hides_refused(&self) -> bool {
+        false
     }
 
     /// Records of a batch, however small they are.

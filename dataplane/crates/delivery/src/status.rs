@@ -44,8 +44,8 @@ pub struct ShardStatus {
 struct State {
     oldest: Option<UnixMillis>,
     behind: u64,
-    /// Why the destination took nothing of what it was given last.
-    refusing: Option<Failing>,
+    /// Why the destination did not take all that it was given last, and when it said so.
+    refusing: Option<(Failing, Instant)>,
     /// Whether records were given up since it last took some.
     has_given_up: bool,
     /// Steps on the way to it that are under way and have failed so far.
@@ -63,6 +63,9 @@ pub(crate) struct Step<'a> {
     number: u64,
 }
 
+/// What a destination has said says nothing about it any more when it has been given nothing since for so
+/// long: one that is tried is tried more often.
+const REFUSING_MAX: Duration = Duration::from_secs(600);
 /// Of the time that passes, how much may be spent waiting for stragglers once their time is spent: one part
 /// of so many.
 const STRAGGLERS_SHARE: u32 = 10;
@@ -118,7 +121,8 @@ impl Status {
     pub fn failing(&self) -> Option<Failing> {
         self.all().find_map(|state| {
             let State { refusing, steps, .. } = state;
-            refusing.or_else(|| steps.into_values().next())
+            let refusing = refusing.filter(|(_, at)| at.elapsed() < REFUSING_MAX);
+            refusing.map(|(failing, _)| failing).or_else(|| steps.into_values().next())
         })
     }
 
@@ -155,10 +159,9 @@ impl ShardStatus {
         })
     }
 
-    /// Stragglers were given up after so long.
-    pub(crate) fn gives_up_stragglers(&self, after: Duration) {
-        let waited = self.stragglers_waited() + after;
-        self.lock().waited = Some((waited, Instant::now()));
+    /// So much of it is spent now.
+    pub(crate) fn waited_for_stragglers(&self, waited: Option<Duration>) {
+        self.lock().waited = waited.map(|waited| (waited, Instant::now()));
     }
 
     /// The destination took nothing of what it was given last, or not all in time: what is left is tried
@@ -166,21 +169,22 @@ impl ShardStatus {
     /// the first records are given up.
     pub(crate) fn is_refused(&self, at: UnixMillis, what: &str, gives_up: bool) {
         let mut state = self.lock();
-        let attempts = state.refusing.as_ref().map_or(0, |failing| failing.attempts) + 1;
+        let attempts = state.refusing.as_ref().map_or(0, |(failing, _)| failing.attempts) + 1;
         if attempts.is_power_of_two() || (gives_up && !state.has_given_up) {
             let (stream, shard) = (&self.delivery_stream, self.shard);
             let then = if gives_up { "put aside" } else { "will try again" };
             tracing::warn!(delivery_stream = %stream, %shard, attempts, "not delivered, {then}: {what}");
         }
         state.has_given_up |= gives_up;
-        state.refusing = Some(Failing { at, attempts, what: what.to_owned() });
+        let failing = Failing { at, attempts, what: what.to_owned() };
+        state.refusing = Some((failing, Instant::now()));
     }
 
     /// The destination took what it was given.
     pub(crate) fn is_delivered(&self) {
         let mut state = self.lock();
         state.has_given_up = false;
-        if let Some(failing) = state.refusing.take() {
+        if let Some((failing, _)) = state.refusing.take() {
             self.tell_that_it_goes_on(&failing);
         }
     }

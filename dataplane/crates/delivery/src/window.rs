@@ -122,7 +122,8 @@ impl Window {
     /// Whether taking these records may deliver something.
     pub(crate) fn may_deliver(&self, records: &[DeliveryRecord]) -> bool {
         let pipeline = &self.pipeline;
-        let coming: usize = records.iter().map(|record| record.data.len()).sum();
+        let becomes = |record: &DeliveryRecord| pipeline.processor.bytes_max(&record.data);
+        let coming: usize = records.iter().map(becomes).sum();
         let series = self.objects.values().chain(self.errors.values()).chain([&self.copies]);
         let most = series.map(Series::source_bytes).max().unwrap_or(0).max(self.batch_bytes);
         // What was taken apart may be more records than these; what failed is written down as Base64.
@@ -434,7 +435,15 @@ impl Window {
             }
             return Ok(());
         };
-        let series = self.errors.entry((output, below.to_owned())).or_default();
+        let series = self.errors.entry((output, below.to_owned())).or_insert_with(|| {
+            // What an earlier run put is then there too, under other names: it may hold other records.
+            let hides = matches!(&pipeline.output, Output::Sink(sink, _) if sink.hides_refused());
+            Series::after(if hides {
+                (f64::from(u32::MAX / 2) * (pipeline.context().random)()) as u32
+            } else {
+                0
+            })
+        });
         let none = PartitionKeys::default();
         let pushed = series.push(to, Kind::Refused(output, below), self.place, &none, line)?;
         if let Pushed::NoKey(error) = pushed {
@@ -494,11 +503,10 @@ impl Window {
         if self.batch.is_empty() {
             return Ok(());
         }
-        // What was refused on the way is kept before anything that came after it counts as delivered: the
-        // next time, after a crash, it might not be refused, and what is between others in a table counts
-        // as delivered with them.
-        self.put_errors().await?;
-        self.wait_for_uploads().await?;
+        if sink.hides_refused() {
+            self.put_errors().await?;
+            self.wait_for_uploads().await?;
+        }
         let records = std::mem::take(&mut self.batch);
         let (mut bytes, count) = (std::mem::take(&mut self.batch_bytes), records.len());
         let tables = std::mem::take(&mut self.tables);

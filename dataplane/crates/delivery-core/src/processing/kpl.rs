@@ -19,10 +19,10 @@ use md5::{Digest, Md5};
 const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 const CHECKSUM_BYTES: usize = 16;
 
+/// Tag and length of a user record, and those of the two members that it must have.
+pub(super) const USER_RECORD_BYTES_MIN: usize = 6;
 /// User records of one aggregated record: more than a mebibyte of empty ones. A record with more is
 /// left as it is, for what is kept of each is larger than the six bytes that make one.
-/// Tag and length, and those of the two members that one must have.
-pub(super) const USER_RECORD_BYTES_MIN: usize = 6;
 const USER_RECORDS_MAX: usize = 200_000;
 
 const VARINT: u64 = 0;

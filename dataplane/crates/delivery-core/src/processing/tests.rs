@@ -198,6 +198,31 @@ fn json_objects_are_taken_apart() {
 }
 
 #[test]
+fn what_is_taken_apart_becomes_no_more_than_is_expected() {
+    let objects = b"{}".repeat(pieces::PIECES_MAX);
+    let delimiter = "é".repeat(DELIMITER_CHARS_MAX);
+    let (as_is, apart) = (
+        json!({ "appendDelimiter": delimiter }),
+        json!({ "appendDelimiter": delimiter, "deaggregation": {} }),
+    );
+    for (processing, from_stream, data, parts) in [
+        (&as_is, false, objects.clone(), 1),
+        (&apart, false, objects.clone(), 500),
+        (&as_is, true, aggregate(&[&b""[..]; 400]), 400),
+        (&apart, true, aggregate(&[&objects[..100]; 12]), 600),
+    ] {
+        let processing = serde_json::from_value(processing.clone()).unwrap();
+        let processor = Processor::new(Some(&processing), from_stream).unwrap();
+        let bytes_max = processor.bytes_max(&data);
+        let kept = processor.prepare(vec![record(0, data)]).kept;
+        let records = processor.finish(kept).unwrap().records;
+        assert_eq!(records.len(), parts);
+        let bytes: usize = records.iter().map(|keyed| keyed.item.record.data.len()).sum();
+        assert!(bytes <= bytes_max, "{bytes} of {bytes_max} bytes, {parts} parts");
+    }
+}
+
+#[test]
 fn parts_between_delimiters_are_records() {
     check(
         json!({ "deaggregation": { "subRecordType": "DELIMITED", "delimiter": "fHw=" } }),

@@ -217,13 +217,19 @@ async fn a_straggler_in_each_batch_does_not_hold_up_each_for_as_long() {
     for _ in 0..3 {
         sink.says.lock().unwrap().push_back(last_again);
         assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
-        assert_eq!(sink.asked().len(), 1);
+        assert_eq!(sink.times().len(), 2);
     }
     // Of thirty seconds, three.
     tokio::time::sleep(30 * SECOND).await;
     sink.says.lock().unwrap().push_back(last_again);
     assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
     assert_eq!(pauses(&sink.times()), [1, 2].map(Duration::from_secs));
+    // After an outage it is not known that there were stragglers.
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 3);
+    sink.asked();
+    sink.says.lock().unwrap().push_back(last_again);
+    assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
+    assert_eq!(sink.times().len(), 5);
     // One that is taken in the end costs nothing.
     tokio::time::sleep(100 * SECOND).await;
     for _ in 0..3 {
@@ -248,6 +254,13 @@ async fn a_destination_that_takes_nothing_says_why_until_it_does() {
     sink.says.lock().unwrap().push_back(refused);
     home.deliver(&sink, 10 * SECOND).await;
     assert_eq!(home.failing(), Some(("no".to_owned(), 8)));
+    // After a while without records nobody knows whether that is still so.
+    tokio::time::sleep(Duration::from_secs(599)).await;
+    assert!(home.failing().is_some());
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(home.failing(), None);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert!(home.failing().is_some());
     let first_refused = |count| Attempt { refused: vec![(0, failure())], ..taken(count) };
     sink.says.lock().unwrap().push_back(first_refused);
     home.deliver(&sink, 10 * SECOND).await;

@@ -153,8 +153,9 @@ impl IcebergSink {
         let mut databases = tables.keys().map(|of| of.database.clone());
         let database = databases.next().filter(|first| databases.all(|other| other == *first));
         let names: Vec<_> = tables.keys().map(|name| (&name.database, &name.table)).collect();
-        let routes =
-            guid_of(&serde_json::to_vec(&(&of.routing, names)).expect("texts are JSON")) as u64;
+        // What is done with records may change what the routes see.
+        let routes = (&of.routing, names, of.append_only, parts.feed.processing);
+        let routes = guid_of(&serde_json::to_vec(&routes).expect("what was JSON is JSON")) as u64;
         let router = of.routing.as_ref().map(Router::new).transpose()?.map(Arc::new);
         let (secrets, clock) = (Arc::clone(&parts.secrets), Arc::clone(&parts.clock));
         Ok(IcebergSink {
@@ -462,6 +463,10 @@ impl Sink for IcebergSink {
     fn error_prefix(&self, failure: &Failure) -> &str {
         let table = failure.table.as_ref().and_then(|table| self.tables.get(table));
         table.and_then(|table| table.error_output_prefix.as_deref()).unwrap_or_default()
+    }
+
+    fn hides_refused(&self) -> bool {
+        !self.feed.repeats
     }
 
     fn records_max(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Windows whose destination has a bad day, over real sockets and in virtual time.
 
 use std::io::Read;
+use std::pin::Pin;
 use std::sync::Mutex;
 
 use base64_simd::STANDARD;
@@ -10,9 +11,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::*;
+use crate::pipeline::Context;
 use crate::sinks::testing::{
     Act, NOW, Received, Server, TestSecrets, json_reply, raw_reply, record, reply,
 };
+use crate::sinks::{Attempt, Failure, Sink};
 use crate::status::Statuses;
 use crate::testing::{SlowMotion, TestBucket, context, delivery_stream};
 
@@ -231,16 +234,22 @@ async fn documents_that_a_cluster_has_no_room_for_are_sent_again_and_no_others()
 
 /// Delivers a window of records with these data.
 async fn deliver(spec: &str, bucket: &TestBucket, data: &[&str]) {
-    let records = data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect();
-    deliver_records(spec, bucket, records).await;
+    deliver_records(pipeline(spec, bucket), records(data)).await;
 }
 
-async fn deliver_records(spec: &str, bucket: &TestBucket, records: Vec<DeliveryRecord>) {
-    let statuses = Statuses::default();
-    let secrets = TestSecrets::default();
+fn pipeline(spec: &str, bucket: &TestBucket) -> Pipeline {
+    let (statuses, secrets) = (Statuses::default(), TestSecrets::default());
     secrets.set("x", "sesame");
     let context = context(bucket, Arc::new(secrets), &mut Registry::default(), &statuses);
-    let pipeline = Pipeline::new(Arc::new(context), &delivery_stream(spec)).unwrap();
+    let context = Context { random: rand::random, ..context };
+    Pipeline::new(Arc::new(context), &delivery_stream(spec)).unwrap()
+}
+
+fn records(data: &[&str]) -> Vec<DeliveryRecord> {
+    data.iter().zip(0..).map(|(data, offset)| record(offset, data)).collect()
+}
+
+async fn deliver_records(pipeline: Pipeline, records: Vec<DeliveryRecord>) {
     let pipeline = Arc::new(pipeline);
     let place = pipeline.place(1, ShardId(0), Offset(0));
     let mut window = Window::new(&pipeline, pipeline.status(ShardId(0)), place);
@@ -266,23 +275,40 @@ async fn copies_in_the_bucket_of_the_records_do_not_replace_them() {
     assert_eq!(contents, ["1", r#"{"n":1}"#]);
 }
 
+/// Takes all, and knows how many objects there were then.
+struct Hiding(TestBucket, Arc<Mutex<Vec<usize>>>);
+
+impl Sink for Hiding {
+    fn deliver<'a>(&'a self, _: &'a Batch) -> Pin<Box<dyn Future<Output = Attempt> + Send + 'a>> {
+        self.1.lock().unwrap().push(self.0.0.lock().unwrap().len());
+        Box::pin(async { Attempt::default() })
+    }
+
+    fn document(&self, _: &DeliveryRecord, _: &Failure, _: RefusedRecord<'_>) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn hides_refused(&self) -> bool {
+        true
+    }
+}
+
 #[tokio::test]
-async fn what_was_refused_on_the_way_is_kept_before_what_came_after_it_is_delivered() {
-    let bucket = TestBucket::default();
-    let (seen, see) = (Arc::<Mutex<Vec<usize>>>::default(), bucket.clone());
-    let at_request = Arc::clone(&seen);
-    let server = Server::start(move |request| {
-        at_request.lock().unwrap().push(see.0.lock().unwrap().len());
-        let id = request.header("x-amz-firehose-request-id");
-        json_reply(200, &json!({"requestId": id, "timestamp": NOW.0}))
-    });
-    let server = server.await;
-    let spec = r#"{"destination": {"httpEndpoint": {"url": "URL/x"}},
+async fn what_a_destination_would_hide_is_written_down_before_and_stays() {
+    let (bucket, seen) = (TestBucket::default(), Arc::default());
+    let spec = r#"{"destination": {"httpEndpoint": {"url": "http://h"}},
         "backup": {"s3": {"bucket": "refused"}},
         "processing": {"transform": {"jq": {"program": ".n + 1"}}}}"#;
-    deliver(&spec.replace("URL", &server.url), &bucket, &[r#"{"n":"x"}"#, r#"{"n":1}"#]).await;
-    assert_eq!(*seen.lock().unwrap(), [1]);
-    assert!(contents(&bucket)[0].contains("Jq.ProcessingFailed"), "{:?}", contents(&bucket));
+    // The next time, after a crash, others are refused.
+    for data in [[r#"{"n":"x"}"#, r#"{"n":1}"#], [r#"{"n":1}"#, r#"{"n":"x"}"#]] {
+        let mut pipeline = pipeline(spec, &bucket);
+        let sink = Hiding(bucket.clone(), Arc::clone(&seen));
+        pipeline.output = Output::Sink(Arc::new(sink), ErrorOutputType::IcebergFailed);
+        deliver_records(pipeline, records(&data)).await;
+    }
+    assert_eq!(*seen.lock().unwrap(), [1, 2]);
+    let contents = contents(&bucket);
+    assert!(contents.iter().all(|of| of.contains("Jq.ProcessingFailed")), "{contents:?}");
 }
 
 #[tokio::test]
@@ -303,7 +329,7 @@ async fn records_of_a_stream_that_was_made_anew_come_in_requests_of_their_own() 
         let (shard, offset) = (record.origin.shard, record.origin.offset);
         record.origin.sequence_number =
             SequenceNumber::of_record(shard, created, offset, UnixMillis(NOW.0 + 90_000));
-        deliver_records(&spec, &TestBucket::default(), vec![record]).await;
+        deliver_records(pipeline(&spec, &TestBucket::default()), vec![record]).await;
     }
     let ids = ids.lock().unwrap();
     assert!(ids[0] == ids[1] && ids[0] != ids[2], "{ids:?}");

@@ -71,6 +71,7 @@ async fn another_kind_leaves_nothing_of_what_was() {
     let splunk = json!({"SplunkDestinationConfiguration": splunk(), "Tags": tags});
     let fixture = Fixture::with(splunk).await;
     assert_eq!(fixture.stream("s").secrets["splunk-hec-token"], "secret-token");
+    fixture.edit("s", |stream| stream.spec.delivery_stream_name = Some("S".to_owned()));
     let missing = json!({"ExtendedS3DestinationUpdate": {"BucketARN": "arn:aws:s3:::other"}});
     let want = "ValidationException: 1 validation error detected: Value null at 'extendedS3DestinationUpdate.roleARN' failed to satisfy constraint: Member must not be null";
     fixture.check_refused("UpdateDestination", update("1", missing), want).await;
@@ -78,8 +79,12 @@ async fn another_kind_leaves_nothing_of_what_was() {
     fixture.call("UpdateDestination", update("1", change)).await.unwrap();
     let stream = fixture.stream("s");
     let spec = serde_json::to_value(&stream.spec).unwrap();
-    // Tags are not the destination's.
-    let want = json!({"destination": {"s3": {"bucket": "lake"}}, "tags": {"team": "lake"}});
+    // These are not the destination's.
+    let want = json!({
+        "destination": {"s3": {"bucket": "lake"}},
+        "deliveryStreamName": "S",
+        "tags": {"team": "lake"},
+    });
     assert_eq!(spec, want);
     assert!(stream.secrets.is_empty(), "{:?}", stream.secrets);
     let kept: Vec<&String> = stream.aws_only.keys().collect();

@@ -201,6 +201,7 @@ struct Home {
     bucket: TestBucket,
     secrets: Arc<TestSecrets>,
     of: Json,
+    processing: u128,
 }
 
 impl Home {
@@ -220,7 +221,7 @@ impl Home {
             "tables": [{"database": "air.port", "table": "flights", "errorOutputPrefix": "f/"}],
         });
         of.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Home { catalog, _server: server, bucket: TestBucket::default(), secrets, of }
+        Home { catalog, _server: server, bucket: TestBucket::default(), secrets, of, processing: 0 }
     }
 
     fn sink(&self) -> IcebergSink {
@@ -231,7 +232,14 @@ impl Home {
     fn parts(&self) -> Parts {
         Parts {
             arn: String::new(),
-            feed: Feed { name: "to-air".into(), uid: 7, source: None, lineage: 0, repeats: true },
+            feed: Feed {
+                name: "to-air".into(),
+                uid: 7,
+                source: None,
+                processing: self.processing,
+                lineage: 0,
+                repeats: true,
+            },
             secrets: Arc::clone(&self.secrets) as Arc<dyn crate::secrets::Secrets>,
             stores: Arc::new(self.bucket.clone()),
             streams: Arc::new(TestStreams::scripted(Vec::new())),
@@ -277,6 +285,10 @@ async fn what_came_by_other_routes_does_not_count() {
     assert_eq!(outline(&home.sink().attempt(&batch(&records)).await), "delivered");
     assert_eq!(outline(&home.sink().attempt(&batch(&records)).await), "delivered");
     assert_eq!(home.commits(), "2 of 2, 3 of 5");
+    // So does what is done with records before it is looked where they go.
+    home.processing = 1;
+    assert_eq!(outline(&home.sink().attempt(&batch(&records)).await), "delivered");
+    assert_eq!(home.commits(), "2 of 2, 3 of 5, 3 of 8");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ pub(crate) fn feed(source: Option<&str>) -> Feed {
         name: "flights".into(),
         uid: 3,
         source: source.map(str::to_owned),
+        processing: 0,
         lineage: 7,
         repeats: true,
     }
