@@ -32,13 +32,15 @@ pub(crate) async fn deliver(
 ) -> Vec<Undelivered> {
     let backoff = Backoff::new(retry_for);
     let mut undelivered = Vec::new();
-    let (mut has_taken, mut has_answered) = (false, false);
+    let mut has_taken = false;
     let spent = status.stragglers_waited();
     for attempts in 1.. {
         let Attempt { refused, again, pause } = sink.deliver(&batch).await;
         let last_attempt = context.clock.now();
-        has_taken |= refused.len() + again.len() < batch.records.len();
-        has_answered |= again.len() < batch.records.len();
+        if refused.len() + again.len() < batch.records.len() {
+            status.is_taken();
+            has_taken = true;
+        }
         let refusal = refused.first().map(|(_, failure)| failure.message.clone());
         let mut give_up = |failures: Vec<(usize, Failure)>| {
             let fate = |(at, failure): (usize, Failure)| {
@@ -48,9 +50,6 @@ pub(crate) async fn deliver(
             undelivered.extend(failures.into_iter().filter_map(fate));
         };
         give_up(refused);
-        if again.len() < batch.records.len() {
-            status.is_taken();
-        }
         let Some((_, failure)) = again.first() else {
             match refusal.filter(|_| !has_taken) {
                 Some(what) => status.is_refused(last_attempt, &what, true),
@@ -62,19 +61,19 @@ pub(crate) async fn deliver(
         // From the first failure on, whatever batch it was of: a destination that is away gets one attempt
         // for each batch once its time has passed, and the backup gets the rest as fast as it is read.
         let waited = status.failing_for();
-        // Stragglers are tried once more all the same.
-        let is_spent = has_answered && 1 < attempts;
-        let elapsed = waited + if is_spent { spent } else { Duration::ZERO };
-        let Some(next) = backoff.next(attempts - 1, elapsed, (context.random)()) else {
+        let elapsed = waited + if has_taken { spent } else { Duration::ZERO };
+        // Stragglers are tried once more even then.
+        let tried = if attempts == 1 { waited } else { elapsed };
+        let Some(next) = backoff.next(attempts - 1, tried, (context.random)()) else {
             give_up(again);
             // If nothing was taken, those before may have been no stragglers: the destination was going.
-            status.waited_for_stragglers(has_answered.then(|| (spent + waited).min(retry_for)));
+            status.waited_for_stragglers(has_taken.then(|| (spent + waited).min(retry_for)));
             status.is_refused(last_attempt, &what, true);
             break;
         };
         // A destination that asks to be left alone is, but for no longer than there is time.
         let left = retry_for.saturating_sub(elapsed);
-        let pause = next.max(pause.unwrap_or_default()).min(left);
+        let pause = next.max(pause.unwrap_or_default().min(left));
         status.is_refused(last_attempt, &what, false);
         batch.records =
             again.iter().filter_map(|(at, _)| batch.records.get(*at).cloned()).collect();

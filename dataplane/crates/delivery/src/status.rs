@@ -63,8 +63,8 @@ pub(crate) struct Step<'a> {
     number: u64,
 }
 
-/// What a destination has said says nothing about it any more when it has been given nothing since for so
-/// long: one that is tried is tried more often.
+/// What a destination has said says nothing about it any more so long after, if there has been nothing to
+/// deliver since.
 const REFUSING_MAX: Duration = Duration::from_secs(600);
 /// Of the time that passes, how much may be spent waiting for stragglers once their time is spent: one part
 /// of so many.
@@ -120,8 +120,9 @@ impl Status {
     #[must_use]
     pub fn failing(&self) -> Option<Failing> {
         self.all().find_map(|state| {
-            let State { refusing, steps, .. } = state;
-            let refusing = refusing.filter(|(_, at)| at.elapsed() < REFUSING_MAX);
+            let State { oldest, refusing, steps, .. } = state;
+            let is_on = |at: Instant| oldest.is_some() || at.elapsed() < REFUSING_MAX;
+            let refusing = refusing.filter(|(_, at)| is_on(*at));
             refusing.map(|(failing, _)| failing).or_else(|| steps.into_values().next())
         })
     }

@@ -240,6 +240,42 @@ async fn a_straggler_in_each_batch_does_not_hold_up_each_for_as_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stragglers_are_left_alone_for_no_longer_than_there_is_time_for_them() {
+    let busy_again = |count| Attempt { pause: Some(Duration::from_secs(60)), ..last_again(count) };
+    let home = Home::new(|| 0.5);
+    let sink = TestSink::new(&[]);
+    for times in [&[0, 10][..], &[0, 1]] {
+        sink.asked();
+        let before = sink.started.unwrap().elapsed();
+        sink.says.lock().unwrap().push_back(busy_again);
+        assert_eq!(home.deliver(&sink, 10 * SECOND).await.len(), 1);
+        let asked: Vec<u64> = sink.times().iter().map(|at| (*at - before).as_secs()).collect();
+        assert_eq!(asked, times);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_stragglers_nothing_whatever_is_refused_meanwhile() {
+    let home = Home::new(|| 0.5);
+    // One is refused before the destination is asked, which is away.
+    let one_refused = |count| Attempt {
+        refused: vec![(0, failure())],
+        again: (1..count).map(|at| (at, failure())).collect(),
+        pause: None,
+    };
+    let sink = TestSink::new(&[one_refused]);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(sink.times().len(), 5);
+    // Nor does that begin the time anew.
+    sink.says.lock().unwrap().push_back(one_refused);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(sink.times().len(), 1);
+    sink.says.lock().unwrap().push_back(last_again);
+    home.deliver(&sink, 10 * SECOND).await;
+    assert_eq!(sink.times().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_takes_nothing_says_why_until_it_does() {
     let home = Home::new(|| 0.5);
     let sink = TestSink::new(&[]);
@@ -255,9 +291,11 @@ async fn a_destination_that_takes_nothing_says_why_until_it_does() {
     home.deliver(&sink, 10 * SECOND).await;
     assert_eq!(home.failing(), Some(("no".to_owned(), 8)));
     // After a while without records nobody knows whether that is still so.
-    tokio::time::sleep(Duration::from_secs(599)).await;
+    let status = home.statuses.of(&"clicks".parse().unwrap()).shard("clicks", ShardId(0));
+    status.is_behind(0, Some(UnixMillis(0)));
+    tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(home.failing().is_some());
-    tokio::time::sleep(SECOND).await;
+    status.is_behind(0, None);
     assert_eq!(home.failing(), None);
     home.deliver(&sink, 10 * SECOND).await;
     assert!(home.failing().is_some());
